@@ -1,0 +1,80 @@
+"""The authoring API, all of it: what a file of definitions imports."""
+
+from features.definitions.authoring import (
+    attribute as attribute,
+)
+from features.definitions.authoring import (
+    cohort_rate as cohort_rate,
+)
+from features.definitions.authoring import (
+    count as count,
+)
+from features.definitions.authoring import (
+    difference as difference,
+)
+from features.definitions.authoring import (
+    distinct as distinct,
+)
+from features.definitions.authoring import (
+    first as first,
+)
+from features.definitions.authoring import (
+    last as last,
+)
+from features.definitions.authoring import (
+    max_ as max_,
+)
+from features.definitions.authoring import (
+    mean as mean,
+)
+from features.definitions.authoring import (
+    min_ as min_,
+)
+from features.definitions.authoring import (
+    ratio as ratio,
+)
+from features.definitions.authoring import (
+    std as std,
+)
+from features.definitions.authoring import (
+    sum_ as sum_,
+)
+from features.definitions.authoring import (
+    time_since_first as time_since_first,
+)
+from features.definitions.authoring import (
+    time_since_last as time_since_last,
+)
+from features.definitions.authoring import (
+    velocity as velocity,
+)
+from features.definitions.authoring import (
+    zscore as zscore,
+)
+from features.definitions.catalog import Catalog as Catalog
+from features.definitions.catalog import load_catalog as load_catalog
+from features.definitions.entities import Entity as Entity
+from features.definitions.expressions import case as case
+from features.definitions.expressions import col as col
+from features.definitions.expressions import lit as lit
+from features.definitions.freshness import DAILY as DAILY
+from features.definitions.freshness import HOURLY as HOURLY
+from features.definitions.freshness import EventFreshness as EventFreshness
+from features.definitions.freshness import Schedule as Schedule
+from features.definitions.services import FeatureService as FeatureService
+from features.definitions.services import Label as Label
+from features.definitions.services import Selection as Selection
+from features.definitions.sources import Field as Field
+from features.definitions.sources import Source as Source
+from features.definitions.sources import fields as fields
+from features.definitions.views import FeatureView as FeatureView
+from features.definitions.views import flat as flat
+from features.definitions.windows import EVER as EVER
+from features.definitions.windows import Window as Window
+
+__all__ = [
+    "DAILY", "EVER", "HOURLY", "Catalog", "Entity", "EventFreshness", "FeatureService", "FeatureView", "Field", "Label", "Schedule",
+    "Selection", "Source", "Window", "attribute", "case", "cohort_rate", "col", "count", "difference", "distinct", "fields", "first",
+    "flat", "last", "lit", "load_catalog", "max_", "mean", "min_", "ratio", "std", "sum_", "time_since_first", "time_since_last",
+    "velocity", "zscore",
+]  # fmt: skip

@@ -1,0 +1,1 @@
+"""WHAT a feature is: frozen data, checked on creation, standard library only."""

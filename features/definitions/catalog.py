@@ -1,0 +1,153 @@
+"""All definitions of a project, found in its modules, checked together."""
+
+import importlib
+import pkgutil
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import TypeVar
+
+from features.definitions.checks import collecting
+from features.definitions.entities import Entity
+from features.definitions.services import FeatureService, Label
+from features.definitions.sources import Source
+from features.definitions.views import FeatureView
+from features.errors import InvalidCatalogError, MissingError
+
+__all__ = ["Catalog", "check", "load_catalog"]
+
+T = TypeVar("T", FeatureView, FeatureService, Source)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalog:
+    """Valid together: names are unique, and every reference leads somewhere."""
+
+    views: tuple[FeatureView, ...] = ()
+    services: tuple[FeatureService, ...] = ()
+    sources: tuple[Source, ...] = ()
+    labels: tuple[Label, ...] = ()
+    entities: tuple[Entity, ...] = field(default=())
+
+    def view(self, name: str) -> FeatureView:
+        """By name.
+
+        Raises:
+            MissingError: with the names there are.
+        """
+        return _named("view", name, self.views)
+
+    def service(self, name: str) -> FeatureService:
+        """By name; MissingError otherwise."""
+        return _named("service", name, self.services)
+
+    def source(self, name: str) -> Source:
+        """By name; MissingError otherwise."""
+        return _named("source", name, self.sources)
+
+    def views_of(self, service: FeatureService) -> tuple[tuple[FeatureView, tuple[str, ...]], ...]:
+        """Each view of a service with the names of the features it takes."""
+        return tuple(
+            (view, selection.features or tuple(feature.name for feature in view.features))
+            for selection in service.selections
+            for view in (self.view(selection.view),)
+        )
+
+
+def _named(what: str, name: str, among: Iterable[T]) -> T:
+    found = {item.name: item for item in among}
+    if name not in found:
+        raise MissingError.of(what, name, list(found), "Look at `asof list`, or at the catalogue's modules.")
+    return found[name]
+
+
+def load_catalog(module: str = "features.catalogue") -> Catalog:
+    """Imports a module, all it names of its own package and all below it, and gathers what they define.
+
+    Raises:
+        InvalidCatalogError: all problems of all definitions, each with file, name, value and remedy.
+        MissingError: there is no such module.
+    """
+    with collecting() as problems:
+        try:
+            modules = list(_modules(importlib.import_module(module)))
+        except ModuleNotFoundError as error:
+            if error.name and not module.startswith(error.name):
+                raise
+            msg = f"There is no module {module!r} with definitions. Set `catalog` in asof.toml, or ASOF_CATALOG, to one that can be imported."
+            raise MissingError(msg) from error
+        catalog = _gather(modules)
+        found = [*dict.fromkeys(problems), *check(catalog)]
+    if found:
+        raise InvalidCatalogError(found)
+    return catalog
+
+
+def _modules(root: ModuleType) -> Iterable[ModuleType]:
+    yield root
+    for value in vars(root).values():
+        if isinstance(value, ModuleType) and value.__name__.split(".")[0] == root.__name__.split(".")[0]:
+            yield value
+    if hasattr(root, "__path__"):
+        for item in sorted(pkgutil.walk_packages(root.__path__, root.__name__ + "."), key=lambda found: found.name):
+            yield importlib.import_module(item.name)
+
+
+def _gather(modules: Iterable[ModuleType]) -> Catalog:
+    seen: dict[int, object] = {}
+    for module in modules:
+        for value in vars(module).values():
+            for item in value if isinstance(value, tuple | list) else (value,):
+                if isinstance(item, FeatureView | FeatureService | Source | Label | Entity):
+                    seen[id(item)] = item
+    views = tuple(item for item in seen.values() if isinstance(item, FeatureView))
+    for view in views:
+        for part in (view.entity, *view.sources, *(s.enriched.parent for s in view.sources if s.enriched)):
+            seen.setdefault(id(part), part)
+    return Catalog(
+        views=views,
+        services=tuple(item for item in seen.values() if isinstance(item, FeatureService)),
+        sources=tuple(item for item in seen.values() if isinstance(item, Source)),
+        labels=tuple(item for item in seen.values() if isinstance(item, Label)),
+        entities=tuple(item for item in seen.values() if isinstance(item, Entity)),
+    )
+
+
+def check(catalog: Catalog) -> list[str]:
+    """What is wrong between definitions; each on its own was checked when it was made."""
+    found: list[str] = []
+    for kind, items in (
+        ("FeatureView", catalog.views),
+        ("FeatureService", catalog.services),
+        ("Source", catalog.sources),
+        ("Label", catalog.labels),
+    ):
+        names: dict[str, str] = {}
+        for item in items:
+            if item.name in names:
+                found.append(
+                    f"{item.where}: {kind} {item.name!r}: the name is taken by the one at {names[item.name]}. Rename one of them."
+                )
+            names.setdefault(item.name, item.where)
+    views = {view.name: view for view in catalog.views}
+    for service in catalog.services:
+        for selection in service.selections:
+            place = f"{service.where}: FeatureService {service.name!r}:"
+            if selection.view not in views:
+                found.append(
+                    f"{place} there is no view {selection.view!r}. Known: {', '.join(sorted(views)) or 'none'}."
+                )
+                continue
+            names_ = {feature.name for feature in views[selection.view].features}
+            found += [f"{place} view {selection.view!r} has no feature {name!r}. It has {', '.join(sorted(names_)[:10])}."
+                      for name in selection.features or () if name not in names_]  # fmt: skip
+    return found + _reads(catalog)
+
+
+def _reads(catalog: Catalog) -> list[str]:
+    known = {source.name for source in catalog.sources}
+    return [
+        f"{source.where}: Source {source.name!r}: it reads the table of {source.reads!r}, which is not defined. Define that source, or leave reads away."
+        for source in catalog.sources
+        if source.reads is not None and source.reads not in known
+    ]

@@ -1,0 +1,297 @@
+"""A view: features of one entity from one main source, with one freshness."""
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import assert_never, cast
+
+from features.definitions.checks import complain, where_defined
+from features.definitions.durations import DAY, duration
+from features.definitions.entities import Entity
+from features.definitions.expressions import ColumnType, Expression, columns_of, type_of
+from features.definitions.features import (
+    OPERATIONS,
+    Aggregate,
+    Attribute,
+    CohortRate,
+    Difference,
+    Feature,
+    Ratio,
+    Zscore,
+)
+from features.definitions.freshness import DAILY, EventFreshness, Freshness, Schedule
+from features.definitions.sources import Source
+
+__all__ = ["FeatureView", "flat"]
+
+_NAME_LIMIT = 64
+
+
+def flat(parts: Iterable["Feature | Iterable[Feature]"]) -> tuple[Feature, ...]:
+    """Features and groups of features in one tuple."""
+    made: list[Feature] = []
+    for part in parts:
+        if isinstance(part, Aggregate | CohortRate | Attribute | Ratio | Difference | Zscore):
+            made.append(part)
+        else:
+            made += part
+    return tuple(made)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FeatureView:
+    """Features of one entity. A `changes` source gives attributes, an `events` source all else."""
+
+    name: str
+    entity: Entity
+    source: Source
+    features: tuple[Feature, ...]
+    freshness: Freshness = DAILY
+    outcomes: tuple[Source, ...] = ()
+    """Sources of outcomes that cohort rates refer to by name."""
+
+    remember: str = "730d"
+    """Length of "ever". A key without events in it is `never_seen`."""
+
+    horizon: str | None = None
+    """How long after a cut its values serve before they are `stale`; None: two periods and the publish lag."""
+
+    description: str = ""
+    owner: str = ""
+    tags: tuple[tuple[str, str], ...] = ()
+    where: str = field(default_factory=where_defined, repr=False)
+
+    def __post_init__(self) -> None:
+        for name, problem, remedy in _problems(self):
+            complain(self.where, f"FeatureView {self.name!r}{f', feature {name!r}' if name else ''}", problem, remedy)
+
+    @property
+    def schedule(self) -> Schedule:
+        """Its cuts: of an event view, those at which corrections begin to count."""
+        return self.freshness.cuts if isinstance(self.freshness, EventFreshness) else self.freshness
+
+    @property
+    def served(self) -> bool:
+        """Whether plain stored values are exact, so that any Feast client reads them: scheduled and anchored at the cut."""
+        return isinstance(self.freshness, Schedule) and self.freshness.anchor == "cut"
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """The main source, then those of outcomes."""
+        return (self.source, *self.outcomes)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Names of the key columns."""
+        return self.entity.keys
+
+    @property
+    def remember_us(self) -> int:
+        """Microseconds."""
+        return duration(self.remember)
+
+    @property
+    def horizon_us(self) -> int:
+        """Microseconds after the cut."""
+        return duration(self.horizon) if self.horizon else 2 * self.schedule.period_us + self.schedule.lag_us
+
+    @property
+    def types(self) -> Mapping[str, ColumnType]:
+        """Feature name to the type of its value."""
+        columns = self.source.types
+        types: dict[str, ColumnType] = {}
+        for feature in self.features:
+            match feature:
+                case Aggregate():
+                    types[feature.name] = feature.type(columns.get(feature.column or ""))
+                case Attribute():
+                    types[feature.name] = columns.get(feature.column, "string")
+                case Difference():
+                    both = {types.get(feature.minuend), types.get(feature.subtrahend)}
+                    types[feature.name] = "int64" if both == {"int64"} else "float64"
+                case CohortRate() | Ratio() | Zscore():
+                    types[feature.name] = "float64"
+        return types
+
+    def reads(self, source: Source) -> tuple[str, ...]:
+        """Columns that its values depend on, keys and times aside; sorted."""
+        found = set(columns_of(source.filter)) | ({source.deleted} if source.deleted else set())
+        for feature in self.features:
+            match feature:
+                case Aggregate() if source.name == self.source.name:
+                    found |= columns_of(feature.where) | ({feature.column} if feature.column else set())
+                case Attribute() if source.name == self.source.name:
+                    found.add(feature.column)
+                case CohortRate() if source.name == self.source.name:
+                    found |= columns_of(feature.eligible)
+                case CohortRate() if source.name == feature.outcomes:
+                    found.add(feature.of)
+                case _:
+                    pass
+        return tuple(sorted(found | ({source.event_id} if source.event_id else set())))
+
+    def outcome(self, name: str) -> Source:
+        """The source of outcomes of that name."""
+        return next(source for source in self.outcomes if source.name == name)
+
+
+def _problems(view: FeatureView) -> list[tuple[str, str, str]]:
+    found: list[tuple[str, str, str]] = []
+    names = [feature.name for feature in view.features]
+    found.extend((name, "this name is used twice.", "Give one of them a suffix or another name.")
+                 for name in sorted({name for name in names if names.count(name) > 1}))  # fmt: skip
+    if not names:
+        found.append(("", "it has no features.", "Give it at least one."))
+    found.extend(
+        (
+            name,
+            "the name is not an identifier of at most 64 characters.",
+            "Use letters, digits and _; it becomes a column.",
+        )
+        for name in (view.name, *names)
+        if not name.isidentifier() or len(name) > _NAME_LIMIT
+    )
+    for source in view.sources:
+        for column in source.key_columns(view.entity.name, view.entity.keys):
+            kind = source.types.get(column)
+            if kind != view.entity.type:
+                found.append(("", f"key column {column!r} of source {source.name!r} is {kind or 'missing'}, entity {view.entity.name!r} has {view.entity.type}.",
+                              "Declare the column, or map it by Source(keys=...)."))  # fmt: skip
+    try:
+        if view.remember_us % DAY:
+            found.append(("", f"remember={view.remember!r} is not whole days.", "Use whole days."))
+        _ = view.horizon_us
+    except ValueError as error:
+        return [*found, ("", str(error), "")]
+    seen: dict[str, ColumnType] = {}
+    for feature in view.features:
+        with suppress(ValueError):  # a duration that is none: the window or the freshness has said so itself
+            found.extend((feature.name, problem, remedy) for problem, remedy in _feature_problems(view, feature, seen))
+        seen[feature.name] = view.types[feature.name]
+    return found
+
+
+def _feature_problems(view: FeatureView, feature: Feature, seen: Mapping[str, ColumnType]) -> list[tuple[str, str]]:
+    parts: tuple[str, ...]
+    match feature:
+        case Aggregate():
+            return _aggregate_problems(view, feature)
+        case CohortRate():
+            return _rate_problems(view, feature)
+        case Attribute():
+            if view.source.kind == "events":
+                return [
+                    ("attributes need a source of changes.", f"Source {view.source.name!r} is of events; use last().")
+                ]
+            return _attribute_problems(feature, view.source.types)
+        case Ratio():
+            parts = (feature.numerator, feature.denominator)
+        case Difference():
+            parts = (feature.minuend, feature.subtrahend)
+        case Zscore():
+            parts = (feature.x, feature.mean, feature.std)
+        case _:
+            assert_never(feature)
+    return [(f"it is derived from {part!r}, which is no numeric feature above it.", f"Above it are {sorted(seen)}.")
+            for part in parts if seen.get(part) not in {"int64", "float64"}]  # fmt: skip
+
+
+def _attribute_problems(feature: Attribute, types: Mapping[str, ColumnType]) -> list[tuple[str, str]]:
+    found = [] if feature.column in types else [(f"there is no column {feature.column!r}.", f"Use {sorted(types)}.")]
+    try:
+        _ = feature.ttl_us
+    except ValueError as error:
+        found.append((f"its ttl is wrong: {error}", ""))
+    return found
+
+
+def _aggregate_problems(view: FeatureView, feature: Aggregate) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    types = view.source.types
+    takes = OPERATIONS[feature.operation]
+    if view.source.kind != "events":
+        found.append(
+            (
+                f"windows over source {view.source.name!r} of kind {view.source.kind}.",
+                "Use attribute(), or a source of events.",
+            )
+        )
+    if takes and (feature.column is None or feature.column not in types):
+        found.append(
+            (f"there is no column {feature.column!r} in source {view.source.name!r}.", f"Use one of {sorted(types)}.")
+        )
+    elif takes and feature.column is not None and types[feature.column] not in takes:
+        hint = " Declare a scale, so that it becomes an exact integer." if types[feature.column] == "float64" else ""
+        found.append(
+            (
+                f"{feature.operation} of {feature.column!r}, which is {types[feature.column]}.",
+                f"It takes {sorted(takes)}.{hint}",
+            )
+        )
+    if feature.operation == "distinct" and (feature.limit is None or feature.limit < 1):
+        found.append((f"its limit is {feature.limit}.", "Give a positive limit."))
+    length, fresh = feature.window.length_us, view.freshness
+    if length is not None and length + feature.window.offset_us > view.remember_us:
+        found.append(
+            (
+                f"its window {feature.window.label} reaches past remember={view.remember!r}.",
+                "Shorten it or remember longer.",
+            )
+        )
+    if (
+        isinstance(fresh, Schedule)
+        and fresh.anchor == "ask"
+        and length is not None
+        and length < 4 * (fresh.period_us + fresh.lag_us)
+    ):
+        found.append((f"a window of {feature.window.label} slides over what a cut {fresh.period} apart knew.",
+                      "Use a window of at least 4 x (period + publish lag), anchor='cut', or event freshness."))  # fmt: skip
+    return found + _where_problems(feature.where, types)
+
+
+def _rate_problems(view: FeatureView, feature: CohortRate) -> list[tuple[str, str]]:
+    outcomes = next((source for source in view.outcomes if source.name == feature.outcomes), None)
+    if outcomes is None:
+        return [
+            (
+                f"its outcomes are {feature.outcomes!r}, which is not among the view's outcomes.",
+                "Add the source to outcomes=(...).",
+            )
+        ]
+    found: list[tuple[str, str]] = []
+    if view.source.event_id is None:
+        found.append(
+            (f"source {view.source.name!r} has no event_id, so outcomes cannot be matched.", "Declare event_id.")
+        )
+    if feature.window.offset_us == 0:
+        found.append(("its delay is zero.", "Give the time after which most outcomes are known."))
+    if feature.of not in outcomes.types:
+        found.append(
+            (f"outcomes {outcomes.name!r} have no column {feature.of!r}.", f"They have {sorted(outcomes.types)}.")
+        )
+    elif outcomes.types[feature.of] != view.source.types.get(view.source.event_id or ""):
+        found.append(
+            (
+                f"outcomes name events by {feature.of!r}, whose type is not that of {view.source.event_id!r}.",
+                "Give both one type.",
+            )
+        )
+    if (feature.window.length_us or 0) + feature.window.offset_us > view.remember_us:
+        found.append(
+            (
+                f"its window {feature.window.label} reaches past remember={view.remember!r}.",
+                "Shorten it or remember longer.",
+            )
+        )
+    return found + _where_problems(feature.eligible, view.source.types)
+
+
+def _where_problems(where: object, types: Mapping[str, ColumnType]) -> list[tuple[str, str]]:
+    if where is None:
+        return []
+    try:
+        # An author may have given anything; type_of refuses what is no expression.
+        kind = type_of(cast("Expression", where), types)
+    except ValueError as error:
+        return [(f"its condition is wrong: {error}", "Mend the expression.")]
+    return [] if kind == "bool" else [(f"its condition {where} is {kind}.", "Compare columns with values.")]

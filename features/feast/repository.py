@@ -1,0 +1,77 @@
+"""The repository under `home/feast` that the `feast` command reads: its settings file, and a guard against its own apply."""
+
+import os
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import yaml
+
+from features.settings import Settings
+from features.store.keys import PROJECT
+
+__all__ = ["write_repository"]
+
+_GUARD = '''"""Feast's own plan and apply import this file: the definitions are not here, and they would delete what they do not find."""
+
+raise SystemExit("The definitions are in Asof's catalogue, not in this folder. Run `asof apply`; nothing was changed.")
+'''
+
+
+def write_repository(settings: Settings) -> Path:
+    """Writes `feature_store.yaml` (mode 0600: it may hold passwords) and the guard; the folder."""
+    folder = settings.feast
+    folder.mkdir(parents=True, exist_ok=True)
+    _replace(folder / "feature_store.yaml", yaml.safe_dump(_config(settings), sort_keys=False))
+    _replace(folder / "definitions_are_elsewhere.py", _GUARD)
+    return folder
+
+
+def _config(settings: Settings) -> dict[str, object]:
+    return {
+        "project": PROJECT,
+        "provider": "local",
+        "registry": _registry(settings),
+        "online_store": _online_store(settings),
+        "offline_store": {"type": "spark", "spark_conf": _spark(settings)},
+        "entity_key_serialization_version": 3,
+    }
+
+
+def _registry(settings: Settings) -> dict[str, object]:
+    common: dict[str, object] = {"registry_type": "sql", "cache_ttl_seconds": 60}
+    if settings.registry.kind == "postgres" and settings.registry.url is not None:
+        return common | {"path": settings.registry.url.get_secret_value()}
+    # A second writer waits instead of failing after five seconds.
+    return common | {
+        "path": f"sqlite:///{settings.feast / 'registry.db'}",
+        "sqlalchemy_config_kwargs": {"echo": False, "connect_args": {"timeout": 60}},
+    }
+
+
+def _online_store(settings: Settings) -> dict[str, object]:
+    if settings.online.kind != "redis" or settings.online.url is None:
+        return {"type": "sqlite", "path": str(settings.online_db)}
+    url = urlsplit(settings.online.url.get_secret_value())
+    parts = [f"{url.hostname}:{url.port or 6379}", f"db={url.path.strip('/') or 0}"]
+    parts += [f"username={unquote(url.username)}"] if url.username else []
+    parts += [f"password={unquote(url.password)}"] if url.password else []
+    parts += ["ssl=true"] if url.scheme == "rediss" else []
+    return {"type": "redis", "connection_string": ",".join(parts)}
+
+
+def _spark(settings: Settings) -> dict[str, str]:
+    conf = {
+        "spark.master": settings.spark.master,
+        "spark.ui.enabled": "false",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.catalogImplementation": "hive",
+        "spark.sql.warehouse.dir": settings.tables_root,
+    }
+    return conf | ({"spark.hadoop.hive.metastore.uris": settings.metastore.uri} if settings.metastore.uri else {})
+
+
+def _replace(path: Path, text: str) -> None:
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.touch(mode=0o600)
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)

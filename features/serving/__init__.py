@@ -1,0 +1,1 @@
+"""Lookups: the values of a service's features for some keys, with status and age."""

@@ -1,0 +1,159 @@
+"""Names of things in Feast's online layouts: entity keys (its version 3), Redis fields, the `_ts:` instant, tables of SQLite."""
+
+import struct
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from features.definitions.entities import KeyType
+from features.definitions.views import FeatureView
+from features.errors import InputError
+from features.store.values import integers, varint
+
+__all__ = [
+    "PROJECT", "belongs", "collisions", "decode_instant", "encode_instant", "entity_key", "entity_keys", "field", "instant_field",
+    "key_prefix", "murmur3", "redis_head", "sqlite_table",
+]  # fmt: skip
+
+PROJECT = "asof"
+"""Feast's project, in every key and table name."""
+
+_STRING, _INT64 = 2, 4  # feast.value_type.ValueType
+_MASK = 0xFFFFFFFF
+
+
+def murmur3(data: bytes) -> int:
+    """murmur3_x86_32 with seed 0, unsigned."""
+    value, whole = 0, len(data) // 4 * 4
+    for (block,) in struct.iter_unpack("<I", data[:whole]):
+        value ^= _scrambled(block)
+        value = (((value << 13 | value >> 19) & _MASK) * 5 + 0xE6546B64) & _MASK
+    value ^= _scrambled(int.from_bytes(data[whole:], "little")) ^ len(data)
+    value = (value ^ value >> 16) * 0x85EBCA6B & _MASK
+    value = (value ^ value >> 13) * 0xC2B2AE35 & _MASK
+    return value ^ value >> 16
+
+
+def _scrambled(block: int) -> int:
+    block = block * 0xCC9E2D51 & _MASK
+    return (block << 15 | block >> 17) * 0x1B873593 & _MASK
+
+
+def field(view: str, feature: str) -> bytes:
+    """The Redis field of a feature: four bytes of a hash of its full name."""
+    return struct.pack("<I", murmur3(f"{view}:{feature}".encode()))
+
+
+def instant_field(view: str) -> bytes:
+    """The Redis field of a row's event timestamp."""
+    return f"_ts:{view}".encode()
+
+
+def redis_head(view: str) -> bytes:
+    """The Redis key of a view's head record; no entity key begins like it."""
+    return f"asof:head:{PROJECT}:{view}".encode()
+
+
+def sqlite_table(view: str) -> str:
+    """The SQLite table of a view's values."""
+    return f"{PROJECT}_{view}"
+
+
+def encode_instant(instant: int) -> bytes:
+    """`google.protobuf.Timestamp` of microseconds UTC."""
+    seconds, rest = divmod(instant, 1_000_000)
+    return (b"\x08" + varint(seconds) if seconds else b"") + (b"\x10" + varint(rest * 1000) if rest else b"")
+
+
+def decode_instant(data: bytes) -> int:
+    """Microseconds UTC of `google.protobuf.Timestamp`."""
+    numbers, at = {1: 0, 2: 0}, 0
+    while at < len(data):
+        number, value, shift, at = data[at] >> 3, 0, 0, at + 1
+        while True:
+            byte = data[at]
+            value |= (byte & 0x7F) << shift
+            at, shift = at + 1, shift + 7
+            if byte < 0x80:  # noqa: PLR2004 - the last group of a varint
+                break
+        numbers[number] = value - (1 << 64) if value >= 1 << 63 else value
+    return numbers[1] * 1_000_000 + numbers[2] // 1000
+
+
+def key_prefix(names: Sequence[str]) -> bytes:
+    """What every key of an entity with these key columns begins with."""
+    encoded = [name.encode() for name in sorted(names)]
+    return struct.pack("<I", len(encoded)) + b"".join(struct.pack("<II", _STRING, len(name)) + name for name in encoded)
+
+
+def entity_keys(columns: Mapping[str, pa.Array], kind: KeyType) -> list[bytes]:
+    """One key a row, of any number of key columns.
+
+    Raises:
+        InputError: a key column holds a null; the message shows the first such row.
+    """
+    for name, column in columns.items():
+        if column.null_count:
+            row = int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
+            shown = {other: found[row].as_py() for other, found in columns.items()}
+            msg = f"The key column {name!r} is null in row {shown}. Such a row belongs to no entity: mend the published table."
+            raise InputError(msg)
+    prefix = key_prefix(tuple(columns))
+    parts = [_strings(columns[name]) if kind == "string" else _numbers(columns[name]) for name in sorted(columns)]
+    return (
+        [prefix + part for part in parts[0]]
+        if len(parts) == 1
+        else [prefix + b"".join(row) for row in zip(*parts, strict=True)]
+    )
+
+
+def entity_key(values: Mapping[str, str | int], kind: KeyType) -> bytes:
+    """The key of one entity."""
+    made = [
+        _string(str(values[name]).encode()) if kind == "string" else struct.pack("<IIq", _INT64, 8, values[name])
+        for name in sorted(values)
+    ]
+    return key_prefix(tuple(values)) + b"".join(made)
+
+
+def _string(value: bytes) -> bytes:
+    return struct.pack("<II", _STRING, len(value)) + value
+
+
+def _strings(column: pa.Array) -> list[bytes]:
+    return [_string(value) for value in column.cast(pa.binary()).to_pylist()]
+
+
+def _numbers(column: pa.Array) -> list[bytes]:
+    packed = np.empty(len(column), dtype=[("type", "<u4"), ("length", "<u4"), ("value", "<i8")])
+    packed["type"], packed["length"], packed["value"] = _INT64, 8, integers(column)
+    whole, width = packed.tobytes(), packed.dtype.itemsize
+    return [whole[at : at + width] for at in range(0, len(whole), width)]
+
+
+def belongs(key: bytes, names: Sequence[str]) -> bool:
+    """Whether a Redis key is of this entity and of our project: the project follows without a separator, so the key is walked."""
+    prefix = key_prefix(names)
+    if not key.startswith(prefix):
+        return False
+    at = len(prefix)
+    for _ in names:
+        if at + 8 > len(key):
+            return False
+        at += 8 + int(struct.unpack_from("<I", key, at + 4)[0])
+    return key[at:] == PROJECT.encode()
+
+
+def collisions(views: Sequence[FeatureView], extra: Sequence[str] = ()) -> list[str]:
+    """Pairs of features whose four-byte Redis fields are the same in one entity's hash: Redis would keep only one of them."""
+    seen: dict[tuple[tuple[str, ...], bytes], str] = {}
+    found: list[str] = []
+    for view in views:
+        for name in (*(feature.name for feature in view.features), *extra):
+            full = f"{view.name}:{name}"
+            other = seen.setdefault((tuple(sorted(view.keys)), field(view.name, name)), full)
+            if other != full:
+                found.append(f"{view.where}: FeatureView {view.name!r}, feature {name!r}: Redis cannot tell it from {other!r} "
+                             "(equal murmur3 hashes). Rename one of them.")  # fmt: skip
+    return found

@@ -1,0 +1,49 @@
+"""What a lookup asks of a store and gets back, whichever store it is."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from features.store.heads import Head
+
+__all__ = ["Answer", "OnlineStore", "Question"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """Some features of one view for several entities."""
+
+    view: str
+    keys: tuple[bytes, ...]
+    """Encoded by `entity_key`, without the project."""
+    features: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """Of one view."""
+
+    head: Head | None
+    """None: no generation was ever loaded."""
+    rows: Mapping[bytes, tuple[int, Mapping[str, bytes]]]
+    """Key to its event timestamp (microseconds UTC) and the encoded values; keys that the store lacks are left out."""
+
+
+class OnlineStore(Protocol):
+    """What readers need. Loads differ: SQLite's goes through the driver, Redis's comes from Spark's tasks."""
+
+    def ask(self, questions: Sequence[Question]) -> list[Answer]:
+        """One answer a question, all of one instant, in one round trip.
+
+        Raises:
+            BusyError: the store does not answer.
+        """
+        ...
+
+    def forget(self, view: str) -> None:
+        """Drops the head record of a view that is no longer defined."""
+        ...
+
+    def close(self) -> None:
+        """Ends the connection."""
+        ...

@@ -1,0 +1,337 @@
+"""Feast's Redis layout: one hash an entity, written by Spark's tasks; the head record is written last.
+
+A row never mixes two generations (one HSET), and says by `_ts:<view>` which it is of. While a load runs, `begun` in the head record lists its
+cut, so that the next load cleans up after one that was killed; a lease keeps two loads of one view apart.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
+from typing import TYPE_CHECKING, Any, cast
+from uuid import uuid4
+
+import pyarrow as pa
+import redis
+
+from features.errors import BusyError
+from features.store.heads import Head, Layout, Loaded, refuse_early, settled
+from features.store.keys import (
+    PROJECT,
+    belongs,
+    decode_instant,
+    encode_instant,
+    entity_keys,
+    field,
+    instant_field,
+    key_prefix,
+    redis_head,
+)
+from features.store.reads import Answer, Question
+from features.store.values import encode
+
+if TYPE_CHECKING:
+    from features.definitions.entities import KeyType
+
+__all__ = ["Load", "RedisStore", "remove_rows", "write_rows"]
+
+_LEASE_SECONDS = 30
+_ROWS_AT_ONCE = 500
+_TIMEOUT_SECONDS = 30
+_HEAD_FIELDS = ("generation", "cut", "valid_from", "horizon", "rows", "loaded_at")
+# Releases or renews a lease only where it is still ours.
+_IF_OURS = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call(ARGV[2], KEYS[1], unpack(ARGV, 3)) else return 0 end"
+_HEAD_IF_OURS = """if redis.call('get', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('del', KEYS[2])
+redis.call('hset', KEYS[2], unpack(ARGV, 2))
+return 1"""
+
+
+class Load:
+    """A load in progress: what Spark's tasks need, and how it ends."""
+
+    def __init__(self, store: "RedisStore", layout: Layout, now: int, token: str) -> None:
+        self._store, self.layout, self._now, self.token = store, layout, now, token
+        record = store.record(layout.view)
+        self.old = _head(layout.view, record)
+        self.settled = settled(self.old, layout)
+        self._begun: list[list[Any]] = json.loads(record.get(b"begun", b"[]"))
+        self._features: list[str] = json.loads(record.get(b"features", b"[]"))
+
+    @property
+    def gone_features(self) -> tuple[str, ...]:
+        """Features that rows in the store may have and the layout lacks."""
+        return tuple(sorted(set(self._features) - {name for name, _ in self.layout.features}))
+
+    @property
+    def cuts_before(self) -> tuple[int, ...] | None:
+        """The other cuts whose keys may be in the store; None where another definition's may be, which their tables no longer tell."""
+        live = ((self.old.cut, self.old.definition),) if self.old else ()
+        there = {*live, *((cut, definition) for cut, definition in self._begun)}
+        if any(definition != self.layout.definition for _, definition in there):
+            return None
+        return tuple(sorted({cut for cut, _ in there} - {self.layout.cut}))
+
+    def begin(self) -> None:
+        """Records the cut as begun, before the first row is written."""
+        begun = [*self._begun, [self.layout.cut, self.layout.definition]]
+        features = sorted({*self._features, *(name for name, _ in self.layout.features)})
+        self._store.client.hset(
+            redis_head(self.layout.view), mapping={"begun": json.dumps(begun), "features": json.dumps(features)}
+        )
+
+    def remove_by_scan(self) -> int:
+        """Removes every row of the view that is not of this cut, by looking at all keys of the entity; how many there were."""
+        client, view, wanted = self._store.client, self.layout.view, encode_instant(self.layout.valid_from)
+        pattern = (
+            b"".join(
+                b"\\" + bytes((byte,)) if byte in b"*?[]\\^-" else bytes((byte,))
+                for byte in key_prefix(self.layout.keys)
+            )
+            + b"*"
+        )
+        removed, at = 0, 0
+        while True:
+            at, found = cast("tuple[int, list[bytes]]", client.scan(cursor=at, match=pattern, count=5000))
+            keys = sorted({key for key in found if belongs(key, self.layout.keys)})
+            with client.pipeline(transaction=False) as pipe:
+                for key in keys:
+                    pipe.hget(key, instant_field(view))
+                stamps = pipe.execute()
+            others = [key for key, stamp in zip(keys, stamps, strict=True) if stamp not in (None, wanted)]
+            removed += _drop(client, self.layout, self.gone_features, others)
+            if at == 0:
+                return removed
+
+    def end(self, *, written: int, removed: int) -> Loaded:
+        """Makes the generation the live one.
+
+        Raises:
+            BusyError: another load took over meanwhile.
+        """
+        head = self.layout.head(
+            generation=1 + (self.old.generation if self.old else 0), rows=written, loaded_at=self._now
+        )
+        values: list[Any] = list(
+            chain.from_iterable((name, getattr(head, name)) for name in (*_HEAD_FIELDS, "definition"))
+        )
+        values += ["features", json.dumps([name for name, _ in self.layout.features])]
+        view = self.layout.view
+        if not self._store.client.eval(_HEAD_IF_OURS, 2, _lease(view), redis_head(view), self.token, *values):
+            raise BusyError(_taken(view))
+        return Loaded(head=head, written=written, removed=removed)
+
+
+class RedisStore:
+    """One Redis server for all views."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.client = _client(url)
+
+    def close(self) -> None:
+        """Ends the connections."""
+        self.client.close()
+
+    def record(self, view: str) -> dict[bytes, bytes]:
+        """The head record as stored."""
+        return cast("dict[bytes, bytes]", self.client.hgetall(redis_head(view)))
+
+    def head(self, view: str) -> Head | None:
+        """The live generation; None where no load was ever completed.
+
+        Raises:
+            BusyError: Redis does not answer.
+        """
+        with self._errors():
+            return _head(view, self.record(view))
+
+    @contextmanager
+    def loading(self, layout: Layout, now: int) -> Iterator[Load]:
+        """The one load of the view that may run; check `settled` before anything else. `now` in microseconds UTC.
+
+        Raises:
+            BusyError: `now` is before the cut's valid_from, another load of the view runs, or Redis does not answer.
+        """
+        refuse_early(layout, now)
+        token, done = uuid4().hex, threading.Event()
+        with self._errors():
+            self._take(layout.view, token)
+            renewal = threading.Thread(target=self._renew, args=(layout.view, token, done), daemon=True)
+            renewal.start()
+            try:
+                yield Load(self, layout, now, token)
+            finally:
+                done.set()
+                renewal.join()
+                self.client.eval(_IF_OURS, 1, _lease(layout.view), token, "del")
+
+    def ask(self, questions: Sequence[Question]) -> list[Answer]:
+        """One MULTI of the head records and one HMGET an entity key, whatever the number of views.
+
+        Raises:
+            BusyError: Redis does not answer.
+        """
+        wanted: dict[bytes, dict[bytes, None]] = {}
+        for question in questions:
+            for key in question.keys:
+                fields = wanted.setdefault(key + PROJECT.encode(), {})
+                fields.update(
+                    dict.fromkeys(
+                        [instant_field(question.view), *(field(question.view, name) for name in question.features)]
+                    )
+                )
+        with self._errors(), self.client.pipeline(transaction=True) as pipe:
+            for question in questions:
+                pipe.hgetall(redis_head(question.view))
+            for key, fields in wanted.items():
+                pipe.hmget(key, list(fields))
+            found = pipe.execute()
+        stored = {
+            key: dict(zip(wanted[key], values, strict=True))
+            for key, values in zip(wanted, found[len(questions) :], strict=True)
+        }
+        return [
+            _answer(question, _head(question.view, record), stored)
+            for question, record in zip(questions, found, strict=False)
+        ]
+
+    def forget(self, view: str) -> None:
+        """Drops the view's head record; its rows are Feast's to delete."""
+        with self._errors():
+            self.client.delete(redis_head(view))
+
+    def _take(self, view: str, token: str) -> None:
+        # A killed load's lease ends by itself; a running one's does not.
+        deadline = time.monotonic() + _LEASE_SECONDS + 5
+        while not self.client.set(_lease(view), token, nx=True, ex=_LEASE_SECONDS):
+            if time.monotonic() > deadline:
+                msg = f"Another load of view {view!r} into the online store is running. Run the same command again once it has ended."
+                raise BusyError(msg)
+            time.sleep(0.5)
+
+    def _renew(self, view: str, token: str, done: threading.Event) -> None:
+        while not done.wait(_LEASE_SECONDS / 3):
+            try:
+                self.client.eval(_IF_OURS, 1, _lease(view), token, "expire", _LEASE_SECONDS)
+            except redis.RedisError:
+                continue  # the load's own commands meet it too, and say so
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except redis.RedisError as error:
+            where = self.client.get_connection_kwargs()
+            msg = (
+                f"The online store redis://{where.get('host')}:{where.get('port')} does not answer as it should: {error}. "
+                "The generation it served stays the live one. Mend it (online.url) and run the same command again."
+            )
+            raise BusyError(msg) from error
+
+
+def write_rows(
+    url: str, layout: Layout, gone: tuple[str, ...], token: str, batches: Iterable[pa.RecordBatch]
+) -> Iterator[int]:
+    """In a Spark task: one HSET a row; yields the rows of each batch. Doing it twice changes nothing."""
+    client = _client(url)
+    fields = [field(layout.view, name) for name, _ in layout.features]
+    old = [field(layout.view, name) for name in gone]
+    stamp = (instant_field(layout.view), encode_instant(layout.valid_from))
+    try:
+        for batch in batches:
+            keys = _redis_keys(layout, batch)
+            cells = zip(*(encode(batch.column(name), kind) for name, kind in layout.features), strict=True)
+            rows = zip(keys, cells, strict=True)
+            for start in range(0, len(keys), _ROWS_AT_ONCE):
+                _still_ours(client, layout.view, token)
+                with client.pipeline(transaction=False) as pipe:
+                    for _ in range(min(_ROWS_AT_ONCE, len(keys) - start)):
+                        key, row = next(rows)
+                        pipe.execute_command("HSET", key, *chain.from_iterable(zip(fields, row, strict=True)), *stamp)
+                        if old:
+                            pipe.hdel(key, *old)
+                    pipe.execute()
+            yield len(keys)
+    finally:
+        client.close()
+
+
+def remove_rows(
+    url: str, layout: Layout, gone: tuple[str, ...], token: str, batches: Iterable[pa.RecordBatch]
+) -> Iterator[int]:
+    """In a Spark task: takes the view's fields from these keys' hashes, unless they are of this cut; yields how many had any."""
+    client, wanted = _client(url), encode_instant(layout.valid_from)
+    try:
+        for batch in batches:
+            keys, removed = _redis_keys(layout, batch), 0
+            for start in range(0, len(keys), _ROWS_AT_ONCE):
+                _still_ours(client, layout.view, token)
+                some = keys[start : start + _ROWS_AT_ONCE]
+                with client.pipeline(transaction=False) as pipe:
+                    for key in some:
+                        pipe.hget(key, instant_field(layout.view))
+                    stamps = pipe.execute()
+                others = [key for key, stamp in zip(some, stamps, strict=True) if stamp not in (None, wanted)]
+                removed += _drop(client, layout, gone, others)
+            yield removed
+    finally:
+        client.close()
+
+
+def _drop(client: Any, layout: Layout, gone: tuple[str, ...], keys: Sequence[bytes]) -> int:  # noqa: ANN401 - see _client
+    fields = [
+        instant_field(layout.view),
+        *(field(layout.view, name) for name in (*(name for name, _ in layout.features), *gone)),
+    ]
+    with client.pipeline(transaction=False) as pipe:
+        for key in keys:
+            pipe.hdel(key, *fields)
+        pipe.execute()
+    return len(keys)
+
+
+def _redis_keys(layout: Layout, batch: pa.RecordBatch) -> list[bytes]:
+    project = PROJECT.encode()
+    return [
+        key + project
+        for key in entity_keys({name: batch.column(name) for name in layout.keys}, cast("KeyType", layout.key_type))
+    ]
+
+
+def _still_ours(client: Any, view: str, token: str) -> None:  # noqa: ANN401 - see _client
+    if client.get(_lease(view)) != token.encode():
+        raise BusyError(_taken(view))
+
+
+def _answer(question: Question, head: Head | None, stored: dict[bytes, dict[bytes, bytes | None]]) -> Answer:
+    rows: dict[bytes, tuple[int, dict[str, bytes]]] = {}
+    for key in question.keys:
+        values = stored[key + PROJECT.encode()]
+        stamp = values[instant_field(question.view)]
+        # Rows older than the live generation are what a killed load has not removed yet: its keys are gone.
+        if head is not None and stamp is not None and (valid_from := decode_instant(stamp)) >= head.valid_from:
+            found = {name: values[field(question.view, name)] for name in question.features}
+            rows[key] = (valid_from, {name: value for name, value in found.items() if value is not None})
+    return Answer(head=head, rows=rows)
+
+
+def _head(view: str, record: dict[bytes, bytes]) -> Head | None:
+    if b"generation" not in record:
+        return None
+    numbers = {name: int(record[name.encode()]) for name in _HEAD_FIELDS}
+    return Head(view=view, definition=record[b"definition"].decode(), **numbers)
+
+
+def _lease(view: str) -> bytes:
+    return f"asof:lease:{PROJECT}:{view}".encode()
+
+
+def _taken(view: str) -> str:
+    return f"Another load of view {view!r} took over while this one stood still. Nothing is lost: run the same command again."
+
+
+def _client(url: str) -> Any:  # noqa: ANN401 - redis-py's own hints know no keys of bytes
+    return redis.Redis.from_url(url, socket_timeout=_TIMEOUT_SECONDS, socket_connect_timeout=_TIMEOUT_SECONDS)

@@ -1,0 +1,202 @@
+"""Feast's SQLite layout: a load is one transaction, so a reader sees the old generation or the new one, never a mixture."""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain, cycle, repeat
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import pyarrow as pa
+
+from features.definitions.names import cut_text
+from features.errors import BusyError, InputError
+from features.store.heads import Head, Layout, Loaded, refuse_early, settled
+from features.store.keys import entity_keys, sqlite_table
+from features.store.reads import Answer, Question
+from features.store.values import encode, texts
+
+if TYPE_CHECKING:
+    from features.definitions.entities import KeyType
+    from features.definitions.expressions import ColumnType
+
+__all__ = ["SqliteStore"]
+
+_WAIT_SECONDS = 120
+_KEYS_AT_ONCE = 10_000  # SQLite takes at most 32,766 parameters
+_HEADS = """CREATE TABLE IF NOT EXISTS heads (view TEXT PRIMARY KEY, generation INTEGER, cut INTEGER, valid_from INTEGER,
+    horizon INTEGER, definition TEXT, "rows" INTEGER, loaded_at INTEGER)"""
+_HEAD_COLUMNS = 'view, generation, cut, valid_from, horizon, definition, "rows", loaded_at'
+# The very statements of feast.infra.online_stores.sqlite, so that either may come first.
+_TABLE = """CREATE TABLE IF NOT EXISTS "{0}" (entity_key BLOB, feature_name TEXT, value BLOB, value_text TEXT,  vector_value BLOB,
+    event_ts timestamp, created_ts timestamp,  PRIMARY KEY(entity_key, feature_name))"""
+_INDEX = 'CREATE INDEX IF NOT EXISTS "{0}_ek" ON "{0}" (entity_key)'
+_INSERT = 'INSERT INTO "{0}" (entity_key, feature_name, value, value_text, event_ts) VALUES (?, ?, ?, ?, ?)'
+
+
+class SqliteStore:
+    """One file for all views; the default online store. Many readers, one writer at a time."""
+
+    def __init__(self, path: Path, *, writable: bool = True, max_bytes: int | None = None) -> None:
+        """Opens the file, which a writer makes where it is missing; `max_bytes` bounds its size.
+
+        Raises:
+            BusyError: the file cannot be opened.
+        """
+        self._path = path
+        with self._errors("opened"):
+            if not writable and not path.exists():
+                # A lookup leaves nothing behind: it reads an empty store.
+                self._db = sqlite3.connect(":memory:", isolation_level=None)
+                return
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(path, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA cache_size=-65536")
+            if writable:
+                self._db.execute("PRAGMA journal_mode=WAL")
+            if max_bytes is not None:
+                size = self._db.execute("PRAGMA page_size").fetchone()[0]
+                self._db.execute(f"PRAGMA max_page_count={max(1, max_bytes // size)}")
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self._db.close()
+
+    def head(self, view: str) -> Head | None:
+        """The live generation; None where no load was ever completed."""
+        if self._db.execute("SELECT 1 FROM sqlite_master WHERE type='table' AND name='heads'").fetchone() is None:
+            return None
+        row = self._db.execute(f"SELECT {_HEAD_COLUMNS} FROM heads WHERE view = ?", (view,)).fetchone()  # noqa: S608 - a constant  # noqa: S608 - constants
+        names = ("view", "generation", "cut", "valid_from", "horizon", "definition", "rows", "loaded_at")
+        return None if row is None else Head(**dict(zip(names, row, strict=True)))
+
+    def load(self, layout: Layout, batches: Iterable[pa.RecordBatch], now: int) -> Loaded:
+        """Replaces the view's rows by those of a cut, unless it or a newer one is live. `now` in microseconds UTC.
+
+        Raises:
+            BusyError: `now` is before the cut's valid_from, the disk is full, or another load holds the file too long. The old values stay.
+            InputError: a key comes twice or is null. The old values stay.
+        """
+        refuse_early(layout, now)
+        with self._errors("loaded"), self._transaction("IMMEDIATE"):
+            old = self.head(layout.view)
+            if (done := settled(old, layout)) is not None:
+                return done
+            before = self._emptied(layout.view)
+            rows = 0
+            for batch in batches:
+                rows += self._insert(layout, batch, before)
+            self._db.execute(_INDEX.format(sqlite_table(layout.view)))
+            head = layout.head(generation=1 + (old.generation if old else 0), rows=rows, loaded_at=now)
+            self._write_head(head)
+        return Loaded(head=head, written=rows, removed=len(before))
+
+    def ask(self, questions: Sequence[Question]) -> list[Answer]:
+        """One SELECT a view inside one read transaction.
+
+        Raises:
+            BusyError: the file cannot be read.
+        """
+        with self._errors("read"), self._transaction("DEFERRED"):
+            return [self._answer(question) for question in questions]
+
+    def forget(self, view: str) -> None:
+        """Drops the view's head and rows."""
+        with self._errors("changed"), self._transaction("IMMEDIATE"):
+            self._db.execute(_HEADS)
+            self._db.execute("DELETE FROM heads WHERE view = ?", (view,))
+            self._db.execute(f'DROP TABLE IF EXISTS "{sqlite_table(view)}"')
+
+    def _answer(self, question: Question) -> Answer:
+        head = self.head(question.view)
+        if head is None:
+            return Answer(head=None, rows={})
+        rows: dict[bytes, tuple[int, dict[str, bytes]]] = {}
+        for start in range(0, len(question.keys), _KEYS_AT_ONCE):
+            keys = question.keys[start : start + _KEYS_AT_ONCE]
+            marks, names = ", ".join("?" * len(keys)), ", ".join("?" * len(question.features))
+            found = self._db.execute(
+                f'SELECT entity_key, feature_name, value FROM "{sqlite_table(question.view)}" '  # noqa: S608 - a view's name is an identifier
+                f"WHERE entity_key IN ({marks}) AND feature_name IN ({names})",
+                (*keys, *question.features),
+            )
+            for key, name, value in found:
+                rows.setdefault(key, (head.valid_from, {}))[1][name] = value
+        return Answer(head=head, rows=rows)
+
+    def _emptied(self, view: str) -> set[bytes]:
+        """Empties the table, or makes it; the keys it had."""
+        table = sqlite_table(view)
+        self._db.execute(_HEADS)
+        self._db.execute(_TABLE.format(table))
+        before = {key for (key,) in self._db.execute(f'SELECT DISTINCT entity_key FROM "{table}"')}  # noqa: S608
+        # Without a condition SQLite drops whole pages; the second index is built anew once the rows are there.
+        self._db.execute(f'DELETE FROM "{table}"')  # noqa: S608
+        self._db.execute(f'DROP INDEX IF EXISTS "{table}_ek"')
+        return before
+
+    def _insert(self, layout: Layout, batch: pa.RecordBatch, before: set[bytes]) -> int:
+        """Writes one batch and takes its keys out of `before`; how many rows it had."""
+        keys = entity_keys({name: batch.column(name) for name in layout.keys}, cast("KeyType", layout.key_type))
+        before.difference_update(keys)
+        # In the order of the primary key pages fill one after the other.
+        order = pa.array(sorted(range(len(keys)), key=keys.__getitem__), pa.int64())
+        columns: list[tuple[pa.Array, ColumnType]] = [
+            (batch.column(name).take(order), kind) for name, kind in layout.features
+        ]
+        names = [name for name, _ in layout.features]
+        cells = zip(
+            chain.from_iterable(repeat(keys[row], len(names)) for row in order.to_pylist()),
+            cycle(names),
+            chain.from_iterable(zip(*(encode(column, kind) for column, kind in columns), strict=True)),
+            chain.from_iterable(zip(*(texts(column, kind) for column, kind in columns), strict=True)),
+            repeat(layout.valid_from // 1_000_000),
+            strict=False,
+        )
+        try:
+            self._db.executemany(_INSERT.format(sqlite_table(layout.view)), cells)
+        except sqlite3.IntegrityError as error:
+            msg = (
+                f"Cut {cut_text(layout.cut)} of view {layout.view!r} holds a key twice ({', '.join(layout.keys)}). "
+                "Nothing was loaded; compute and publish the cut again."
+            )
+            raise InputError(msg) from error
+        return len(keys)
+
+    def _write_head(self, head: Head) -> None:
+        values = (
+            head.view,
+            head.generation,
+            head.cut,
+            head.valid_from,
+            head.horizon,
+            head.definition,
+            head.rows,
+            head.loaded_at,
+        )
+        self._db.execute(f"INSERT OR REPLACE INTO heads ({_HEAD_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)  # noqa: S608 - a constant  # noqa: S608 - constants
+
+    @contextmanager
+    def _transaction(self, kind: str) -> Iterator[None]:
+        self._db.execute(f"BEGIN {kind}")
+        try:
+            yield
+        except BaseException:
+            # A full disk has ended the transaction already.
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    @contextmanager
+    def _errors(self, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.OperationalError, sqlite3.DatabaseError, OSError) as error:
+            if isinstance(error, sqlite3.IntegrityError):
+                raise
+            msg = (
+                f"The online store {self._path} cannot be {doing}: {error}. The values it held stay. "
+                "Make room, or wait for the other load to end, and run the same command again."
+            )
+            raise BusyError(msg) from error

@@ -1,0 +1,125 @@
+"""Finishes the views of one entity over one partition of rows, as Spark's Python workers do: Arrow in, Arrow out. No Spark, quick to import.
+
+A row is an event of one of the entity's sources (`asof_part` is its number) or an ask (-1). Columns of source n are named `s<n>_<column>`.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from features.definitions.compiled import compile_definition, load_definition
+from features.definitions.names import status_column
+from features.definitions.sources import Source
+from features.definitions.views import FeatureView
+from features.values.sweep import ARROW_TYPES, STATUSES, sweep
+from features.values.timeline import Asks, Rows
+
+__all__ = ["ASK", "EntityViews", "entity_views", "finish"]
+
+ASK = -1
+_SLICE = 65_536
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntityViews:
+    """Views of one entity, and their sources, each once."""
+
+    views: tuple[FeatureView, ...]
+    sources: tuple[Source, ...]
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Names of the key columns here: k0, k1 and so on."""
+        return tuple(f"k{n}" for n in range(len(self.views[0].keys)))
+
+    def reads(self, source: Source) -> tuple[str, ...]:
+        """Columns that any of the views reads of a source."""
+        names = {
+            name for view in self.views if source.name in {s.name for s in view.sources} for name in view.reads(source)
+        }
+        return tuple(sorted(names))
+
+
+def entity_views(views: Iterable[FeatureView]) -> tuple[EntityViews, ...]:
+    """Views grouped by entity, in the order given."""
+    groups: dict[str, list[FeatureView]] = {}
+    for view in views:
+        groups.setdefault(view.entity.name, []).append(view)
+    return tuple(
+        EntityViews(views=tuple(group), sources=tuple({s.name: s for view in group for s in view.sources}.values()))
+        for group in groups.values()
+    )
+
+
+def finish(
+    group: EntityViews, *, snapshot_at: int | None = None
+) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
+    """The function for mapInArrow. With `snapshot_at` every key is asked once at that instant; without, the ask rows are answered."""
+    compiled = json.dumps(compile_definition(group.views))
+
+    def finished(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        views = tuple(load_definition(item, FeatureView) for item in json.loads(compiled))
+        (here,) = entity_views(views)
+        found = list(batches)
+        if found:
+            table = pa.Table.from_batches(found).combine_chunks()
+            yield from _answers(here, table, snapshot_at).to_batches(max_chunksize=_SLICE)
+
+    return finished
+
+
+def _answers(group: EntityViews, table: pa.Table, snapshot_at: int | None) -> pa.Table:
+    codes, firsts = _codes([table[key] for key in group.keys])
+    part = _numbers(table, "asof_part")
+    if snapshot_at is None:
+        places = np.flatnonzero(part == ASK)
+        instant = _numbers(table, "asof_time")[places]
+        order = np.lexsort((instant, codes[places]))
+        asks = Asks(key=codes[places][order], instant=instant[order])
+        columns: dict[str, pa.Array] = {"asof_row": table["asof_row"].take(pa.array(places[order])).combine_chunks()}
+    else:
+        asks = Asks(key=np.arange(len(firsts)), instant=np.full(len(firsts), snapshot_at))
+        columns = {key: table[key].take(pa.array(firsts)).combine_chunks() for key in group.keys}
+    rows = {source.name: _rows(group, n, source, table, codes, part) for n, source in enumerate(group.sources)}
+    statuses: dict[str, pa.Array] = {}
+    for view in group.views:
+        values = sweep(view, rows, asks)
+        columns |= {f"{view.name}__{name}": column for name, column in values.columns.items()}
+        statuses[status_column(view)] = pa.DictionaryArray.from_arrays(values.status, list(STATUSES)).cast(pa.string())
+    return pa.table({**columns, **statuses})
+
+
+def _codes(keys: Sequence[pa.ChunkedArray]) -> tuple[np.ndarray, np.ndarray]:
+    """An int64 code a row, equal where all key columns are, and the first row of each code."""
+    codes, firsts = np.zeros(len(keys[0]), np.int64), np.zeros(0, np.int64)
+    for column in keys:
+        encoded = column.combine_chunks().dictionary_encode()
+        pairs = codes * max(len(encoded.dictionary), 1) + np.asarray(encoded.indices)
+        _, firsts, codes = np.unique(pairs, return_index=True, return_inverse=True)
+    return codes.astype(np.int64), firsts
+
+
+def _rows(
+    group: EntityViews, number: int, source: Source, table: pa.Table, codes: np.ndarray, part: np.ndarray
+) -> Rows:
+    places = np.flatnonzero(part == number)
+    mine = table.take(pa.array(places))
+    columns = {}
+    for name in group.reads(source):
+        column = mine[f"s{number}_{name}"].combine_chunks()
+        columns[name] = column.cast(ARROW_TYPES["timestamp"]) if source.types[name] == "timestamp" else column
+    return Rows(
+        key=codes[places], time=_numbers(mine, "asof_time"), known=_numbers(mine, "asof_known"), undoes=_numbers(mine, "asof_undoes"),
+        retract=_booleans(mine, "asof_retract"), first=_booleans(mine, "asof_first"), columns=columns,
+    )  # fmt: skip
+
+
+def _numbers(table: pa.Table, name: str) -> np.ndarray:
+    return np.asarray(table[name].combine_chunks().to_numpy(zero_copy_only=False)).astype(np.int64)
+
+
+def _booleans(table: pa.Table, name: str) -> np.ndarray:
+    return np.asarray(table[name].combine_chunks().to_numpy(zero_copy_only=False)).astype(bool)

@@ -1,0 +1,255 @@
+"""Finishes every feature of a view at many instants of many keys, in one pass over sorted rows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import assert_never
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from features.definitions.expressions import Expression
+from features.definitions.features import Aggregate, Attribute, CohortRate
+from features.definitions.sources import Source
+from features.definitions.views import FeatureView
+from features.definitions.windows import EVER, Window
+from features.values import exact, kernels
+from features.values.derived import derive
+from features.values.expressions import mask
+from features.values.hashing import hash64
+from features.values.outcomes import with_outcomes
+from features.values.timeline import Asks, Rows, Timeline, anchors, timeline
+
+__all__ = ["ARROW_TYPES", "NEVER_SEEN", "OK", "OVERFLOW", "STATUSES", "Values", "sweep"]
+
+Array = np.ndarray
+STATUSES = ("ok", "never_seen", "overflow")
+OK, NEVER_SEEN, OVERFLOW = range(3)
+ARROW_TYPES: dict[str, pa.DataType] = {
+    "string": pa.string(), "int64": pa.int64(), "float64": pa.float64(), "bool": pa.bool_(), "timestamp": pa.timestamp("us", "UTC"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Values:
+    """One element an ask, in the order of the asks."""
+
+    columns: Mapping[str, pa.Array]
+    """Feature to values, of the types that the view declares."""
+
+    status: Array
+    """int8 index into STATUSES: overflow if any integer of the row left int64 and is null for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stream:
+    """The rows that one group of aggregates reads, and each window's edges over them."""
+
+    rows: Timeline
+    asks: Asks
+    anchor: Array
+    remember: int
+    spans: dict[Window, tuple[Array, Array, Array]] = field(default_factory=dict)
+
+    def span(self, window: Window) -> tuple[Array, Array, Array]:
+        """First row, end row, and whether all between are visible, an ask."""
+        if window not in self.spans:
+            lower, upper = _bounds(window, self.anchor, self.remember)
+            lo = kernels.edges(self.rows.key, self.rows.time, self.asks.key, lower)
+            hi = kernels.edges(self.rows.key, self.rows.time, self.asks.key, upper)
+            self.spans[window] = lo, hi, kernels.clean(self.rows.since, self.rows.until, self.asks.instant, lo, hi)
+        return self.spans[window]
+
+    @property
+    def seen(self) -> tuple[Array, Array, Array]:
+        """What every kernel takes: since, until, instant."""
+        return self.rows.since, self.rows.until, self.asks.instant
+
+    def count(self, window: Window) -> Array:
+        return kernels.counts(*self.seen, *self.span(window))
+
+
+def _bounds(window: Window, anchor: Array, remember: int) -> tuple[Array, Array]:
+    upper = anchor - window.offset_us
+    step = window.step_us
+    lower = (upper - (window.length_us or remember)) // step * step
+    return lower, upper // step * step if window.offset_us else upper
+
+
+def sweep(view: FeatureView, rows: Mapping[str, Rows], asks: Asks) -> Values:
+    """Every feature of the view at every ask.
+
+    Args:
+        view: its definition.
+        rows: source name to rows; all rows of the asks' keys that are known by the latest ask.
+        asks: sorted by (key, instant), microseconds UTC.
+    """
+    lines = {
+        source.name: timeline(_read(view, source, rows[source.name]), source, view.freshness) for source in view.sources
+    }
+    anchor = anchors(asks.instant, view.freshness)
+    if view.source.kind != "events":
+        return _attributes(view, lines[view.source.name], asks, anchor)
+    return _Sweep(view, lines, asks, anchor).values()
+
+
+def _read(view: FeatureView, source: Source, rows: Rows) -> Rows:
+    return replace(rows, columns={name: rows.columns[name] for name in view.reads(source)})
+
+
+class _Sweep:
+    def __init__(self, view: FeatureView, lines: Mapping[str, Timeline], asks: Asks, anchor: Array) -> None:
+        self.view, self.lines, self.asks, self.anchor = view, lines, asks, anchor
+        self.streams: dict[tuple[str, str | None], _Stream] = {}
+        self.codes: dict[tuple[str, str | None], tuple[Array, int]] = {}
+        self.overflow = np.zeros(len(asks.key), dtype=bool)
+
+    def values(self) -> Values:
+        never = self.stream(None, None).count(EVER) == 0
+        made: dict[str, pa.Array] = {}
+        for feature in self.view.features:
+            match feature:
+                case Aggregate():
+                    made[feature.name] = self.aggregate(feature)
+                case CohortRate():
+                    made[feature.name] = self.rate(feature)
+                case Attribute():
+                    raise AssertionError(feature)  # views of events have none, see FeatureView
+                case _:
+                    made[feature.name], left = derive(feature, made)
+                    self.overflow |= left
+        status = np.where(never, NEVER_SEEN, np.where(self.overflow, OVERFLOW, OK)).astype(np.int8)
+        return Values(columns=made, status=status)
+
+    def stream(self, where: Expression | None, column: str | None) -> _Stream:
+        key = (repr(where), column)
+        if key not in self.streams:
+            line = self.lines[self.view.source.name]
+            chosen = mask(where, line.columns, len(line))
+            if column is not None:
+                chosen = chosen & _usable(line.columns[column])
+            rows = line.only(chosen)
+            if column is not None and self.view.source.event_id is None:
+                rows = _by_value(rows, column)
+            self.streams[key] = _Stream(rows=rows, asks=self.asks, anchor=self.anchor, remember=self.view.remember_us)
+        return self.streams[key]
+
+    def aggregate(self, feature: Aggregate) -> pa.Array:
+        stream = self.stream(feature.where, feature.column)
+        lo, hi, clean = stream.span(feature.window)
+        match feature.operation:
+            case "count":
+                return pa.array(stream.count(feature.window))
+            case "sum" | "mean" | "std":
+                return self.sums(feature, stream)
+            case "distinct":
+                codes, kinds = self.coded(feature, stream)
+                found = kernels.distincts(codes, kinds, *stream.seen, lo, hi, clean)
+                return pa.array(np.minimum(found, feature.limit or 1))
+            case "min" | "max":
+                values = _numbers(stream.rows.columns[feature.column or ""])
+                at = kernels.extremes(values, *stream.seen, lo, hi, clean, feature.operation == "max")
+                return self.picked(feature, stream, at)
+            case "first" | "time_since_first":
+                at = kernels.oldest(*stream.seen, lo, hi)
+            case "last" | "time_since_last":
+                at = kernels.newest(*stream.seen, lo, hi)
+            case _:
+                assert_never(feature.operation)
+        if feature.column is not None:
+            return self.picked(feature, stream, at)
+        when = np.append(stream.rows.time, 0)[at]
+        return pa.array(self.anchor - when, mask=at < 0)
+
+    def picked(self, feature: Aggregate, stream: _Stream, at: Array) -> pa.Array:
+        """The column's value at these rows, null at -1."""
+        column = stream.rows.columns[feature.column or ""]
+        if pa.types.is_floating(column.type):
+            column = pa.array(_numbers(column))
+        return column.take(pa.array(at, mask=at < 0)).cast(ARROW_TYPES[self.view.types[feature.name]])
+
+    def coded(self, feature: Aggregate, stream: _Stream) -> tuple[Array, int]:
+        key = (repr(feature.where), feature.column)
+        if key not in self.codes:
+            kinds, codes = np.unique(hash64(stream.rows.columns[feature.column or ""]), return_inverse=True)
+            self.codes[key] = codes.astype(np.int64), len(kinds)
+        return self.codes[key]
+
+    def sums(self, feature: Aggregate, stream: _Stream) -> pa.Array:
+        lo, hi, clean = stream.span(feature.window)
+        count = stream.count(feature.window)
+        values = _numbers(stream.rows.columns[feature.column or ""])
+        if values.dtype == np.float64:
+            added = kernels.float_sums(values, *stream.seen, lo, hi)
+            if feature.operation == "sum":
+                return pa.array(added)
+            return pa.array(added / np.maximum(count, 1), mask=count == 0)
+        sums = kernels.limb_sums(exact.sum_limbs(values), *stream.seen, lo, hi, clean)
+        if feature.operation == "sum":
+            value, fits = exact.total(sums)
+            self.overflow |= ~fits
+            return pa.array(value, mask=~fits)
+        if feature.operation == "mean":
+            return pa.array(exact.mean(sums, count), mask=count == 0)
+        squares = kernels.limb_sums(exact.square_limbs(values), *stream.seen, lo, hi, clean)
+        return pa.array(exact.std(sums, squares, count), mask=count < 2)  # noqa: PLR2004
+
+    def rate(self, feature: CohortRate) -> pa.Array:
+        eligible = self.stream(feature.eligible, None)
+        known = with_outcomes(eligible.rows, self.view.source, self.lines[feature.outcomes], feature.of)
+        matched = _Stream(rows=known, asks=self.asks, anchor=self.anchor, remember=self.view.remember_us)
+        total = eligible.count(feature.window)
+        found = matched.count(feature.window).astype(np.float64)
+        return pa.array(found / np.maximum(total, 1).astype(np.float64), mask=total == 0)
+
+
+def _by_value(kept: Timeline, column: str) -> Timeline:
+    """Without event ids, rows of one instant stand in the order of the value that is asked for."""
+    values = kept.columns[column]
+    values = values.cast(pa.int8()) if pa.types.is_boolean(values.type) else values
+    order = np.lexsort((np.asarray(pc.rank(values, tiebreaker="dense")), kept.time, kept.key))
+    index = pa.array(order)
+    return Timeline(
+        key=kept.key[order], time=kept.time[order], since=kept.since[order], until=kept.until[order],
+        columns={name: values.take(index) for name, values in kept.columns.items()},
+    )  # fmt: skip
+
+
+def _usable(column: pa.Array) -> Array:
+    """Not null, not NaN, not infinite."""
+    if pa.types.is_floating(column.type):
+        return np.asarray(pc.fill_null(pc.is_finite(column), False).to_numpy(zero_copy_only=False))
+    return np.asarray(column.is_valid().to_numpy(zero_copy_only=False))
+
+
+def _numbers(column: pa.Array) -> Array:
+    """int64 or float64 of a column without nulls; -0.0 is 0.0."""
+    if pa.types.is_floating(column.type):
+        return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64) + 0.0
+    return np.asarray(column.cast(pa.int64()).to_numpy(zero_copy_only=False))
+
+
+def _attributes(view: FeatureView, line: Timeline, asks: Asks, anchor: Array) -> Values:
+    at = kernels.last_at_or_before(line.key, line.time, line.since, asks.key, anchor, asks.instant)
+    deleted = np.zeros(len(line) + 1, dtype=bool)
+    if view.source.deleted is not None:
+        deleted[:-1] = mask_of(line.columns[view.source.deleted])
+    gone = (at < 0) | deleted[at]
+    age = anchor - np.append(line.time, 0)[at]
+    overflow = np.zeros(len(at), dtype=bool)
+    made: dict[str, pa.Array] = {}
+    for feature in view.features:
+        if isinstance(feature, Attribute):
+            past = gone if feature.ttl_us is None else gone | (age > feature.ttl_us)
+            made[feature.name] = (
+                line.columns[feature.column].take(pa.array(at, mask=past)).cast(ARROW_TYPES[view.types[feature.name]])
+            )
+        else:
+            made[feature.name], left = derive(feature, made)
+            overflow |= left
+    return Values(columns=made, status=np.where(gone, NEVER_SEEN, np.where(overflow, OVERFLOW, OK)).astype(np.int8))
+
+
+def mask_of(column: pa.Array) -> Array:
+    """A boolean column with its nulls as false."""
+    return np.asarray(pc.fill_null(column, False).to_numpy(zero_copy_only=False))

@@ -1,0 +1,151 @@
+"""One source's rows in the order that the sweep needs, each with the span of instants at which it counts (semantics 1 and 2).
+
+Additions and retractions become one row an addition: visible from `since` on, until `until`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from features.definitions.freshness import EventFreshness, Freshness, Schedule
+from features.definitions.sources import Source
+from features.values.expressions import mask
+
+__all__ = ["FOREVER", "Asks", "Rows", "Timeline", "anchors", "timeline", "visible_at_cut"]
+
+FOREVER = np.iinfo(np.int64).max
+Array = np.ndarray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """Rows of a source for some keys, in any order. Instants are int64 microseconds UTC."""
+
+    key: Array
+    """int64 code of the entity's key, the same for asks."""
+
+    time: Array
+    known: Array
+    retract: Array
+    """True: takes back the addition of the same event that was known at `undoes`."""
+
+    undoes: Array
+    first: Array
+    """True: nothing was known of the event before."""
+
+    columns: Mapping[str, pa.Array]
+
+    def __len__(self) -> int:
+        return len(self.key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asks:
+    """Sorted by (key, instant)."""
+
+    key: Array
+    instant: Array
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeline:
+    """Additions sorted by (key, event time, event id, version)."""
+
+    key: Array
+    time: Array
+    since: Array
+    until: Array
+    columns: Mapping[str, pa.Array]
+
+    def __len__(self) -> int:
+        return len(self.key)
+
+    def only(self, chosen: Array) -> "Timeline":
+        """The rows of a boolean mask; itself where that is all of them. Columns stay whole, see `row`."""
+        if chosen.all():
+            return self
+        index = pa.array(np.flatnonzero(chosen))
+        return Timeline(
+            key=self.key[chosen], time=self.time[chosen], since=self.since[chosen], until=self.until[chosen],
+            columns={name: column.take(index) for name, column in self.columns.items()},
+        )  # fmt: skip
+
+
+def visible_at_cut(known: Array, schedule: Schedule) -> Array:
+    """When what was known at these instants is served: the first cut after, plus the publish lag."""
+    period, phase = schedule.period_us, schedule.phase_us
+    return ((known - phase) // period + 1) * period + phase + schedule.lag_us
+
+
+def anchors(instant: Array, freshness: Freshness) -> Array:
+    """Where windows end for an asked instant: at the cut served then, or at the instant."""
+    if isinstance(freshness, EventFreshness) or freshness.anchor == "ask":
+        return instant
+    return (
+        instant - freshness.lag_us - freshness.phase_us
+    ) // freshness.period_us * freshness.period_us + freshness.phase_us
+
+
+def timeline(rows: Rows, source: Source, freshness: Freshness) -> Timeline:
+    """Puts rows in order, pairs retractions with what they take back, and says when each counts."""
+    lag = source.lag_us
+    known = np.maximum(rows.known, rows.time + lag) if lag else rows.known
+    order = _order(rows, source)
+    if source.filter is not None:
+        order = order[mask(source.filter, rows.columns, len(rows))[order]]
+    taken_back = rows.retract[order]
+    until = np.full(len(order), FOREVER)
+    schedule = freshness.cuts if isinstance(freshness, EventFreshness) else freshness
+    if taken_back.any():
+        ends = np.flatnonzero(taken_back)
+        paired = ends[(ends > 0) & ~taken_back[ends - 1]]
+        add, end = order[paired - 1], order[paired]
+        same = (
+            (rows.key[add] == rows.key[end])
+            & (rows.time[add] == rows.time[end])
+            & (rows.known[add] == rows.undoes[end])
+        )
+        until[paired[same] - 1] = visible_at_cut(rows.known[end[same]], schedule)  # a lag delays additions only
+        order, until = order[~taken_back], until[~taken_back]
+    since = visible_at_cut(known[order], schedule)
+    if isinstance(freshness, EventFreshness):
+        prompt = rows.first[order] & (known[order] - rows.time[order] <= freshness.lateness_us)
+        since = np.where(prompt, known[order] + freshness.lag_us, since)
+    index = pa.array(order)
+    return Timeline(
+        key=rows.key[order], time=rows.time[order], since=since, until=until,
+        columns={name: column.take(index) for name, column in rows.columns.items()},
+    )  # fmt: skip
+
+
+def _order(rows: Rows, source: Source) -> Array:
+    """By (key, time, event id, the addition's known_at, addition before retraction); without event ids by known_at, then content.
+
+    A source's lag has no part in it: it would make one instant of several known_at, and a retraction lose what it takes back.
+    """
+    order = np.lexsort((rows.time, rows.key))
+    key, time = rows.key[order], rows.time[order]
+    tied = np.zeros(len(order), dtype=bool)
+    same = (key[1:] == key[:-1]) & (time[1:] == time[:-1])
+    tied[1:] |= same
+    tied[:-1] |= same
+    if not tied.any():
+        return order
+    places = np.flatnonzero(tied)
+    among = order[places]
+    names = [source.event_id] if source.event_id else sorted(rows.columns)
+    content = [_ranks(rows.columns[name].take(pa.array(among))) for name in reversed(names)]
+    began = np.where(rows.retract[among], rows.undoes[among], rows.known[among])
+    inner = np.lexsort((rows.retract[among], *(() if source.event_id else content), began, *(content if source.event_id else ()),
+                        rows.time[among], rows.key[among]))  # fmt: skip
+    order[places] = among[inner]
+    return order
+
+
+def _ranks(values: pa.Array) -> Array:
+    if pa.types.is_boolean(values.type):
+        values = values.cast(pa.int8())
+    return np.asarray(pc.rank(values, sort_keys=[("", "ascending", "at_start")], tiebreaker="dense"))

@@ -1,0 +1,1 @@
+"""The risk catalogue: what analysts edit, one file a domain."""

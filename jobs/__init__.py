@@ -1,0 +1,1 @@
+"""HOW, in PySpark: one module a command, and what they share."""

@@ -1,0 +1,243 @@
+"""`asof <command>`: what a person types, read into jobs/commands.py; one exit code per kind of failure.
+
+Imports no job, no pyspark: each command brings its own module when it runs.
+"""
+
+import sys
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from importlib import import_module
+from typing import Annotated, Any, Literal
+
+import typer
+
+from features.errors import (
+    AsofError,
+    BusyError,
+    HeldError,
+    InputError,
+    InvalidCatalogError,
+    InvalidDefinitionError,
+    ParityError,
+    SettingsError,
+)
+from features.settings import Settings, load
+from jobs import commands
+from jobs.commands import Command, Exit
+
+__all__ = ["exit_code", "main", "parse", "run"]
+
+app = typer.Typer(
+    name="asof",
+    help="The feature platform of risk teams: one meaning per feature, the same value in training, tables and lookups.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+View = Annotated[list[str] | None, typer.Option("--view", help="A view; again for more. Default: all of this cut.")]
+Group = Annotated[str | None, typer.Option(help="Only the views of this group.")]
+Cut = Annotated[str, typer.Option(help="The cut, UTC: 2026-03-02 or 2026-03-02T06:00Z.")]
+Day = Annotated[str, typer.Option(help="A day, UTC: 2026-03-01.")]
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run one command and leave the process with its exit code."""
+    arguments = sys.argv[1:] if argv is None else argv
+    try:
+        command = parse(arguments)
+        code = Exit.OK if command is None else run(command, load())
+    except AsofError as error:
+        _say(str(error))
+        code = exit_code(error)
+    sys.exit(code)
+
+
+def parse(argv: list[str]) -> Command | None:
+    """The command of these arguments; None where they asked for help, which is then printed.
+
+    Raises:
+        InputError: an argument is missing, unknown or wrong.
+    """
+    try:
+        # Not standalone: typer then neither prints nor exits, and gives back what the command's function gave.
+        command: Command | int | None = typer.main.get_command(app).main(
+            argv or ["--help"], prog_name="asof", standalone_mode=False
+        )
+    except typer.Exit:
+        return None
+    except typer.Abort:
+        raise InputError("Stopped.") from None
+    except Exception as error:
+        # click's usage errors; typer may bring a click of its own, so they are known by what they can do.
+        said = getattr(error, "format_message", None)
+        if said is None:
+            raise
+        raise InputError(f"{said()} `asof --help` and `asof COMMAND --help` show what there is.") from error
+    return None if isinstance(command, int) else command
+
+
+def run(command: Command, settings: Settings) -> int:
+    """Bring the command's module, run it, and translate what it raises.
+
+    Raises:
+        AsofError: whatever went wrong, in a sentence; the log it names has the original.
+    """
+    try:
+        # The demo starts Airflow, so it lives with the DAGs; jobs import nothing from there.
+        job = import_module("dags.demo" if isinstance(command, commands.Demo) else f"jobs.{command.name}")
+        return int(job.run(command, settings))
+    except AsofError:
+        raise
+    except Exception as error:
+        # Imported late: it is of no use to the commands that succeed.
+        from jobs.spark_errors import translate  # noqa: PLC0415
+
+        told = translate(error, settings.logs)
+        raise told from error
+
+
+def exit_code(error: AsofError) -> Exit:
+    """By the kind of error."""
+    match error:
+        case InputError() | InvalidDefinitionError() | InvalidCatalogError() | SettingsError():
+            return Exit.REFUSED
+        case HeldError():
+            return Exit.HELD
+        case ParityError():
+            return Exit.PARITY
+        case BusyError():
+            return Exit.BUSY
+        case _:
+            return Exit.FAILED
+
+
+@app.command()
+def simulate(
+    out: Annotated[str, typer.Option(help="The folder for the files.")],
+    start: Annotated[str, typer.Option(help="The first day, UTC.")],
+    days: Annotated[int, typer.Option(min=1)],
+    scale: Annotated[float, typer.Option(min=0.0, help="1 is the demo's size.")] = 1.0,
+    seed: int = 0,
+) -> Command:
+    """Write simulated payments, disputes, accounts, devices and merchants."""
+    return commands.Simulate(out=out, start=_day("--start", start), days=days, scale=scale, seed=seed)
+
+
+@app.command()
+def ingest(
+    source: Annotated[str, typer.Option(help="A source of the catalogue, or several with commas.")],
+    input_: Annotated[
+        str, typer.Option("--input", help="A Parquet or CSV file, a folder, or a glob; {source} stands for the source.")
+    ],
+    ds: Annotated[str | None, typer.Option(help="Only what became known on this day, UTC.")] = None,
+) -> Command:
+    """Read source files into Hive with declared types; rows that do not fit go to quarantine."""
+    return commands.Ingest(source=source, input=input_, ds=None if ds is None else _day("--ds", ds))
+
+
+def _stage(kind: type[commands.Stage], help_: str) -> Callable[..., Any]:
+    def stage(cut: Cut, view: View = None, group: Group = None) -> commands.Stage:
+        return kind(cut=_instant("--cut", cut, plain_date=True), views=tuple(view or ()), group=group)
+
+    return app.command(kind.name, help=help_)(stage)
+
+
+_stage(commands.Ready, "Say whether the cut's source partitions are there (exit 75: not yet).")
+_stage(commands.Compute, "Compute the values as of the cut, each attempt into its own location.")
+_stage(commands.Validate, "Meet the attempt with its expectations: pass, warn or hold (exit 3).")
+_stage(commands.Held, "Fail (exit 3) if views of the cut are held, and say why.")
+_stage(commands.Publish, "Point the tables' partition at the attempt that passed.")
+_stage(commands.Materialize, "Load the published values into the online store.")
+_stage(commands.Prove, "Look sampled keys up and recompute them; any difference fails (exit 4).")
+
+
+@app.command()
+def release(source: Annotated[str, typer.Option()], ds: Day) -> Command:
+    """Let a held partition of a source through; its rows count as known from now on."""
+    return commands.Release(source=source, ds=_day("--ds", ds))
+
+
+@app.command()
+def frame(
+    labels: Annotated[str, typer.Option(help="A Parquet or CSV file: keys, and an instant for each row.")],
+    service: Annotated[str, typer.Option(help="A feature service of the catalogue.")],
+    out: Annotated[str, typer.Option(help="The Parquet file or folder to write.")],
+) -> Command:
+    """Give each label row its features as they were known then: one row for one row."""
+    return commands.Frame(labels=labels, service=service, out=out)
+
+
+@app.command()
+def lookup(
+    service: Annotated[str, typer.Option(help="A feature service of the catalogue.")],
+    keys: Annotated[list[str], typer.Argument(metavar="KEY=VALUE...", help="Each key column and its value.")],
+    at: Annotated[str | None, typer.Option(help="The instant, with its zone: 2026-03-02T06:00Z. Default: now.")] = None,
+    output: Annotated[Literal["table", "json"], typer.Option()] = "table",
+) -> Command:
+    """Print one key's values, status and age."""
+    instant = None if at is None else _instant("--at", at)
+    return commands.Lookup(service=service, keys=tuple(_pair(key) for key in keys), at=instant, output=output)
+
+
+@app.command()
+def status(output: Annotated[Literal["table", "json"], typer.Option()] = "table") -> Command:
+    """Show what is ingested, held, published, online and proven."""
+    return commands.Status(output=output)
+
+
+@app.command()
+def stop() -> Command:
+    """End the embedded metastore and Spark Connect server, where they run."""
+    return commands.Stop()
+
+
+@app.command()
+def apply() -> Command:
+    """Check every definition and write Feast's registry."""
+    return commands.Apply()
+
+
+@app.command()
+def demo() -> Command:
+    """Run a few days of everything on this machine, by Airflow itself."""
+    return commands.Demo()
+
+
+def _day(option: str, text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise InputError(f"{option} {text!r} is not a day. Write it as 2026-03-01; days are UTC.") from None
+
+
+def _instant(option: str, text: str, *, plain_date: bool = False) -> datetime:
+    example = "2026-03-02 or 2026-03-02T06:00Z" if plain_date else "2026-03-02T06:00Z"
+    if plain_date and "T" not in text and " " not in text.strip():
+        try:
+            return datetime.combine(date.fromisoformat(text), datetime.min.time(), UTC)
+        except ValueError:
+            raise InputError(f"{option} {text!r} is not an instant. Write it as {example}.") from None
+    try:
+        value = datetime.fromisoformat(text)
+    except ValueError:
+        raise InputError(f"{option} {text!r} is not an instant. Write it as {example}.") from None
+    if value.tzinfo is None:
+        raise InputError(
+            f"{option} {text!r} has no zone, so it names no instant. Write {text}Z if it is UTC, or its offset."
+        )
+    return value.astimezone(UTC)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    column, equals, value = text.partition("=")
+    if not equals or not column:
+        raise InputError(f"The key {text!r} is not written as column=value, for example card_id=c42.")
+    return column, value
+
+
+def _say(message: str) -> None:
+    # No markup: a message shows values as they are, brackets included.
+    from rich.console import Console  # noqa: PLC0415 - only where something went wrong
+
+    Console(stderr=True, soft_wrap=True).print(message, style="red", markup=False, highlight=False)

@@ -1,0 +1,274 @@
+"""Every command as a frozen value and as the arguments of `asof`: what DAGs hand to processes. Standard library only.
+
+jobs/cli.py parses `command.argv()` back into an equal command.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from enum import IntEnum
+from typing import ClassVar, Literal
+
+__all__ = [
+    "Apply",
+    "Command",
+    "Compute",
+    "Demo",
+    "Exit",
+    "Frame",
+    "Held",
+    "Ingest",
+    "Lookup",
+    "Materialize",
+    "Prove",
+    "Publish",
+    "Ready",
+    "Release",
+    "Simulate",
+    "Stage",
+    "Status",
+    "Stop",
+    "Validate",
+]
+
+
+class Exit(IntEnum):
+    """What a process tells the one that started it."""
+
+    OK = 0
+    FAILED = 1
+    """Anything that no other code says; do not try again blindly."""
+    REFUSED = 2
+    """An input, definition or setting is wrong; trying again changes nothing."""
+    HELD = 3
+    """A gate said no; the last good values stay."""
+    PARITY = 4
+    """Two paths gave two values."""
+    BUSY = 75
+    """Try again (EX_TEMPFAIL of sysexits.h)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Simulate:
+    """Write simulated source files."""
+
+    name: ClassVar[str] = "simulate"
+    out: str
+    """A folder."""
+    start: date
+    """The first day, UTC."""
+    days: int
+    scale: float = 1.0
+    """1 is the demo's size; events grow in proportion."""
+    seed: int = 0
+
+    def argv(self) -> list[str]:
+        """The arguments after `asof`."""
+        return [
+            *(self.name, "--out", self.out, "--start", self.start.isoformat(), "--days", str(self.days)),
+            *("--scale", repr(self.scale), "--seed", str(self.seed)),
+        ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ingest:
+    """Read source files into Hive."""
+
+    name: ClassVar[str] = "ingest"
+    source: str
+    """A name; or several with commas, parents first."""
+    input: str
+    """A file, folder or glob; `{source}` in it stands for each name."""
+    ds: date | None = None
+    """Take only what became known on this day, UTC; None: everything."""
+
+    def argv(self) -> list[str]:
+        """The arguments after `asof`."""
+        day = ["--ds", self.ds.isoformat()] if self.ds else []
+        return [self.name, "--source", self.source, "--input", self.input, *day]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One step of a cut over some views."""
+
+    name: ClassVar[str]
+    cut: datetime
+    """With its zone."""
+    views: tuple[str, ...] = ()
+    """Empty: all views of the group that have this cut."""
+    group: str | None = None
+    """None: every group."""
+
+    def argv(self) -> list[str]:
+        """The arguments after `asof`."""
+        views = [argument for view in self.views for argument in ("--view", view)]
+        group = ["--group", self.group] if self.group is not None else []
+        return [self.name, "--cut", _instant(self.cut), *views, *group]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready(Stage):
+    """Are the source partitions of the cut there?"""
+
+    name: ClassVar[str] = "ready"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compute(Stage):
+    """Compute values as of the cut into an attempt of its own."""
+
+    name: ClassVar[str] = "compute"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validate(Stage):
+    """Meet the attempt with its expectations: pass, warn or hold."""
+
+    name: ClassVar[str] = "validate"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publish(Stage):
+    """Point the partition at the attempt that passed."""
+
+    name: ClassVar[str] = "publish"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Materialize(Stage):
+    """Load published values into the online store."""
+
+    name: ClassVar[str] = "materialize"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prove(Stage):
+    """Look sampled keys up and recompute them through the frame's path."""
+
+    name: ClassVar[str] = "prove"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held(Stage):
+    """Fail, with exit 3 and their names, if views of the cut were held; no Spark."""
+
+    name: ClassVar[str] = "held"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """Let a held source partition through."""
+
+    name: ClassVar[str] = "release"
+    source: str
+    ds: date
+
+    def argv(self) -> list[str]:
+        """The arguments after `asof`."""
+        return [self.name, "--source", self.source, "--ds", self.ds.isoformat()]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """One row of features for each row of a label file."""
+
+    name: ClassVar[str] = "frame"
+    labels: str
+    service: str
+    out: str
+
+    def argv(self) -> list[str]:
+        """The arguments after `asof`."""
+        return [self.name, "--labels", self.labels, "--service", self.service, "--out", self.out]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lookup:
+    """The values of one key, as the online service gives them."""
+
+    name: ClassVar[str] = "lookup"
+    service: str
+    keys: tuple[tuple[str, str], ...]
+    """Column and value, in the order given."""
+    at: datetime | None = None
+    """With its zone; None: now."""
+    output: Literal["table", "json"] = "table"
+
+    def argv(self) -> list[str]:
+        """The arguments after `asof`."""
+        at = ["--at", _instant(self.at)] if self.at else []
+        keys = [f"{column}={value}" for column, value in self.keys]
+        # After `--` a key may begin with a dash.
+        return [self.name, "--service", self.service, *at, "--output", self.output, "--", *keys]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """What is ingested, held, published, online and proven."""
+
+    name: ClassVar[str] = "status"
+    output: Literal["table", "json"] = "table"
+
+    def argv(self) -> list[str]:
+        """The arguments after `asof`."""
+        return [self.name, "--output", self.output]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """End the embedded metastore and Spark Connect server, where they run."""
+
+    name: ClassVar[str] = "stop"
+
+    def argv(self) -> list[str]:
+        """The arguments after `asof`."""
+        return [self.name]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Apply:
+    """Check all definitions and write Feast's registry."""
+
+    name: ClassVar[str] = "apply"
+
+    def argv(self) -> list[str]:
+        """The arguments after `asof`."""
+        return [self.name]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demo:
+    """A few days of everything on this machine, by Airflow itself."""
+
+    name: ClassVar[str] = "demo"
+
+    def argv(self) -> list[str]:
+        """The arguments after `asof`."""
+        return [self.name]
+
+
+Command = (
+    Simulate
+    | Ingest
+    | Ready
+    | Compute
+    | Validate
+    | Held
+    | Publish
+    | Materialize
+    | Prove
+    | Release
+    | Frame
+    | Lookup
+    | Status
+    | Apply
+    | Stop
+    | Demo
+)
+
+
+def _instant(value: datetime) -> str:
+    if value.tzinfo is None:
+        message = f"An instant needs a zone, got {value.isoformat()}. Write {value.isoformat()}+00:00 if it is UTC."
+        raise ValueError(message)
+    return value.astimezone(UTC).isoformat()

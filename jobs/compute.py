@@ -1,0 +1,94 @@
+"""Values as of a cut: for each entity one scan, one shuffle and one sweep; each view's rows go to a location of their own."""
+
+import time
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.observation import Observation
+
+from features.definitions.names import cut_text, status_column
+from features.definitions.views import FeatureView
+from features.settings import Settings
+from features.values.partition import EntityViews, entity_views, finish
+from jobs import attempts, ledger
+from jobs.commands import Stage
+from jobs.rows import event_rows, output_schema
+from jobs.session import spark as session
+from jobs.stages import say, side_by_side, stage_views
+from jobs.tables import view_columns
+
+__all__ = ["compute", "run", "snapshot"]
+
+
+def run(command: Stage, settings: Settings) -> int:
+    """Computes every view of the cut that has no finished attempt by its current definition and the same sources."""
+    _, views, cut = stage_views(command, settings)
+    todo = tuple(view for view in views if not _current(settings, view, cut))
+    for view in views:
+        if view not in todo:
+            say(f"{view.name} at {cut_text(cut)}: computed before, nothing to do.")
+    if todo:
+        spark = session(settings, "compute")
+        for attempt in compute(spark, settings, todo, cut):
+            record = attempt.record("finished") or {}
+            say(f"{attempt.view} at {cut_text(cut)}: {record['rows']} keys in {record['seconds']} s.")
+    return 0
+
+
+def _current(settings: Settings, view: FeatureView, cut: int) -> bool:
+    attempt = attempts.finished(settings, view, cut)
+    record = attempt.record("finished") if attempt else None
+    return record is not None and record["sources"] == ledger.source_state(settings, view, cut)
+
+
+def compute(
+    spark: SparkSession, settings: Settings, views: tuple[FeatureView, ...], cut: int
+) -> list[attempts.Attempt]:
+    """A finished attempt a view; rows are the keys ever seen within what the view remembers."""
+    groups = side_by_side(lambda group: _compute_entity(spark, settings, group, cut), entity_views(views))
+    return [attempt for made in groups for attempt in made]
+
+
+def _compute_entity(spark: SparkSession, settings: Settings, group: EntityViews, cut: int) -> list[attempts.Attempt]:
+    made = []
+    started = time.monotonic()
+    wide = snapshot(spark, settings, group, cut).persist()
+    try:
+        for view in group.views:
+            attempt = attempts.new_attempt(settings, view, cut)
+            rows = _write(wide, group, view, cut, attempt.location)
+            seconds, started = round(time.monotonic() - started, 1), time.monotonic()
+            record = {
+                "rows": rows,
+                "seconds": seconds,
+                "finished_at": time.time(),
+                "sources": ledger.source_state(settings, view, cut),
+            }
+            attempts.finish(attempt, record)
+            made.append(attempt)
+    finally:
+        wide.unpersist()
+    return made
+
+
+def snapshot(spark: SparkSession, settings: Settings, group: EntityViews, cut: int) -> DataFrame:
+    """V(key, cut, cut) of every key of an entity, all its views side by side, a status a view."""
+    lag = max(view.schedule.lag_us for view in group.views)
+    rows = event_rows(spark, settings, group, before=cut)
+    # At cut + P, before the next cut is served, every view answers for this cut.
+    at = cut + lag
+    return rows.repartition(*group.keys).mapInArrow(finish(group, snapshot_at=at), output_schema(group, snapshot=True))
+
+
+def _write(wide: DataFrame, group: EntityViews, view: FeatureView, cut: int, location: str) -> int:
+    valid_from = F.timestamp_micros(F.lit(cut + view.schedule.lag_us))
+    keys = [F.col(key).alias(name) for key, name in zip(group.keys, view.keys, strict=True)]
+    values = [F.col(f"{view.name}__{name}").alias(name) for name in view.types]
+    rows = wide.where(F.col(status_column(view)) != "never_seen").select(
+        *keys, *values, F.col(status_column(view)).alias("asof_status"), valid_from.alias("event_timestamp")
+    )
+    counted = Observation()
+    rows.select(*view_columns(view)).observe(counted, F.count(F.lit(1)).alias("rows")).write.mode("overwrite").parquet(
+        location
+    )
+    return int(counted.get["rows"])

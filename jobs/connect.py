@@ -1,0 +1,70 @@
+"""An embedded Spark Connect server: one warm JVM that many short commands share. It is for `spark.remote = "embedded"`, on one machine.
+
+A JVM start costs each command seconds, and twice as much until it is warm; through this server only the first pays.
+"""
+
+import os
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from uuid import NAMESPACE_URL, uuid5
+
+from features.settings import Settings
+from jobs.background import Service
+
+__all__ = ["ensure", "stop"]
+
+_OURS = {
+    # Anyone who reaches it may run code: this machine only.
+    "spark.connect.grpc.binding.address": "127.0.0.1",
+    # Commands share one session, and with it warm Python workers; it must outlive a quiet weekend.
+    "spark.connect.session.manager.defaultSessionTimeout": "7d",
+}
+
+
+def ensure(settings: Settings, conf: Mapping[str, str]) -> str:
+    """The server's `sc://` address with the session that all commands of this home share; starts it, with this conf, where it does not answer.
+
+    Raises:
+        BusyError: it does not answer within two minutes; the message names its log.
+    """
+    session = uuid5(NAMESPACE_URL, str(settings.home))
+    return f"sc://127.0.0.1:{_service(settings, conf).ensure()}/;user_id=asof;session_id={session}"
+
+
+def stop(settings: Settings) -> None:
+    """End the server where it runs; nothing otherwise."""
+    _service(settings, {}).stop()
+
+
+def _service(settings: Settings, conf: Mapping[str, str]) -> Service:
+    def command(port: int) -> Sequence[str]:
+        given = {**conf, **_OURS, "spark.connect.grpc.binding.port": str(port)}
+        master, memory, options = (
+            given.pop(f"spark.{name}", None) for name in ("master", "driver.memory", "driver.extraJavaOptions")
+        )
+        submit = (
+            str(files("pyspark") / "bin" / "spark-submit"),
+            "--master",
+            str(master),
+            "--driver-memory",
+            str(memory),
+        )
+        pairs = [part for name, value in given.items() for part in ("--conf", f"{name}={value}")]
+        server = "org.apache.spark.sql.connect.service.SparkConnectServer"
+        return (*submit, "--driver-java-options", str(options), *pairs, "--class", server, "spark-internal")
+
+    env = {**os.environ, "PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
+    return Service(
+        name="The Spark Connect server", folder=settings.home / "connect", log=settings.logs / "connect.log", port=None, command=command,
+        answers=_answers, env=env,
+    )  # fmt: skip
+
+
+def _answers(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=5):
+            return True
+    except OSError:
+        return False

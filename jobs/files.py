@@ -1,0 +1,67 @@
+"""Small records on the tables' file system (a local folder, hdfs:// or s3://): written whole or not at all. No Spark."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+from pyarrow import fs
+
+from features.errors import BusyError
+
+__all__ = ["exists", "folders", "make_folder", "read_record", "write_record"]
+
+Record = dict[str, Any]
+
+
+def _open(path: str) -> tuple[fs.FileSystem, str]:
+    return fs.FileSystem.from_uri(path) if "://" in path else (fs.LocalFileSystem(), path)
+
+
+def write_record(path: str, record: Mapping[str, Any]) -> None:
+    """Replaces a JSON record in one move.
+
+    Raises:
+        BusyError: the file system refuses, for instance because it is full.
+    """
+    files, place = _open(path)
+    temporary = f"{place}.{uuid4().hex}.tmp"
+    try:
+        files.create_dir(place.rpartition("/")[0], recursive=True)
+        with files.open_output_stream(temporary) as stream:
+            stream.write(json.dumps(record, indent=1, sort_keys=True).encode())
+        files.move(temporary, place)
+    except OSError as error:
+        msg = f"{path} cannot be written: {error}. Nothing was changed; make room or mend the file system and run the same command again."
+        raise BusyError(msg) from error
+
+
+def read_record(path: str) -> Record | None:
+    """None where there is none."""
+    files, place = _open(path)
+    if files.get_file_info(place).type != fs.FileType.File:
+        return None
+    with files.open_input_stream(place) as stream:
+        found: Record = json.loads(stream.read())
+        return found
+
+
+def exists(path: str) -> bool:
+    """Whether a file or folder is there."""
+    files, place = _open(path)
+    return bool(files.get_file_info(place).type != fs.FileType.NotFound)
+
+
+def folders(path: str) -> tuple[str, ...]:
+    """Names of the folders directly below, sorted; none where the path is missing, or a file."""
+    files, place = _open(path)
+    if files.get_file_info(place).type == fs.FileType.File:
+        return ()
+    found = files.get_file_info(fs.FileSelector(place, allow_not_found=True))
+    return tuple(sorted(item.base_name for item in found if item.type == fs.FileType.Directory))
+
+
+def make_folder(path: str) -> None:
+    """With its parents; nothing happens where it is there."""
+    files, place = _open(path)
+    files.create_dir(place, recursive=True)

@@ -1,0 +1,78 @@
+"""Raw files as they arrive, Parquet or CSV: the declared columns as found, a CSV's broken rows marked."""
+
+from datetime import date
+
+from pyarrow import fs
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from features.definitions.sources import Source
+from features.errors import InputError, MissingError
+from jobs.files import exists
+
+__all__ = ["read_landing"]
+
+
+def read_landing(spark: SparkSession, source: Source, path: str, *, only: date | None = None) -> DataFrame:
+    """Columns: the source's as the input has them, `asof_input_ds` (of a folder ds=…, else null), `asof_corrupt` (the text of a broken row).
+
+    Raises:
+        MissingError: there is no such input, or a declared column is not in it.
+        InputError: the input is neither Parquet nor CSV.
+    """
+    place = f"{path.rstrip('/')}/ds={only}" if only is not None and exists(f"{path.rstrip('/')}/ds={only}") else path
+    if "*" not in place and not exists(place):
+        msg = f"There is no input {place} for source {source.name!r}. Name a Parquet or CSV file, a folder of them, or a glob with --input."
+        raise MissingError(msg)
+    rows = _csv(spark, source, place) if _is_csv(place) else spark.read.parquet(place)
+    named = F.regexp_extract(F.col("_metadata.file_path"), r"/ds(?:=|%3D)([0-9]{4}-[0-9]{2}-[0-9]{2})/", 1)
+    folder = F.when(named == "", F.lit(None)).otherwise(named)
+    corrupt = F.col("asof_corrupt") if "asof_corrupt" in rows.columns else F.lit(None).cast("string")
+    if missing := [c.name for c in source.columns if c.name not in rows.columns]:
+        there = ", ".join(rows.columns)
+        msg = f"The input {place} has no column {', '.join(missing)}, which source {source.name!r} ({source.where}) declares. It has {there}."
+        raise MissingError(msg)
+    return rows.select(
+        *(F.col(f"`{c.name}`") for c in source.columns), folder.alias("asof_input_ds"), corrupt.alias("asof_corrupt")
+    )
+
+
+def _is_csv(place: str) -> bool:
+    if place.endswith((".csv", ".csv.gz")):
+        return True
+    if "*" in place or "://" in place:
+        return False
+    found = (
+        fs.LocalFileSystem().get_file_info(fs.FileSelector(place, recursive=True))
+        if not place.endswith(".parquet")
+        else []
+    )
+    names = [
+        item.base_name for item in found if item.type == fs.FileType.File and not item.base_name.startswith(("_", "."))
+    ]
+    kinds = {
+        "csv" if name.endswith((".csv", ".csv.gz")) else "parquet" if name.endswith(".parquet") else "other"
+        for name in names
+    }
+    if kinds and not kinds <= {"csv"} and not kinds <= {"parquet"}:
+        msg = (
+            f"The input {place} holds {', '.join(sorted(kinds))} files. Give Parquet files or CSV files, not a mixture."
+        )
+        raise InputError(msg)
+    return kinds == {"csv"}
+
+
+def _csv(spark: SparkSession, source: Source, place: str) -> DataFrame:
+    """All text: types are asked of each value later. The header says which columns there are."""
+    header = spark.read.option("header", "true").csv(place).columns
+    if missing := [c.name for c in source.columns if c.name not in header]:
+        msg = f"The CSV {place} has no column {', '.join(missing)}, which source {source.name!r} ({source.where}) declares. Its header: {', '.join(header)}."
+        raise MissingError(msg)
+    schema = ", ".join(f"`{name}` string" for name in [*header, "asof_corrupt"])
+    options = {
+        "header": "true",
+        "mode": "PERMISSIVE",
+        "columnNameOfCorruptRecord": "asof_corrupt",
+        "enforceSchema": "false",
+    }
+    return spark.read.options(**options).schema(schema).csv(place)

@@ -1,0 +1,104 @@
+"""What is known of each source partition without asking Spark: that it was ingested, that a gate holds it, when it was released.
+
+ROOT/asof/<source>/<ds>.json
+"""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from pyarrow import fs
+
+from features.definitions.names import utc
+from features.definitions.views import FeatureView
+from features.settings import Settings
+from jobs.attempts import root
+from jobs.files import read_record, write_record
+
+__all__ = ["Partition", "hold", "partition", "partitions", "record_ingest", "release", "source_state"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partition:
+    """One `ds` of one source."""
+
+    source: str
+    ds: str
+    rows: int
+    quarantined: int = 0
+    ingested_at: int = 0
+    """Microseconds UTC."""
+
+    held_at: int | None = None
+    reason: str | None = None
+    released_at: int | None = None
+    """From here on a held partition is known: its rows' least known_at."""
+
+    @property
+    def held(self) -> bool:
+        """Known to no path."""
+        return self.held_at is not None and self.released_at is None
+
+
+def _path(settings: Settings, source: str, ds: str) -> str:
+    return f"{root(settings)}/asof/{source}/{ds}.json"
+
+
+def partition(settings: Settings, source: str, ds: str | date) -> Partition | None:
+    """None where the partition was never ingested."""
+    found = read_record(_path(settings, source, str(ds)))
+    return None if found is None else Partition(**found)
+
+
+def partitions(settings: Settings, source: str) -> tuple[Partition, ...]:
+    """All ingested partitions of a source, oldest first."""
+    files, place = (
+        fs.FileSystem.from_uri(root(settings)) if "://" in root(settings) else (fs.LocalFileSystem(), root(settings))
+    )
+    names = sorted(
+        item.base_name.removesuffix(".json")
+        for item in files.get_file_info(fs.FileSelector(f"{place}/asof/{source}", allow_not_found=True))
+        # A day's profile and verdict lie beside its record: 2026-01-01.profile.json.
+        if item.base_name.endswith(".json") and "." not in item.base_name.removesuffix(".json")
+    )
+    return tuple(found for name in names if (found := partition(settings, source, name)) is not None)
+
+
+def _write(settings: Settings, made: Partition) -> Partition:
+    write_record(_path(settings, made.source, made.ds), _fields(made))
+    return made
+
+
+def _fields(made: Partition) -> dict[str, Any]:
+    return {name: getattr(made, name) for name in Partition.__slots__}
+
+
+def record_ingest(settings: Settings, made: Partition) -> Partition:
+    """Says that a partition is complete in Hive. A hold of the same partition ends: its content is new."""
+    return _write(settings, made)
+
+
+def hold(settings: Settings, found: Partition, *, at: int, reason: str) -> Partition:
+    """From now on no path knows the partition, until it is released or ingested anew. Holding twice changes nothing."""
+    return (
+        found
+        if found.held
+        else _write(settings, Partition(**{**_fields(found), "held_at": at, "reason": reason, "released_at": None}))
+    )
+
+
+def release(settings: Settings, found: Partition, *, at: int) -> Partition:
+    """Its rows become known at `at`, at the earliest."""
+    return _write(settings, Partition(**{**_fields(found), "released_at": at}))
+
+
+def source_state(settings: Settings, view: FeatureView, cut: int) -> dict[str, str]:
+    """What a cut is computed from, a sentence a source: its partitions before the cut, the newest ingest, and what is held from it."""
+    made = {}
+    last = str((utc(cut) - timedelta(microseconds=1)).date())
+    for source in view.sources:
+        seen = [item for item in partitions(settings, source.ingested_by) if item.ds <= last]
+        shut = ",".join(item.ds for item in seen if item.held or (item.released_at or 0) >= cut)
+        newest = max((item.ingested_at for item in seen), default=0)
+        made[source.name] = f"{len(seen)} partitions, newest ingest {newest}, held {shut or 'none'}"
+    return made

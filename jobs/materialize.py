@@ -1,0 +1,218 @@
+"""`asof materialize`: the published values of a cut go to the online store, all views in one Spark application; then Feast is told."""
+
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from features.definitions.names import cut_text, micros, view_table
+from features.definitions.views import FeatureView
+from features.errors import AsofError, BusyError, InputError, MissingError
+from features.settings import Settings
+from features.store.heads import Layout, Loaded, refuse_early
+from features.store.redis_store import Load, RedisStore, remove_rows, write_rows
+from features.store.sqlite_store import SqliteStore
+from features.store.stores import open_store, redis_url
+from jobs.commands import Exit, Materialize
+from jobs.stages import say, stage_views
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from features.feast.registry import Watermarks
+
+__all__ = ["load_view", "run"]
+
+_ROWS_IN_DRIVER = 200_000
+"""What one slice on its way into SQLite may hold at most, on average."""
+
+
+def run(command: Materialize, settings: Settings) -> int:
+    """Loads every served view whose cut is published; one sentence a view.
+
+    Raises:
+        InputError: the instant is no cut of the views.
+        MissingError: a view is unknown, Feast's registry does not have it, or its published table lacks a column.
+        BusyError: the cut is not valid yet, or the store, registry or disk does not answer. The values served before stay.
+    """
+    _, views, cut = stage_views(command, settings)
+    for view in views:
+        refuse_early(Layout.of(view, cut), micros(settings.now()))
+    from jobs import tables  # noqa: PLC0415 - Spark costs seconds; a refused command does not pay them
+    from jobs.session import spark  # noqa: PLC0415
+
+    with ThreadPoolExecutor(max_workers=1) as other:
+        # Feast's import takes seconds too, and runs while Spark starts.
+        found = other.submit(_watermarks, settings, views)
+        session = spark(settings, "materialize")
+        cuts = {view.name: tables.published_cuts(session, view) for view in views}
+        watermarks = found.result()
+    for view in views:
+        published = cuts[view.name]
+        if cut in published:
+            _load(settings, watermarks, view, cut, partial(tables.published, session, view), published)
+        else:
+            say(
+                f"{view.name}: cut {cut_text(cut)} is not published (held, or not computed yet); the store keeps what it has."
+            )
+    return Exit.OK
+
+
+def _watermarks(settings: Settings, views: Iterable[FeatureView]) -> "Watermarks":
+    from features.feast.registry import Watermarks  # noqa: PLC0415 - as above
+
+    watermarks = Watermarks(settings)
+    for view in views:
+        watermarks.require(view.name)
+    return watermarks
+
+
+def _load(
+    settings: Settings,
+    watermarks: "Watermarks",
+    view: FeatureView,
+    cut: int,
+    published: "Callable[[int], DataFrame]",
+    cuts: tuple[int, ...],
+) -> None:
+    started = time.monotonic()
+    done = load_view(settings, view, cut, published, cuts)
+    if done.head.cut == cut:
+        watermarks.record(view.name, cut=cut, valid_from=done.head.valid_from)
+    seconds = time.monotonic() - started
+    say(
+        done.sentence
+        or f"{view.name}: cut {cut_text(cut)}: {done.written} keys written, {done.removed} removed, {seconds:.1f} s."
+    )
+
+
+def load_view(
+    settings: Settings,
+    view: FeatureView,
+    cut: int,
+    published: "Callable[[int], DataFrame]",
+    published_cuts: Iterable[int],
+) -> Loaded:
+    """Puts one published cut (microseconds UTC) of a view into the online store; `published` gives the rows of any of `published_cuts`.
+
+    Raises:
+        MissingError: the table lacks a column of the definition.
+        BusyError: the cut is not valid yet, or the store or disk does not answer. The values served before stay.
+        AsofError: not all rows arrived.
+    """
+    layout, now = Layout.of(view, cut), micros(settings.now())
+    store = open_store(settings, writable=True)
+    try:
+        if isinstance(store, SqliteStore):
+            return _into_sqlite(store, layout, published, now)
+        return _into_redis(store, redis_url(settings), layout, published, now, frozenset(published_cuts))
+    finally:
+        store.close()
+
+
+def _into_sqlite(store: SqliteStore, layout: Layout, published: "Callable[[int], DataFrame]", now: int) -> Loaded:
+    return store.load(layout, _batches(layout, lambda: _typed(published(layout.cut), layout)), now)
+
+
+def _batches(layout: Layout, rows: "Callable[[], DataFrame]") -> Iterator[pa.RecordBatch]:
+    """Through the driver, in slices of keys: asked for only once the store knows that a load is due."""
+    from pyspark.sql import functions as f  # noqa: PLC0415 - a second, and only where Spark runs already
+
+    frame = rows()
+    slices = frame.count() // _ROWS_IN_DRIVER + 1
+    for number in range(slices):
+        some = frame if slices == 1 else frame.where(f.pmod(f.xxhash64(*layout.keys), f.lit(slices)) == number)
+        yield from some.toArrow().combine_chunks().to_batches()
+
+
+def _into_redis(
+    store: RedisStore,
+    url: str,
+    layout: Layout,
+    published: "Callable[[int], DataFrame]",
+    now: int,
+    there: frozenset[int],
+) -> Loaded:
+    with store.loading(layout, now) as load:
+        if load.settled is not None:
+            return load.settled
+        rows = _typed(published(layout.cut), layout)
+        load.begin()
+        gone, token = load.gone_features, load.token
+        written = _total(rows, lambda batches: write_rows(url, layout, gone, token, batches))
+        if written != (expected := rows.count()):
+            msg = (
+                f"{layout.view}: {written} of {expected} keys of cut {cut_text(layout.cut)} were counted into Redis. "
+                "The head record was not changed; run the same command again."
+            )
+            raise AsofError(msg)
+        return load.end(written=written, removed=_remove(load, url, rows, published, there))
+
+
+def _remove(
+    load: Load, url: str, rows: "DataFrame", published: "Callable[[int], DataFrame]", there: frozenset[int]
+) -> int:
+    """Keys that a cut loaded or begun before has and this one lacks."""
+    layout, cuts, gone, token = load.layout, load.cuts_before, load.gone_features, load.token
+    if cuts is None or not there.issuperset(cuts):
+        return load.remove_by_scan()
+    if not cuts:
+        return 0
+    keys = list(layout.keys)
+    before = published(cuts[0]).select(*keys)
+    for other in cuts[1:]:
+        before = before.union(published(other).select(*keys))
+    dropped = before.distinct().join(rows.select(*keys), keys, "left_anti")
+    return _total(dropped, lambda batches: remove_rows(url, layout, gone, token, batches))
+
+
+def _total(frame: "DataFrame", write: Callable[[Iterable[pa.RecordBatch]], Iterator[int]]) -> int:
+    """Runs a writer over the frame's partitions in Spark's tasks, and adds up what it counted; only counts come back."""
+    from pyspark.errors import PythonException  # noqa: PLC0415 - costs a second
+
+    def counted(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for number in write(batches):
+            yield pa.record_batch({"number": pa.array([number], pa.int64())})
+
+    try:
+        row = frame.mapInArrow(counted, "number long").groupBy().sum("number").first()
+    except PythonException as error:
+        # What a task raised comes as text.
+        for kind in (BusyError, InputError):
+            if found := re.search(rf"features\.errors\.{kind.__name__}: (.*)", str(error)):
+                raise kind(found[1]) from error
+        if found := re.search(r"redis\.exceptions\.\w+: .*", str(error)):
+            msg = f"The online store failed during the load: {found[0]}. The generation it served stays the live one; run the same command again."
+            raise BusyError(msg) from error
+        raise
+    return int(row[0] or 0) if row is not None else 0
+
+
+def _typed(frame: "DataFrame", layout: Layout) -> "DataFrame":
+    """The columns of the layout.
+
+    Raises:
+        MissingError: one of them is not there, or of another type.
+    """
+    types = {"string": "string", "int64": "bigint", "float64": "double", "bool": "boolean", "timestamp": "timestamp"}
+    there = dict(frame.dtypes)
+    wanted = {
+        **dict.fromkeys(layout.keys, types[layout.key_type]),
+        **{name: types[kind] for name, kind in layout.features},
+    }
+    wrong = [
+        f"{name} ({there.get(name, 'missing')}, needed {kind})"
+        for name, kind in wanted.items()
+        if there.get(name) != kind
+    ]
+    if wrong:
+        msg = (
+            f"The published cut {cut_text(layout.cut)} of {view_table(layout.view)} does not have the columns of its definition: "
+            f"{', '.join(wrong)}. It was published by another definition: compute and publish the cut again."
+        )
+        raise MissingError(msg)
+    return frame.select(*wanted)

@@ -1,0 +1,115 @@
+"""The bundled Hive metastore service on Derby: a background process under `home/metastore`, for one machine.
+
+Embedded Derby admits one process; through this service many Spark applications share one catalogue. It is for `metastore.kind = "derby"`.
+"""
+
+import socket
+import struct
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+from features.settings import Settings
+from jobs.background import LOG4J, Service, write_whole
+from jobs.java import find_java
+
+__all__ = ["answers", "ensure", "hive_site", "running", "stop"]
+
+_OPENS = ("java.lang", "java.net", "java.util", "java.util.concurrent", "java.io", "java.nio")
+
+
+def ensure(settings: Settings) -> str:
+    """The service's `thrift://127.0.0.1:port`; starts it where it does not answer. Two processes never start two.
+
+    Raises:
+        BusyError: it does not answer within two minutes; the message names its log.
+    """
+    return f"thrift://127.0.0.1:{_service(settings).ensure()}"
+
+
+def stop(settings: Settings) -> None:
+    """End the service where it runs; nothing otherwise."""
+    _service(settings).stop()
+
+
+@contextmanager
+def running(settings: Settings) -> Iterator[str]:
+    """The service's uri for as long as the block runs."""
+    try:
+        yield ensure(settings)
+    finally:
+        stop(settings)
+
+
+def answers(port: int, *, seconds: float = 5) -> bool:
+    """Whether a metastore on this port of 127.0.0.1 lists its databases: one Thrift call, not only an open port."""
+    name = b"get_all_databases"
+    call = struct.pack(">II", 0x80010001, len(name)) + name + struct.pack(">IB", 0, 0)
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection:
+            connection.sendall(call)
+            with connection.makefile("rb") as stream:
+                return stream.read(4) == struct.pack(">I", 0x80010002)  # a reply; an exception would be …03
+    except OSError:
+        return False
+
+
+def hive_site(settings: Settings) -> dict[str, str]:
+    """The metastore's own settings, the same for the service and for a Spark with embedded Derby."""
+    return {
+        "javax.jdo.option.ConnectionURL": f"jdbc:derby:;databaseName={_folder(settings) / 'derby'};create=true",
+        "javax.jdo.option.ConnectionDriverName": "org.apache.derby.jdbc.EmbeddedDriver",
+        "datanucleus.schema.autoCreateAll": "true",
+        "hive.metastore.schema.verification": "false",
+        "hive.metastore.warehouse.dir": settings.tables_root,
+        # Its asynchronous log needs a class that Spark does not bundle.
+        "hive.async.log.enabled": "false",
+    }
+
+
+def _service(settings: Settings) -> Service:
+    def command(port: int) -> Sequence[str]:
+        _configure(settings)
+        jars = files("pyspark") / "jars" / "*"
+        opens = [f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in _OPENS]
+        # The heap and the compiler suit a small catalogue that should be up soon; Derby's own log belongs to the folder.
+        java = (
+            str(find_java(settings.home) / "bin" / "java"),
+            "-Xmx512m",
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+        )
+        rest = (
+            f"-Dderby.stream.error.file={_log(settings)}.derby",
+            "-Duser.timezone=UTC",
+            "-cp",
+            f"{_folder(settings) / 'conf'}:{jars}",
+        )
+        return (*java, *opens, *rest, "org.apache.hadoop.hive.metastore.HiveMetaStore", "-p", str(port))
+
+    return Service(
+        name="The Hive metastore service", folder=_folder(settings), log=_log(settings), port=settings.metastore.port, command=command, answers=answers
+    )  # fmt: skip
+
+
+def _configure(settings: Settings) -> None:
+    conf = _folder(settings) / "conf"
+    conf.mkdir(parents=True, exist_ok=True)
+    rows = "".join(
+        f"<property><name>{name}</name><value>{escape(value)}</value></property>\n"
+        for name, value in hive_site(settings).items()
+    )
+    write_whole(conf / "hive-site.xml", f"<configuration>\n{rows}</configuration>\n")
+    log4j = LOG4J.format(log=_log(settings))
+    write_whole(conf / "hive-log4j2.properties", log4j)
+    write_whole(conf / "log4j2.properties", log4j)
+
+
+def _folder(settings: Settings) -> Path:
+    return settings.home / "metastore"
+
+
+def _log(settings: Settings) -> Path:
+    return settings.logs / "metastore.log"

@@ -1,0 +1,205 @@
+"""Proof of parity: sampled keys are looked up online and computed anew through the frame's path, at several instants. Equal to the bit."""
+
+import math
+import struct
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from features.definitions.catalog import Catalog
+from features.definitions.names import cut_text, micros, status_column, utc
+from features.definitions.services import FeatureService
+from features.definitions.views import FeatureView
+from features.errors import MissingError, ParityError
+from features.serving.reader import Reader
+from features.settings import Settings
+from features.values.partition import EntityViews, entity_views
+from jobs import tables
+from jobs.commands import Prove
+from jobs.frame import answers
+from jobs.proofs import record_proof
+from jobs.session import spark as session
+from jobs.stages import say, side_by_side, stage_views
+
+__all__ = ["Proof", "prove", "run"]
+
+KEYS = 300
+"""Published keys drawn for each entity."""
+
+UNKNOWN = 10
+"""Keys that no source has, drawn besides."""
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """What was compared."""
+
+    compared: int
+    """Values, statuses apart."""
+
+    different: int
+    informative: int
+    """Neither 0 nor null."""
+
+    keys: int
+    instants: int
+    """Asked for each key."""
+
+    examples: tuple[str, ...] = ()
+
+
+def run(command: Prove, settings: Settings) -> int:
+    """Proves every view of the cut that the online store serves.
+
+    Raises:
+        ParityError: a value or a status differs; the message shows the first few.
+        MissingError: none of the views is online at this cut.
+    """
+    catalog, views, cut = stage_views(command, settings)
+    spark = session(settings, "prove")
+    online = tuple(view for view in views if cut in tables.published_cuts(spark, view))
+    if not online:
+        msg = f"No view of the cut {cut_text(cut)} is published, so there is nothing to prove. Publish and materialize it first."
+        raise MissingError(msg)
+    proof = prove(spark, settings, catalog, online, cut)
+    record_proof(settings, cut, {name: getattr(proof, name) for name in Proof.__slots__})
+    say(
+        f"{proof.compared} values of {proof.keys} keys at {proof.instants} instants each compared, {proof.different} different; "
+        f"{proof.informative / max(proof.compared, 1):.0%} neither 0 nor null."
+    )
+    if proof.different:
+        shown = "\n  ".join(proof.examples)
+        msg = (
+            f"{proof.different} of {proof.compared} values differ between lookup and frame at cut {cut_text(cut)}:\n  {shown}\n"
+            f"Do not serve these views: compute and materialize the cut anew, and if it stays so, report it with this text."
+        )
+        raise ParityError(msg)
+    return 0
+
+
+def prove(
+    spark: SparkSession,
+    settings: Settings,
+    catalog: Catalog,
+    views: tuple[FeatureView, ...],
+    cut: int,
+    *,
+    keys: int = KEYS,
+) -> Proof:
+    """Compares lookups with frames for keys of every entity at the edges of the cut's time and within it."""
+    total = Proof(compared=0, different=0, informative=0, keys=0, instants=0)
+    for found in side_by_side(
+        lambda group: _prove_entity(spark, settings, catalog, group, cut, keys), entity_views(views)
+    ):
+        total = Proof(
+            compared=total.compared + found.compared, different=total.different + found.different,
+            informative=total.informative + found.informative, keys=total.keys + found.keys, instants=found.instants,
+            examples=(*total.examples, *found.examples)[:_SHOWN],
+        )  # fmt: skip
+    return total
+
+
+def _instants(group: EntityViews, cut: int) -> list[int]:
+    """The first and the last instant at which the cut is served, one beside the first, and one between."""
+    begin = max(cut + view.schedule.lag_us for view in group.views)
+    end = min(cut + view.schedule.lag_us + view.schedule.period_us for view in group.views)
+    return [begin, begin + 1, begin + (end - begin) * 2 // 5, end - 1]
+
+
+def _prove_entity(
+    spark: SparkSession, settings: Settings, catalog: Catalog, group: EntityViews, cut: int, keys: int
+) -> Proof:
+    instants = _instants(group, cut)
+    drawn = _draw(spark, group, cut, keys)
+    asked = [(key, instant) for key in drawn for instant in instants]
+    online = _looked_up(settings, catalog, group, drawn, instants)
+    offline = _computed(spark, settings, group, asked, latest=max(instants))
+    compared = informative = 0
+    differences: list[str] = []
+    for row, (key, instant) in enumerate(asked):
+        for view in group.views:
+            values, status = online[key, instant, view.name]
+            computed = offline[row]
+            if status != computed[status_column(view)]:
+                differences.append(
+                    f"{view.name} {_named(view, key)} at {utc(instant).isoformat()}: status {status} online, {computed[status_column(view)]} in the frame"
+                )
+            for name, value in values.items():
+                other = computed[f"{view.name}__{name}"]
+                compared += 1
+                informative += value not in (0, None)
+                if not _same(value, other):
+                    differences.append(
+                        f"{view.name}.{name} {_named(view, key)} at {utc(instant).isoformat()}: {value!r} online, {other!r} in the frame"
+                    )
+    return Proof(
+        compared=compared, different=len(differences), informative=informative, keys=len(drawn), instants=len(instants),
+        examples=tuple(differences[:_SHOWN]),
+    )  # fmt: skip
+
+
+def _draw(spark: SparkSession, group: EntityViews, cut: int, keys: int) -> list[tuple[Any, ...]]:
+    """Keys by the order of a hash that changes with the cut, and some that nobody ever saw."""
+    share = -(-keys // len(group.views))
+    found: dict[tuple[Any, ...], None] = {}
+    for view in group.views:
+        columns = [F.col(name) for name in view.keys]
+        rows = (
+            tables.published(spark, view, cut)
+            .select(*columns)
+            .orderBy(F.xxhash64(*columns, F.lit(cut)), *columns)
+            .limit(share)
+        )
+        found |= dict.fromkeys(tuple(row) for row in rows.collect())
+    entity = group.views[0].entity
+    strange = (f"never seen {n}" if entity.type == "string" else -(2**62) - n for n in range(UNKNOWN))
+    return [*found, *(tuple(value for _ in entity.keys) for value in strange)]
+
+
+def _looked_up(
+    settings: Settings, catalog: Catalog, group: EntityViews, drawn: list[tuple[Any, ...]], instants: list[int]
+) -> dict[tuple[Any, int, str], tuple[dict[str, Any], str]]:
+    service = FeatureService(name=f"prove_{group.views[0].entity.name}", views=group.views)
+    names = group.views[0].keys
+    made: dict[tuple[Any, int, str], tuple[dict[str, Any], str]] = {}
+    with Reader(settings, replace(catalog, services=(service,))) as reader:
+        for instant in instants:
+            result = reader.lookup(service.name, [dict(zip(names, key, strict=True)) for key in drawn], at=instant)
+            for key, row in zip(drawn, result.rows, strict=True):
+                for view in row.views:
+                    made[key, instant, view.view] = dict(view.values), view.status
+    return made
+
+
+def _computed(
+    spark: SparkSession,
+    settings: Settings,
+    group: EntityViews,
+    asked: list[tuple[tuple[Any, ...], int]],
+    *,
+    latest: int,
+) -> list[dict[str, Any]]:
+    kind = "string" if group.views[0].entity.type == "string" else "bigint"
+    schema = ", ".join([*(f"{key} {kind}" for key in group.keys), "asof_row bigint", "asof_time bigint"])
+    asks = spark.createDataFrame([(*key, row, instant) for row, (key, instant) in enumerate(asked)], schema)
+    table = answers(spark, settings, group, asks, latest=latest, few=True).orderBy(F.col("asof_row"))
+    return [_micros(row) for row in table.toArrow().to_pylist()]
+
+
+def _micros(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: micros(value) if hasattr(value, "tzinfo") else value for name, value in row.items()}
+
+
+def _same(left: object, right: object) -> bool:
+    """Bit for bit: floats by their bytes, all else by type and value."""
+    if isinstance(left, float) and isinstance(right, float):
+        return struct.pack("<d", left) == struct.pack("<d", right) or (math.isnan(left) and math.isnan(right))
+    return type(left) is type(right) and left == right
+
+
+def _named(view: FeatureView, key: tuple[Any, ...]) -> str:
+    return " ".join(f"{name}={value}" for name, value in zip(view.keys, key, strict=True))

@@ -1,0 +1,69 @@
+"""All rows of one entity in one DataFrame, in the shape that `features.values.partition` finishes: one shuffle, one sort, one sweep."""
+
+from functools import reduce
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from features.definitions.names import status_column
+from features.definitions.sources import Source
+from features.settings import Settings
+from features.values.partition import ASK, EntityViews
+from jobs.tables import HIVE_TYPES, known_rows
+
+__all__ = ["ask_rows", "event_rows", "output_schema"]
+
+
+def event_rows(spark: SparkSession, settings: Settings, group: EntityViews, *, before: int) -> DataFrame:
+    """Every row of the entity's sources known before an instant, keys not null, as one DataFrame."""
+    entity = group.views[0].entity
+    kinds = {
+        f"s{n}_{name}": _passed(source.types[name])
+        for n, source in enumerate(group.sources)
+        for name in group.reads(source)
+    }
+    parts = []
+    for n, source in enumerate(group.sources):
+        rows = known_rows(spark, settings, source, before=before)
+        keys = [F.col(name).alias(f"k{i}") for i, name in enumerate(source.key_columns(entity.name, entity.keys))]
+        own = {f"s{n}_{name}": name for name in group.reads(source)}
+        columns = [
+            (_column(own[name], source) if name in own else F.lit(None)).cast(kind).alias(name) for name, kind in kinds.items()
+        ]  # fmt: skip
+        made = rows.select(
+            *keys, F.lit(n).alias("asof_part"), F.lit(None).cast("bigint").alias("asof_row"),
+            F.unix_micros(source.event_time).alias("asof_time"), "asof_known", F.coalesce("asof_undoes", F.lit(0)).alias("asof_undoes"),
+            (F.col("asof_op") == "retract").alias("asof_retract"), "asof_first", *columns,
+        )  # fmt: skip
+        parts.append(made.dropna(subset=list(group.keys)))
+    return reduce(lambda left, right: left.unionByName(right), parts)
+
+
+def ask_rows(asks: DataFrame, group: EntityViews, like: DataFrame) -> DataFrame:
+    """Asks (columns k0…, asof_row, asof_time) in the shape of `event_rows`."""
+    given = {*group.keys, "asof_row", "asof_time"}
+    columns = [
+        F.col(field.name) if field.name in given
+        else F.lit(ASK).alias("asof_part") if field.name == "asof_part"
+        else F.lit(None).cast(field.dataType).alias(field.name)
+        for field in like.schema.fields
+    ]  # fmt: skip
+    return asks.select(*columns).dropna(subset=list(group.keys))
+
+
+def _passed(kind: str) -> str:
+    """Instants travel as microseconds, so that no session zone can touch them."""
+    return "bigint" if kind == "timestamp" else HIVE_TYPES[kind]
+
+
+def _column(name: str, source: Source) -> Any:  # noqa: ANN401
+    return F.unix_micros(name) if source.types[name] == "timestamp" else F.col(name)
+
+
+def output_schema(group: EntityViews, *, snapshot: bool) -> str:
+    """Spark schema of what `finish` yields: keys (snapshot) or asof_row, then each view's values and status."""
+    entity = group.views[0].entity
+    first = [f"{key} {HIVE_TYPES[entity.type]}" for key in group.keys] if snapshot else ["asof_row bigint"]
+    values = [f"{view.name}__{name} {HIVE_TYPES[kind]}" for view in group.views for name, kind in view.types.items()]
+    return ", ".join([*first, *values, *(f"{status_column(view)} string" for view in group.views)])

@@ -1,0 +1,196 @@
+"""What Spark, Py4J and its Python workers raise, said again as AsofErrors: cause and remedy first, the original in a log.
+
+Nothing else in the project reads Spark's messages.
+"""
+
+import errno
+import re
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from features import errors
+from features.errors import AsofError, BusyError, InputError, MissingError, SettingsError
+
+__all__ = ["log_error", "translate", "translated"]
+
+
+class UnexpectedError(AsofError):
+    """Nothing here knows this error: the message is its first line, the log has the rest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rule:
+    pattern: str
+    """Searched in the whole text of the error, causes of the JVM included."""
+    kind: type[AsofError]
+    sentence: str
+    """With the pattern's named groups."""
+
+
+# In order: the deepest cause first, since Spark's outer messages name only the stage that failed.
+_RULES = (
+    _Rule(
+        pattern=r"No space left on device|Disk quota exceeded",
+        kind=BusyError,
+        sentence="The disk is full. Free some space (old attempts are the first to go) and run the same command again: nothing "
+        "half-written was published.",
+    ),
+    _Rule(
+        pattern=r"OutOfMemoryError: (?P<what>[^\n]+)",
+        kind=BusyError,
+        sentence="Spark ran out of memory ({what}). Raise spark.driver_memory in asof.toml (or ASOF_SPARK__DRIVER_MEMORY), or take "
+        "more partitions with spark.shuffle_partitions, and run it again.",
+    ),
+    _Rule(
+        pattern=r"Could not connect to meta store|Unable to instantiate \S*SessionHiveMetaStoreClient"
+        r"|org\.apache\.thrift\.transport\.TTransportException",
+        kind=BusyError,
+        sentence="The Hive metastore does not answer. Try again: the bundled one is started anew; of kind thrift, check that "
+        "metastore.uri is right and its service runs.",
+    ),
+    _Rule(
+        pattern=r"JAVA_GATEWAY_EXITED|Java gateway process exited",
+        kind=SettingsError,
+        sentence="Spark's Java stopped before it was ready. Its last words are in spark.log beside that log; the usual causes are a "
+        "spark.driver_memory larger than the machine's, or a wrong name in spark.conf.",
+    ),
+    _Rule(
+        pattern=r"\[TABLE_OR_VIEW_NOT_FOUND\][^\n]*?(?P<name>`[^\n]*`) cannot be found",
+        kind=MissingError,
+        sentence="There is no table {name}. `asof ingest` makes the tables of sources, `asof publish` those of views; check the name.",
+    ),
+    _Rule(
+        pattern=r"\[SCHEMA_NOT_FOUND\][^\n]*?(?P<name>`[^\n]*`) cannot be found",
+        kind=MissingError,
+        sentence="There is no database {name}. `asof ingest` makes it; check the name.",
+    ),
+    _Rule(
+        pattern=r"\[UNRESOLVED_COLUMN[^\]]*\][^\n]*?with name (?P<name>`[^\n]*?`) cannot be resolved\.(?P<rest>[^\n]*)",
+        kind=MissingError,
+        sentence="There is no column {name}.{rest} Correct the definition, or ingest the source with that column.",
+    ),
+    _Rule(
+        pattern=r"\[PATH_NOT_FOUND\][^\n]*?: (?P<name>\S+?)\.? ",
+        kind=MissingError,
+        sentence="There is no file or folder {name}. Check the path.",
+    ),
+    _Rule(
+        pattern=r"\[FAILED_READ_FILE\.FILE_NOT_EXIST\][^\n]*|FileNotFoundException: (File )?(?P<name>\S+)",
+        kind=MissingError,
+        sentence="A file that a table's partition points at is gone ({name}). Run that partition's step again: it writes a new one.",
+    ),
+    _Rule(
+        pattern=r"\[FAILED_READ_FILE\.(?P<name>[A-Z_]+)\](?P<rest>[^\n]*)",
+        kind=InputError,
+        sentence="A file cannot be read as its table declares ({name}):{rest} Ingest that file again.",
+    ),
+    _Rule(
+        pattern=r"\[(?P<name>CAST_INVALID_INPUT|CAST_OVERFLOW[A-Z_]*|NUMERIC_VALUE_OUT_OF_RANGE[A-Z_.]*|ARITHMETIC_OVERFLOW"
+        r"|DATATYPE_MISMATCH[A-Z_.]*|INCOMPATIBLE_DATA_FOR_TABLE[A-Z_.]*|CANNOT_MERGE_SCHEMAS|CANNOT_PARSE_TIMESTAMP)\]"
+        r"(?P<rest>[^\n]*)",
+        kind=InputError,
+        sentence="A value or column has another type than declared ({name}):{rest} Correct the declared type or the input.",
+    ),
+)
+
+# A worker's traceback ends with `features.errors.HeldError: text`, the text until the JVM's own stack begins.
+_WORKER = re.compile(
+    r"^(?:features\.errors\.)(?P<kind>\w+): (?P<text>.*?)(?=\n\s*(?:at [\w.$/]+\(|Driver stacktrace|(?:org\.apache|java|py4j)\.[\w.$]+: |Caused by: |\.\.\. \d+ more|During handling|The above exception)|\Z)",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+def translate(error: BaseException, logs: Path) -> AsofError:
+    """What a person is told of this error; its full text goes to `logs/errors.log`, which the message names.
+
+    An AsofError comes back as it is, also one that a Python worker raised inside Spark.
+    """
+    if isinstance(error, AsofError):
+        return error
+    text = _full_text(error)
+    if told := _from_worker(text):
+        told.__cause__ = error
+        return told
+    log = log_error(error, logs)
+    told = _by_rule(error, text, log) or UnexpectedError(f"{_first_line(error)}\nThe full text is in {log}.")
+    told.__cause__ = error
+    return told
+
+
+@contextmanager
+def translated(logs: Path) -> Iterator[None]:
+    """Around Spark's own calls: what leaves the block is an AsofError with its cause."""
+    try:
+        yield
+    except AsofError:
+        raise
+    except Exception as error:
+        told = translate(error, logs)
+        raise told from error
+
+
+def log_error(error: BaseException, logs: Path) -> Path:
+    """Append the whole error to `errors.log` and say where that is; a full disk does not hide the error itself."""
+    log = logs / "errors.log"
+    try:
+        logs.mkdir(parents=True, exist_ok=True)
+        with log.open("a", encoding="utf-8") as file:
+            file.write(f"\n--- {datetime.now(UTC).isoformat()}\n{''.join(traceback.format_exception(error))}")
+    except OSError:
+        pass
+    return log
+
+
+def _from_worker(text: str) -> AsofError | None:
+    for match in _WORKER.finditer(text):
+        kind = getattr(errors, match["kind"], None)
+        if isinstance(kind, type) and issubclass(kind, AsofError):
+            # Its own constructor may ask for more than the text that travelled; a catalogue's problems are one text by now.
+            kind = errors.InvalidDefinitionError if kind is errors.InvalidCatalogError else kind
+            return kind(match["text"].strip())
+    return None
+
+
+def _by_rule(error: BaseException, text: str, log: Path) -> AsofError | None:
+    for rule in _RULES:
+        match = re.search(rule.pattern, text)
+        if match is None and not (rule is _RULES[0] and _disk_full(error)):
+            continue
+        groups = {name: _tidy(value) for name, value in (match.groupdict() if match else {}).items()}
+        sentence = rule.sentence.format(**groups)
+        return rule.kind(f"{sentence}\nThe full text is in {log}.")
+    return None
+
+
+def _disk_full(error: BaseException) -> bool:
+    return any(isinstance(each, OSError) and each.errno in (errno.ENOSPC, errno.EDQUOT) for each in _chain(error))
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    each: BaseException | None = error
+    while each is not None and id(each) not in seen:
+        seen.add(id(each))
+        yield each
+        each = each.__cause__ or each.__context__
+
+
+def _full_text(error: BaseException) -> str:
+    """The error, its Python causes, and the JVM's causes that pyspark keeps aside."""
+    # Captured errors hide the JVM's stack unless a Spark setting shows it; their text alone can lack the root cause.
+    return "\n".join(
+        f"{type(each).__name__}: {each}\n{getattr(each, '_stackTrace', None) or ''}" for each in _chain(error)
+    )
+
+
+def _tidy(value: str | None) -> str:
+    return re.sub(r"\s*SQLSTATE: \w+.*$", "", value or "unnamed")
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

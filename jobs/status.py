@@ -1,0 +1,127 @@
+"""`asof status`: what is ingested, held, published, online and proven, from the records alone. Neither Spark nor Feast."""
+
+import json
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from features.definitions.catalog import Catalog, load_catalog
+from features.definitions.names import cut_text, micros, parse_cut, utc
+from features.definitions.views import FeatureView
+from features.settings import Settings
+from features.store.reads import Question
+from features.store.stores import open_store
+from jobs import attempts, ledger
+from jobs.commands import Status
+from jobs.proofs import proof_of
+from jobs.stages import say
+
+__all__ = ["run", "status"]
+
+
+def run(command: Status, settings: Settings) -> int:
+    """Prints a table of sources and one of views, or all of it as JSON."""
+    found = status(settings, load_catalog(settings.catalog))
+    if command.output == "json":
+        say(json.dumps(found, indent=1))
+    else:
+        _show(found)
+    return 0
+
+
+def status(settings: Settings, catalog: Catalog) -> dict[str, Any]:
+    """Plain JSON data: `sources` and `views` by name, `proofs` by cut."""
+    views = {view.name: _view(settings, view) for view in catalog.views}
+    cuts = sorted({cut for view in views.values() for cut in view["cuts"]})
+    proofs = {cut: proof for cut in cuts if (proof := proof_of(settings, parse_cut(cut))) is not None}
+    sources = {source.name: _source(settings, source.name) for source in catalog.sources if source.reads is None}
+    return {"at": settings.now().isoformat(), "sources": sources, "views": views, "proofs": proofs}
+
+
+def _source(settings: Settings, name: str) -> dict[str, Any]:
+    found = ledger.partitions(settings, name)
+    return {
+        "partitions": len(found), "first": found[0].ds if found else None, "last": found[-1].ds if found else None,
+        "rows": sum(item.rows for item in found), "quarantined": sum(item.quarantined for item in found),
+        "held": {item.ds: item.reason for item in found if item.held},
+    }  # fmt: skip
+
+
+def _view(settings: Settings, view: FeatureView) -> dict[str, Any]:
+    cuts = {}
+    for cut in attempts.cuts_with_attempts(settings, view):
+        attempt = attempts.finished(settings, view, cut)
+        verdict = (attempt.record("verdict") if attempt else None) or {}
+        cuts[cut_text(cut)] = {
+            "rows": ((attempt.record("finished") if attempt else None) or {}).get("rows"), "verdict": verdict.get("verdict"),
+            "rules": verdict.get("rules", 0), "failed": verdict.get("failed", 0), "because": verdict.get("because", ""),
+            "published": attempt is not None and attempt.record("published") is not None,
+        }  # fmt: skip
+    return {
+        "entity": view.entity.name,
+        "owner": view.owner,
+        "features": len(view.features),
+        "cuts": cuts,
+        "online": _online(settings, view),
+    }
+
+
+def _online(settings: Settings, view: FeatureView) -> dict[str, Any] | None:
+    if settings.online.kind == "sqlite" and not settings.online_db.exists():
+        return None
+    store = open_store(settings, writable=False)
+    try:
+        head = store.ask([Question(view=view.name, keys=(), features=())])[0].head
+    finally:
+        store.close()
+    if head is None:
+        return None
+    age = micros(settings.now()) - head.cut
+    return {
+        "cut": cut_text(head.cut),
+        "valid_from": utc(head.valid_from).isoformat(),
+        "keys": head.rows,
+        "stale": age >= head.horizon,
+    }
+
+
+def _show(found: dict[str, Any]) -> None:
+    console = Console(highlight=False)
+    sources = Table(
+        "source", "partitions", "last", "rows", "quarantined", "held", title="Sources", title_justify="left"
+    )
+    for name, item in found["sources"].items():
+        held = "; ".join(f"{ds}: {reason}" for ds, reason in item["held"].items())
+        sources.add_row(
+            name, str(item["partitions"]), str(item["last"]), str(item["rows"]), str(item["quarantined"]), held or "-"
+        )
+    views = Table(
+        "view",
+        "entity",
+        "features",
+        "newest attempt",
+        "verdict",
+        "published",
+        "online",
+        title="Views",
+        title_justify="left",
+    )
+    for name, item in found["views"].items():
+        newest = max(item["cuts"], default=None)
+        last = item["cuts"].get(newest, {})
+        online = item["online"]
+        served = (
+            "-" if online is None else f"{online['cut']}, {online['keys']} keys{', stale' if online['stale'] else ''}"
+        )
+        shown = (
+            item["entity"],
+            str(item["features"]),
+            newest or "-",
+            last.get("verdict") or "-",
+            "yes" if last.get("published") else "no",
+            served,
+        )
+        views.add_row(name, *shown)
+    console.print(sources)
+    console.print(views)

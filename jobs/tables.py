@@ -1,0 +1,194 @@
+"""The only reads and writes of Hive. A table's partitions are folders written elsewhere first; one metastore change shows them."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from features.definitions.names import cut_text, parse_cut, utc, view_table
+from features.definitions.sources import Source
+from features.definitions.views import FeatureView
+from features.errors import InputError, MissingError
+from features.settings import Settings
+from jobs import ledger
+
+__all__ = [
+    "HIVE_TYPES", "STORED_COLUMNS", "ensure_table", "known_rows", "partition_values", "point_at", "published", "published_cuts", "source_table",
+    "stored_rows", "view_columns",
+]  # fmt: skip
+
+HIVE_TYPES = {"string": "string", "int64": "bigint", "float64": "double", "bool": "boolean", "timestamp": "timestamp"}
+STORED_COLUMNS = {
+    "asof_op": "string",
+    "asof_known_at": "timestamp",
+    "asof_undoes": "timestamp",
+    "asof_first": "boolean",
+}
+"""Asof's own columns of a source's table, after the source's; see features.values.versions."""
+
+
+def view_columns(view: FeatureView) -> dict[str, str]:
+    """Column to Hive type of a view's table, the partition left out."""
+    keys = dict.fromkeys(view.keys, HIVE_TYPES[view.entity.type])
+    values = {name: HIVE_TYPES[kind] for name, kind in view.types.items()}
+    return {**keys, **values, "asof_status": "string", "event_timestamp": "timestamp"}
+
+
+def source_columns(source: Source) -> dict[str, str]:
+    """Column to Hive type of a source's table, the partition left out."""
+    return {name: HIVE_TYPES[kind] for name, kind in source.types.items()} | STORED_COLUMNS
+
+
+def ensure_table(
+    spark: SparkSession, settings: Settings, table: str, columns: Mapping[str, str], partition: str
+) -> None:
+    """Makes an external Parquet table where it is missing; adds columns that are new.
+
+    Raises:
+        InputError: a column has another type than the table's.
+    """
+    database = table.split(".", maxsplit=1)[0]
+    spark.sql(f"CREATE DATABASE IF NOT EXISTS {database} LOCATION '{settings.tables_root}/{database}.db'")
+    listed = ", ".join(f"`{name}` {kind}" for name, kind in columns.items())
+    spark.sql(
+        f"CREATE TABLE IF NOT EXISTS {table} ({listed}, `{partition}` string) USING hive OPTIONS (fileFormat 'parquet') "
+        f"PARTITIONED BY (`{partition}`) LOCATION '{settings.tables_root}/{database}.db/{table.split('.')[1]}'"
+    )
+    there = dict(spark.table(table).dtypes)
+    wrong = [
+        f"{name} is {there[name]} there, {kind} in the definition"
+        for name, kind in columns.items()
+        if there.get(name, kind) != kind
+    ]
+    if wrong:
+        msg = f"Table {table} does not fit its definition: {'; '.join(wrong)}. Give the changed column another name, or the view another name."
+        raise InputError(msg)
+    if new := [f"`{name}` {kind}" for name, kind in columns.items() if name not in there]:
+        spark.sql(f"ALTER TABLE {table} ADD COLUMNS ({', '.join(new)})")
+
+
+def partition_values(spark: SparkSession, table: str) -> tuple[str, ...]:
+    """Of all partitions that readers see; none where there is no such table."""
+    if not spark.catalog.tableExists(table):
+        return ()
+    return tuple(row[0].partition("=")[2] for row in spark.sql(f"SHOW PARTITIONS {table}").collect())
+
+
+def location(spark: SparkSession, table: str, partition: str, value: str) -> str | None:
+    """The folder a partition points at; None where there is no such partition."""
+    if value not in partition_values(spark, table):
+        return None
+    rows = spark.sql(f"DESCRIBE FORMATTED {table} PARTITION (`{partition}`='{value}')").collect()
+    return next(str(row[1]).removeprefix("file:") for row in rows if row[0] == "Location")
+
+
+def point_at(spark: SparkSession, table: str, partition: str, folders: Mapping[str, str]) -> None:
+    """Shows each partition value's folder: readers see the old rows or the new, never a part. Again is harmless."""
+    there = partition_values(spark, table)
+    new = {value: folder for value, folder in folders.items() if value not in there}
+    for value, folder in folders.items():
+        if value in there:
+            spark.sql(f"ALTER TABLE {table} PARTITION (`{partition}`='{value}') SET LOCATION '{folder}'")
+    if new:
+        added = " ".join(f"PARTITION (`{partition}`='{value}') LOCATION '{folder}'" for value, folder in new.items())
+        spark.sql(f"ALTER TABLE {table} ADD IF NOT EXISTS {added}")
+    spark.catalog.refreshTable(table)
+
+
+def source_table(spark: SparkSession, source: Source) -> DataFrame:
+    """The stored rows of a source, all partitions.
+
+    Raises:
+        MissingError: the table is not there, or lacks columns of the definition.
+    """
+    if not spark.catalog.tableExists(source.table):
+        msg = f"There is no Hive table {source.table}, which source {source.name!r} reads. Load it: `asof ingest --source {source.ingested_by} --input …`."
+        raise MissingError(msg)
+    rows = spark.table(source.table)
+    if missing := sorted((set(source.types) | set(STORED_COLUMNS)) - set(rows.columns)):
+        msg = (
+            f"Table {source.table} has no column {', '.join(missing)}, which source {source.name!r} ({source.where}) declares. "
+            f"Correct the definition, or load the table again with `asof ingest --source {source.ingested_by}`."
+        )
+        raise MissingError(msg)
+    return rows
+
+
+def stored_rows(spark: SparkSession, source: Source, *, before: int) -> DataFrame:
+    """Additions, retractions and tombstones known before an instant (microseconds UTC), as ingest stored them."""
+    last = (utc(before) - timedelta(microseconds=1)).date()
+    rows = source_table(spark, source).where(F.col(source.partition) <= str(last))
+    return rows.where(F.unix_micros("asof_known_at") < before)
+
+
+def known_rows(spark: SparkSession, settings: Settings, source: Source, *, before: int) -> DataFrame:
+    """What engines may see: no tombstones, nothing of a held partition, and of a released one only what is known by then.
+
+    Columns: the source's, `asof_known` and `asof_undoes` (microseconds; null where it undoes nothing), `asof_op`, `asof_first`.
+
+    Raises:
+        MissingError: a partition between the first one and `before` is not there.
+    """
+    partitions = ledger.partitions(settings, source.ingested_by)
+    refuse_gaps(source, partitions, before)
+    last = str((utc(before) - timedelta(microseconds=1)).date())
+    shut = [item.ds for item in partitions if item.held and item.ds <= last]
+    rows = source_table(spark, source).where((F.col(source.partition) <= last) & (F.col("asof_op") != "void"))
+    if shut:
+        rows = rows.where(~F.col(source.partition).isin(shut))
+    known, undoes = F.unix_micros("asof_known_at"), F.unix_micros("asof_undoes")
+    for item in partitions:
+        if item.released_at is not None:
+            known = F.when(F.col(source.partition) == item.ds, F.greatest(known, F.lit(item.released_at))).otherwise(
+                known
+            )
+            was = F.date_format("asof_undoes", "yyyy-MM-dd") == item.ds
+            undoes = F.when(was, F.greatest(undoes, F.lit(item.released_at))).otherwise(undoes)
+    columns = [F.col(name) for name in source.types]
+    made = rows.select(*columns, known.alias("asof_known"), undoes.alias("asof_undoes"), "asof_op", "asof_first")
+    return made.where(F.col("asof_known") < before)
+
+
+def refuse_gaps(source: Source, partitions: Sequence[ledger.Partition], before: int) -> None:
+    """Every day from the first partition to the last whole day before an instant must be there."""
+    days = {item.ds for item in partitions}
+    end = utc(before).date()
+    if not days or min(days) >= str(end):
+        msg = (
+            f"Source {source.name!r} has no partition before {end}. Load it: `asof ingest --source {source.ingested_by} --input …`, "
+            f"or ask for an instant after {min(days, default='its first partition')}."
+        )
+        raise MissingError(msg)
+    first = utc(0).fromisoformat(min(days)).date()
+    wanted = (str(first + timedelta(days=n)) for n in range((end - first).days))
+    if gaps := [day for day in wanted if day not in days]:
+        shown = ", ".join(gaps[:5]) + (" …" if len(gaps) > 5 else "")  # noqa: PLR2004
+        msg = (
+            f"Source {source.name!r}: {len(gaps)} partition(s) of {source.table} before {end} are missing: {shown}. "
+            f"Load them: `asof ingest --source {source.ingested_by} --input … --ds {gaps[0]}`."
+        )
+        raise MissingError(msg)
+
+
+def published_cuts(spark: SparkSession, view: FeatureView) -> tuple[int, ...]:
+    """Cuts of a view that readers see, oldest first, in microseconds UTC."""
+    return tuple(sorted(parse_cut(value) for value in partition_values(spark, view_table(view))))
+
+
+def published(spark: SparkSession, view: FeatureView, cut: int) -> DataFrame:
+    """The published rows of a cut: keys, features, asof_status, event_timestamp.
+
+    Raises:
+        MissingError: the cut is not published.
+    """
+    cuts = published_cuts(spark, view)
+    if cut not in cuts:
+        known = [cut_text(item) for item in cuts]
+        raise MissingError.of(
+            f"published cut of view {view.name!r}",
+            cut_text(cut),
+            known,
+            f"Run `asof publish --cut {utc(cut).isoformat()}`.",
+        )
+    return spark.table(view_table(view)).where(F.col("cut") == cut_text(cut)).select(*view_columns(view))

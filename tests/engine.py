@@ -1,0 +1,115 @@
+"""Runs the real engine on literal rows, the way ingest and a frame do, for tests that compare it with the oracle."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from features.definitions.sources import Source
+from features.definitions.views import FeatureView
+from features.values import sweep as engine
+from features.values import versions
+from features.values.timeline import Asks, Rows
+from tests.oracle import Answer, Row
+
+UTC_US = pa.timestamp("us", "UTC")
+
+
+def stored(source: Source, raw: Sequence[Row], batches: int = 1) -> pa.Table:
+    """What ingest stores of raw versions that arrive in `batches` runs."""
+    schema = pa.schema(
+        [(name, engine.ARROW_TYPES[kind]) for name, kind in source.types.items()] + [("asof_known_at", UTC_US)]
+    )
+    rows = [
+        {**{name: row.get(name) for name in source.types}, "asof_known_at": row[source.known_at or source.event_time]}
+        for row in raw
+    ]
+    rows.sort(key=lambda row: row["asof_known_at"])
+    edges = sorted({row["asof_known_at"] for row in rows})
+    cuts = [edges[len(edges) * n // batches] for n in range(1, batches)] if edges else []
+    table: pa.Table | None = None
+    for n in range(batches):
+        part = (
+            [
+                r
+                for r in rows
+                if (n == 0 or r["asof_known_at"] >= cuts[n - 1]) and (n == batches - 1 or r["asof_known_at"] < cuts[n])
+            ]
+            if cuts or n == 0
+            else []
+        )
+        incoming = pa.Table.from_pylist(part, schema)
+        made = versions.resolve(
+            source, incoming, None if table is None or source.event_id is None else standing(source, table)
+        ).rows
+        table = made if table is None else pa.concat_tables([table, made])
+    assert table is not None
+    return table
+
+
+def standing(source: Source, table: pa.Table) -> pa.Table:
+    """The newest addition or void of each event."""
+    kept: dict[Any, tuple[int, int]] = {}
+    known = table["asof_known_at"].cast(pa.int64()).to_pylist()
+    for n, (event, op) in enumerate(
+        zip(table[source.event_id or ""].to_pylist(), table["asof_op"].to_pylist(), strict=True)
+    ):
+        if op != versions.RETRACT and (event not in kept or known[n] >= kept[event][0]):
+            kept[event] = (known[n], n)
+    return table.take(pa.array([n for _, n in kept.values()], pa.int64()))
+
+
+def encoded(key: tuple[Any, ...]) -> Hashable | None:
+    """What tells one entity from another; None for a key that belongs to none."""
+    return None if None in key else key
+
+
+def engine_rows(view: FeatureView, source: Source, table: pa.Table, codes: Mapping[Hashable | None, int]) -> Rows:
+    columns = source.key_columns(view.entity.name, view.entity.keys)
+    keys = [encoded(key) for key in zip(*(table[name].to_pylist() for name in columns), strict=True)]
+    keep = [
+        n
+        for n, (key, op) in enumerate(zip(keys, table["asof_op"].to_pylist(), strict=True))
+        if key in codes and op != versions.VOID
+    ]
+    table = table.take(pa.array(keep, pa.int64()))
+    return Rows(
+        key=np.array([codes[keys[n]] for n in keep], np.int64), time=_micros(table, source.event_time), known=_micros(table, "asof_known_at"),
+        retract=np.array([op == versions.RETRACT for op in table["asof_op"].to_pylist()], bool), undoes=_micros(table, "asof_undoes"),
+        first=np.array(table["asof_first"].to_pylist(), bool),
+        columns={name: table[name].combine_chunks() for name in source.types},
+    )  # fmt: skip
+
+
+def answers(
+    view: FeatureView, raw: Mapping[str, Sequence[Row]], asks: Sequence[tuple[tuple[Any, ...], int]], batches: int = 1
+) -> list[Answer]:
+    """One answer an ask, in the asks' order."""
+    codes = {key: n for n, key in enumerate(sorted({encoded(key) for key, _ in asks}, key=repr))}
+    coded = [codes[encoded(key)] for key, _ in asks]
+    order = sorted(range(len(asks)), key=lambda n: (coded[n], asks[n][1]))
+    sorted_asks = Asks(
+        key=np.array([coded[n] for n in order], np.int64), instant=np.array([asks[n][1] for n in order], np.int64)
+    )
+    rows = {
+        source.name: engine_rows(view, source, stored(source, raw[source.name], batches), codes)
+        for source in view.sources
+    }
+    found = engine.sweep(view, rows, sorted_asks)
+    columns = {name: _plain(values) for name, values in found.columns.items()}
+    made: list[Answer | None] = [None] * len(asks)
+    for place, n in enumerate(order):
+        made[n] = Answer(
+            {name: values[place] for name, values in columns.items()}, engine.STATUSES[found.status[place]]
+        )
+    return [item for item in made if item is not None]
+
+
+def _micros(table: pa.Table, name: str) -> np.ndarray:
+    return np.asarray(table[name].cast(pa.int64()).fill_null(0).to_numpy())
+
+
+def _plain(values: pa.Array) -> list[Any]:
+    plain: list[Any] = (values.cast(pa.int64()) if pa.types.is_timestamp(values.type) else values).to_pylist()
+    return plain

@@ -1,0 +1,206 @@
+"""Every problem that a definition can have on its own: said with file and line, name, value and remedy."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from features import (
+    EVER,
+    Entity,
+    EventFreshness,
+    FeatureService,
+    FeatureView,
+    Field,
+    Label,
+    Schedule,
+    Selection,
+    Source,
+    Window,
+    attribute,
+    cohort_rate,
+    col,
+    count,
+    difference,
+    distinct,
+    fields,
+    flat,
+    last,
+    lit,
+    mean,
+    ratio,
+    std,
+    sum_,
+    zscore,
+)
+from features.definitions.durations import duration
+from features.definitions.expressions import case, type_of
+from features.errors import InvalidDefinitionError
+
+COLUMNS = (*fields("string", "id card device"), *fields("int64", "amount rank"), *fields("float64", "price"), *fields("bool", "gone"),
+           *fields("timestamp", "event_time known"))  # fmt: skip
+CARD = Entity(name="card", keys=("card",))
+
+
+def source(**changes: Any) -> Source:
+    return Source(
+        **{"name": "payments", "table": "raw.payments", "columns": COLUMNS, "event_id": "id", "known_at": "known"}
+        | changes
+    )
+
+
+PAYMENTS = source()
+ACCOUNTS = source(name="accounts", kind="changes", event_id=None)
+DISPUTES = source(name="disputes")
+
+
+def view(*features: Any, **changes: Any) -> FeatureView:
+    given: dict[str, Any] = {"name": "cards", "entity": CARD, "source": PAYMENTS, "features": flat(features)}
+    return FeatureView(**given | changes)
+
+
+def rate(outcomes: Source = DISPUTES, **changes: Any) -> Any:
+    given: dict[str, Any] = {"of": "id", "over": "30d", "delay": "7d"}
+    return cohort_rate(outcomes, **given | changes)
+
+
+def label(**changes: Any) -> Label:
+    given: dict[str, Any] = {"name": "fraud", "outcomes": DISPUTES, "of": "id", "horizon": "120d"}
+    return Label(**given | changes)
+
+
+VIEW, SOURCE, LABEL = "FeatureView 'cards'", "Source 'payments'", "Label 'fraud'"
+ASK = Schedule(period="1h", publish_lag="10m", anchor="ask")
+WRONG: dict[str, tuple[Callable[[], object], tuple[str, ...]]] = {
+    # Windows and freshness
+    "window: no duration": (lambda: Window("7 days"), ("Window('7 days')", "'7 days' is not a duration", "Write a whole number and a unit: 30s, 15m, 24h, 90d.")),
+    "window: zero": (lambda: Window("0s"), ("Window('0s')", "its length is zero", "Give it a positive duration.")),
+    "window: step": (lambda: Window("7d", step="7m"), ("Window('7d')", "step '7m' is not on the list", "Use 1s 5s 15s 30s 1m 5m 15m 30m 1h 3h 6h 1d, or step='exact'.")),
+    "window: ever with an offset": (lambda: Window("ever", "1d"), ("Window('ever')", "a step or an offset of its own", "Leave both away.")),
+    "schedule: phase": (lambda: Schedule(period="1h", phase="1h", publish_lag="0"), ("Schedule('1h')", "phase '1h' or publish_lag '0' is not below it", "within one period")),
+    "schedule: lag": (lambda: Schedule(period="1h", publish_lag="60m"), ("Schedule('1h')", "publish_lag '60m' is not below it", "within one period")),
+    "schedule: no duration": (lambda: Schedule(period="hourly"), ("Schedule('hourly')", "'hourly' is not a duration", "Write a whole number")),
+    "event freshness": (lambda: EventFreshness(lateness="soon"), ("EventFreshness", "'soon' is not a duration", "Write a whole number")),
+    # Entities
+    "entity: no keys": (lambda: Entity(name="card", keys=()), ("Entity 'card'", "its keys are ()", "Name one or several different columns.")),
+    "entity: one key twice": (lambda: Entity(name="card", keys=("a", "a")), ("Entity 'card'", "its keys are ('a', 'a')", "different columns")),
+    # Sources
+    "source: column twice": (lambda: source(columns=(*COLUMNS, Field(name="card", type="string"))), (SOURCE, "['card'] are declared twice", "Declare each once.")),
+    "source: reserved": (lambda: source(columns=(*COLUMNS, *fields("string", "asof_op ds"))), (SOURCE, "['asof_op', 'ds'] are named like Asof's own", "are taken")),
+    "source: no event_time": (lambda: source(event_time="at"), (SOURCE, "event_time is 'at', which is not among its columns", "Declare it in columns.")),
+    "source: event_time of text": (lambda: source(event_time="card"), (SOURCE, "event_time is 'card' of type string", "It must be timestamp.")),
+    "source: known_at": (lambda: source(known_at="amount"), (SOURCE, "known_at is 'amount' of type int64", "It must be timestamp.")),
+    "source: void": (lambda: source(void="card"), (SOURCE, "void is 'card' of type string", "It must be bool.")),
+    "source: version": (lambda: source(version="price"), (SOURCE, "version is 'price' of type float64", "It must be int64.")),
+    "source: deleted": (lambda: source(deleted="known"), (SOURCE, "deleted is 'known' of type timestamp", "It must be bool.")),
+    "source: event_id": (lambda: source(event_id="uuid"), (SOURCE, "event_id is 'uuid', which is not among its columns", "Declare it in columns.")),
+    "source: table": (lambda: source(table="payments"), (SOURCE, "its table is 'payments'", "Write database.table.")),
+    "source: lag": (lambda: source(lag="1 hour"), (SOURCE, "'1 hour' is not a duration", "Write a whole number")),
+    "source: correctable": (lambda: source(correctable="long"), (SOURCE, "'long' is not a duration", "Write a whole number")),
+    "source: max_future": (lambda: source(max_future="5min"), (SOURCE, "'5min' is not a duration", "Write a whole number")),
+    "source: version without id": (lambda: source(event_id=None, version="rank"), (SOURCE, "a version but no event_id", "Name the column that identifies an event.")),
+    "source: void without id": (lambda: source(event_id=None, void="gone"), (SOURCE, "a void but no event_id", "Name the column that identifies an event")),
+    "source: scale": (lambda: source(columns=(*COLUMNS, Field(name="cents", type="int64", scale=2))), (SOURCE, "'cents' of type int64 has a scale", "Only float64 (decimal)")),
+    "source: filter is a number": (lambda: source(filter=col("amount") + 1), (SOURCE, "is not a condition", "Compare columns with values.")),
+    "source: filter of nothing": (lambda: source(filter=col("nope") == 1), (SOURCE, "there is no column 'nope'; the source has amount, card", "Mend the expression.")),
+    "enrich: parent without ids": (lambda: source(columns=fields("timestamp", "event_time known") + fields("string", "id of")).enrich(ACCOUNTS, on="of", columns=("card",)),
+                                   (SOURCE, "its parent 'accounts' has no event_id", "can be looked up")),
+    "enrich: on": (lambda: DISPUTES.enrich(PAYMENTS, on="payment_id", columns=()), ("Source 'disputes'", "enriched on 'payment_id'", "Name a column of the child.")),
+    "enrich: column of nobody": (lambda: DISPUTES.enrich(PAYMENTS, on="id", columns=("city",)), ("Source 'disputes'", "parent 'payments' has no column 'city'", "It has [")),
+    "enrich: column of its own": (lambda: DISPUTES.enrich(PAYMENTS, on="id", columns=("card",)), ("Source 'disputes'", "a column 'card' of its own", "Leave it out")),
+    # Views
+    "view: a name twice": (lambda: view(count("7d"), count("7d")), (VIEW, "feature 'count_7d'", "this name is used twice", "Give one of them a suffix")),
+    "view: no features": (view, (VIEW, "it has no features", "Give it at least one.")),
+    "view: bad name": (lambda: view(count("7d"), name="my-view"), ("FeatureView 'my-view'", "feature 'my-view'", "not an identifier", "Use letters, digits and _")),
+    "view: long name": (lambda: view(count("7d", suffix="x" * 60)), (VIEW, "at most 64 characters", "it becomes a column")),
+    "view: key column missing": (lambda: view(count("7d"), entity=Entity(name="iban", keys=("iban",))),
+                                 (VIEW, "key column 'iban' of source 'payments' is missing, entity 'iban' has string", "map it by Source(keys=...)")),
+    "view: key column's type": (lambda: view(count("7d"), entity=Entity(name="a", keys=("amount",))), (VIEW, "key column 'amount' of source 'payments' is int64", "Declare the column")),
+    "view: remember": (lambda: view(count("7d"), remember="36h"), (VIEW, "remember='36h' is not whole days", "Use whole days.")),
+    "view: horizon": (lambda: view(count("7d"), horizon="later"), (VIEW, "'later' is not a duration", "Write a whole number")),
+    "view: attribute of events": (lambda: view(attribute("device")), (VIEW, "feature 'device'", "attributes need a source of changes", "use last()")),
+    "view: attribute of nothing": (lambda: view(attribute("iban"), source=ACCOUNTS), (VIEW, "there is no column 'iban'", "Use [")),
+    "view: ttl": (lambda: view(attribute("device", ttl="a week"), source=ACCOUNTS), (VIEW, "feature 'device'", "its ttl is wrong: 'a week' is not a duration", "Write a whole")),
+    "view: windows over changes": (lambda: view(count("7d"), source=ACCOUNTS), (VIEW, "feature 'count_7d'", "'accounts' of kind changes", "Use attribute()")),
+    "view: no column": (lambda: view(sum_("total", "7d")), (VIEW, "feature 'sum_total_7d'", "no column 'total' in source 'payments'", "Use one of ['amount'")),
+    "view: sum of text": (lambda: view(sum_("card", "7d")), (VIEW, "sum of 'card', which is string", "It takes ['float64', 'int64']")),
+    "view: std of a float": (lambda: view(std("price", "7d")), (VIEW, "std of 'price', which is float64", "Declare a scale")),
+    "view: limit": (lambda: view(distinct("card", "7d", limit=0)), (VIEW, "its limit is 0", "Give a positive limit.")),
+    "view: past remember": (lambda: view(count("40d"), remember="30d"), (VIEW, "window 40d reaches past remember='30d'", "Shorten it or remember longer.")),
+    "view: short window at the ask": (lambda: view(count("4h"), freshness=ASK), (VIEW, "a window of 4h slides over what a cut 1h apart knew", "at least 4 x (period + publish lag)")),
+    "view: where is a number": (lambda: view(count("7d", where=col("amount") + 1)), (VIEW, "is int64", "Compare columns with values.")),
+    "view: where of nothing": (lambda: view(count("7d", where=col("nope") > 1)), (VIEW, "its condition is wrong: there is no column 'nope'", "Mend the expression.")),
+    "view: ratio of nothing": (lambda: view(count("7d"), ratio("count_7d", "count_1d")), (VIEW, "derived from 'count_1d'", "Above it are ['count_7d']")),
+    "view: difference of text": (lambda: view(count("7d"), last("device", "7d"), difference("count_7d", "last_device_7d")), (VIEW, "derived from 'last_device_7d'", "no numeric feature above it")),
+    "view: zscore without std": (lambda: view(count("7d"), mean("amount", "7d"), zscore("count_7d", of="amount_7d")), (VIEW, "derived from 'std_amount_7d'", "Above it are [")),
+    "rate: unknown outcomes": (lambda: view(rate()), (VIEW, "its outcomes are 'disputes'", "Add the source to outcomes=(...).")),
+    "rate: events without id": (lambda: view(rate(), source=source(event_id=None), outcomes=(DISPUTES,)), (VIEW, "'payments' has no event_id", "Declare event_id.")),
+    "rate: no delay": (lambda: view(rate(delay="0"), outcomes=(DISPUTES,)), (VIEW, "its delay is zero", "Give the time after which most outcomes are known.")),
+    "rate: of": (lambda: view(rate(of="payment"), outcomes=(DISPUTES,)), (VIEW, "outcomes 'disputes' have no column 'payment'", "They have [")),
+    "rate: type of of": (lambda: view(rate(of="amount"), outcomes=(DISPUTES,)), (VIEW, "by 'amount', whose type is not that of 'id'", "Give both one type.")),
+    "rate: past remember": (lambda: view(rate(), outcomes=(DISPUTES,), remember="30d"), (VIEW, "30d_offset_7d reaches past remember='30d'", "remember longer")),
+    "rate: eligible": (lambda: view(rate(eligible=col("amount")), outcomes=(DISPUTES,)), (VIEW, "is int64", "Compare columns with values.")),
+    # Services and labels
+    "service: no views": (lambda: FeatureService(name="model", views=()), ("FeatureService 'model'", "it has no views", "Name at least one.")),
+    "service: a view twice": (lambda: FeatureService(name="model", views=("cards", Selection(view="cards"))), ("FeatureService 'model'", "view 'cards' is taken twice", "Join the two")),
+    "label: horizon": (lambda: label(horizon="4 months"), (LABEL, "'4 months' is not a duration", "Write a whole number")),
+    "label: positive": (lambda: label(positive=col("amount")), (LABEL, "positive=", "is not a condition", "Compare columns with values.")),
+    "label: positive of nothing": (lambda: label(positive=col("nope") == 1), (LABEL, "there is no column 'nope'", "the source has")),
+    "label: of": (lambda: label(of="payment"), (LABEL, "outcomes have no column 'payment'", "They have [")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_definition_says_where_what_and_the_remedy(name: str) -> None:
+    build, parts = WRONG[name]
+    with pytest.raises(InvalidDefinitionError) as raised:
+        build()
+    text = str(raised.value)
+    assert re.match(rf"{re.escape(__file__)}:\d+: {re.escape(parts[0])}", text), text
+    assert [part for part in parts if part not in text] == [], text
+
+
+def test_the_line_is_the_author_s() -> None:
+    with pytest.raises(InvalidDefinitionError) as raised:
+        Window("soon")
+    assert str(raised.value).startswith(f"{__file__}:{test_the_line_is_the_author_s.__code__.co_firstlineno + 2}: ")
+
+
+@pytest.mark.parametrize(("node", "text"), [
+    (col("card") > col("amount"), "> between string and int64 has no meaning."),
+    (col("amount") & col("gone"), "& | ~ needs bool, but Column(name='amount') is int64."),
+    (col("card") + 1, "+ needs float64 or int64, but Column(name='card') is string."),
+    (col("amount").startswith("4"), "startswith needs string, but Column(name='amount') is int64."),
+    (col("amount").hour(), "hour and weekday needs timestamp, but Column(name='amount') is int64."),
+    (col("card").isin(1), "isin between string and int64 has no meaning."),
+    (case((col("gone"), 1), otherwise="x"), "case between string and int64 has no meaning."),
+    (col("nope"), "there is no column 'nope'; the source has amount, card, device, event_time, gone, id, known, price, rank."),
+])  # fmt: skip
+def test_types_that_do_not_go_together(node: Any, text: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(text)):
+        type_of(node, PAYMENTS.types)
+
+
+def test_what_is_no_expression() -> None:
+    with pytest.raises(ValueError, match=r"3 is not a row expression\."):
+        type_of(3, {})  # type: ignore[arg-type]
+    with pytest.raises(
+        TypeError,
+        match=re.escape("b'x' cannot stand in a row expression. Use text, numbers, booleans, None or col(...)."),
+    ):
+        lit(b"x")
+    with pytest.raises(TypeError, match=r"has no truth of its own\. Join conditions with & \| ~ and parentheses"):
+        bool(col("amount") > 1)
+
+
+@pytest.mark.parametrize("text", ["", "7", "d", "7 d", "-7d", "7.5d", "7y", "7d "])
+def test_what_is_no_duration(text: str) -> None:
+    with pytest.raises(
+        ValueError, match=re.escape(f"{text!r} is not a duration. Write a whole number and a unit: 30s, 15m, 24h, 90d.")
+    ):
+        duration(text)
+
+
+def test_ever_needs_nothing() -> None:
+    assert view(count(EVER)).types == {"count_ever": "int64"}

@@ -1,0 +1,254 @@
+"""Redis holds Feast's own bytes; a load ends in one generation, whatever was killed before it. Needs ASOF_TEST_REDIS_URL."""
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from feast import FeatureStore
+
+from features import Catalog, FeatureView
+from features.errors import BusyError
+from features.feast.registry import apply
+from features.settings import load
+from features.store import redis_store
+from features.store.heads import Layout, Loaded
+from features.store.keys import entity_keys
+from features.store.reads import Question
+from features.store.redis_store import RedisStore, remove_rows, write_rows
+from features.store.values import decode
+from tests.features.store.hostile_rows import CUT, HOUR, feast_view, hostile, make_view, rows_for_feast
+
+URL = os.environ.get("ASOF_TEST_REDIS_URL", "")
+pytestmark = [
+    pytest.mark.services,
+    pytest.mark.skipif(not URL, reason="ASOF_TEST_REDIS_URL names no Redis"),
+    pytest.mark.filterwarnings("ignore:The spark data source API"),
+]
+NOW, DAY = CUT + 30 * HOUR, 24 * HOUR
+SIMPLE = make_view("simple", keys=("key",), features="i")
+
+
+@pytest.fixture
+def store() -> Iterator[RedisStore]:
+    made = RedisStore(URL)
+    made.client.flushdb()
+    yield made
+    made.client.flushdb()
+    made.close()
+
+
+def simple(keys: range, value: int) -> pa.RecordBatch:
+    names = [f"k{number:04}" for number in keys]
+    return pa.RecordBatch.from_pydict(
+        {"key": names, "i": pa.array([value] * len(names), pa.int64()), "asof_status": ["ok"] * len(names)}
+    )
+
+
+def put(store: RedisStore, layout: Layout, batch: pa.RecordBatch, before: pa.RecordBatch | None = None) -> Loaded:
+    """A load as the job does it, without Spark: dropped keys by a list of those before, else by scan."""
+    with store.loading(layout, NOW) as load_:
+        if load_.settled is not None:
+            return load_.settled
+        load_.begin()
+        written = sum(write_rows(URL, layout, load_.gone_features, load_.token, [batch]))
+        if before is None:
+            removed = load_.remove_by_scan()
+        else:
+            kept = set(batch.column("key").to_pylist())
+            dropped = pa.RecordBatch.from_pydict(
+                {"key": [key for key in before.column("key").to_pylist() if key not in kept]}
+            )
+            removed = sum(remove_rows(URL, layout, load_.gone_features, load_.token, [dropped]))
+        return load_.end(written=written, removed=removed)
+
+
+def contents(store: RedisStore) -> dict[bytes, dict[bytes, bytes]]:
+    return {key: store.client.hgetall(key) for key in store.client.scan_iter() if not key.startswith(b"asof:")}
+
+
+def test_the_hashes_are_what_feasts_own_writer_makes_and_a_stock_client_reads_them(
+    view: FeatureView, store: RedisStore, tmp_path: Path
+) -> None:
+    settings, batch, layout = (
+        load(home=tmp_path, online={"kind": "redis", "url": URL}),
+        hostile(view),
+        Layout.of(view, CUT),
+    )
+    apply(Catalog(views=(view,)), settings)
+    theirs = FeatureStore(repo_path=str(settings.feast))
+    theirs._get_provider().online_write_batch(
+        theirs.config, theirs.get_feature_view(view.name), rows_for_feast(view, batch, layout.valid_from), None
+    )
+    wanted = contents(store)
+    store.client.flushdb()
+    assert put(store, layout, batch).written == 8
+    assert contents(store) == wanted
+    assert len(wanted) == 8
+    found = feast_view(settings.feast, view, batch)
+    for name, kind in view.types.items():
+        column = batch.column(name).cast(pa.int64()) if kind == "timestamp" else batch.column(name)
+        assert found[f"{view.name}__{name}"] == column.to_pylist(), name
+
+
+def test_values_come_back_in_one_round_trip(view: FeatureView, store: RedisStore) -> None:
+    batch = hostile(view)
+    put(store, Layout.of(view, CUT), batch)
+    keys = entity_keys({name: batch.column(name) for name in view.keys}, view.entity.type)
+    (answer,) = store.ask([Question(view=view.name, keys=(*keys, b"nobody"), features=tuple(view.types))])
+    assert set(answer.rows) == set(keys)
+    for name, kind in view.types.items():
+        column = batch.column(name).cast(pa.int64()) if kind == "timestamp" else batch.column(name)
+        assert [decode(answer.rows[key][1][name], kind) for key in keys] == column.to_pylist(), name
+
+
+def test_two_views_of_one_entity_share_a_hash_and_never_touch_each_other(store: RedisStore) -> None:
+    other = make_view("other", keys=("key",), features="i")
+    put(store, Layout.of(SIMPLE, CUT), simple(range(10), 1))
+    put(store, Layout.of(other, CUT), simple(range(5, 15), 2))
+    assert len(contents(store)) == 15
+    loaded = put(store, Layout.of(SIMPLE, CUT + DAY), simple(range(2), 3)) if NOW >= CUT + DAY + HOUR else None
+    assert loaded is not None
+    assert (loaded.written, loaded.removed) == (2, 8)
+    (answer,) = store.ask(
+        [
+            Question(
+                view="other", keys=tuple(entity_keys({"key": pa.array(["k0005", "k0014"])}, "string")), features=("i",)
+            )
+        ]
+    )
+    assert [decode(cells["i"], "int64") for _, cells in answer.rows.values()] == [2, 2]
+
+
+@pytest.mark.parametrize("by_scan", [True, False])
+def test_dropped_keys_go_and_are_counted(store: RedisStore, by_scan: bool) -> None:  # noqa: FBT001
+    first, second = simple(range(1000), 1), simple(range(700, 1200), 2)
+    put(store, Layout.of(SIMPLE, CUT - DAY), first)
+    loaded = put(store, Layout.of(SIMPLE, CUT), second, None if by_scan else first)
+    assert (loaded.written, loaded.removed, loaded.head.generation) == (500, 700, 2)
+    assert store.head("simple") == loaded.head
+    again = contents(store)
+    assert len(again) == 500
+    assert (
+        put(store, Layout.of(SIMPLE, CUT), simple(range(3), 9)).sentence
+        == "simple: cut 2026-01-01T00-00Z is already in the online store (500 keys)."
+    )
+    assert "already holds the newer cut" in str(put(store, Layout.of(SIMPLE, CUT - DAY), first).sentence)
+    assert contents(store) == again
+
+
+def test_a_killed_load_is_cleaned_by_the_next(store: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_store, "_LEASE_SECONDS", 1)
+    put(store, Layout.of(SIMPLE, CUT - DAY), simple(range(100), 1))
+    killed = Layout.of(SIMPLE, CUT)
+    # What a kill -9 leaves: a begun cut, some of its rows, no head, a lease that nobody renews.
+    store.client.set(b"asof:lease:asof:simple", "gone", ex=1)
+    load_ = redis_store.Load(store, killed, NOW, "gone")
+    load_.begin()
+    sum(write_rows(URL, killed, (), "gone", [simple(range(90, 150), 2)]))
+    head = store.head("simple")
+    assert head is not None
+    assert head.cut == CUT - DAY
+    with store.loading(Layout.of(SIMPLE, CUT + DAY), NOW) as following:
+        assert following.cuts_before == (CUT - DAY, CUT)
+    loaded = put(store, Layout.of(SIMPLE, CUT + DAY), simple(range(95, 120), 3))
+    assert (loaded.written, loaded.removed) == (25, 125)
+    found = contents(store)
+    store.client.flushdb()
+    put(store, Layout.of(SIMPLE, CUT + DAY), simple(range(95, 120), 3))
+    assert found == contents(store)
+
+
+def test_another_definition_leaves_no_field_behind(store: RedisStore) -> None:
+    wide = make_view("simple", keys=("key",), features="i s")
+    put(store, Layout.of(wide, CUT), simple(range(10), 1).append_column("s", pa.array(["x"] * 10)))
+    with store.loading(Layout.of(SIMPLE, CUT), NOW) as load_:
+        assert (load_.cuts_before, load_.gone_features) == (None, ("s",))
+    put(store, Layout.of(SIMPLE, CUT), simple(range(10), 1))
+    found = contents(store)
+    store.client.flushdb()
+    put(store, Layout.of(SIMPLE, CUT), simple(range(10), 1))
+    assert found == contents(store)
+
+
+def test_two_loads_of_a_view_do_not_run_at_once(store: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_store, "_LEASE_SECONDS", 1)
+    layout = Layout.of(SIMPLE, CUT)
+    with store.loading(layout, NOW) as load_:
+        load_.begin()
+        time.sleep(2)  # longer than a lease lasts: it is renewed
+        with (
+            pytest.raises(BusyError, match="Another load of view 'simple' into the online store is running"),
+            RedisStore(URL).loading(layout, NOW),
+        ):
+            pass
+        load_.end(written=0, removed=0)
+
+
+def test_a_load_that_lost_its_lease_writes_nothing_more(store: RedisStore) -> None:
+    layout = Layout.of(SIMPLE, CUT)
+    with store.loading(layout, NOW) as load_:
+        load_.begin()
+        store.client.set(b"asof:lease:asof:simple", "another")
+        with pytest.raises(BusyError, match="Another load of view 'simple' took over while this one stood still"):
+            list(write_rows(URL, layout, (), load_.token, [simple(range(3), 1)]))
+        with pytest.raises(BusyError, match="took over"):
+            load_.end(written=3, removed=0)
+    assert store.head("simple") is None
+    assert contents(store) == {}
+
+
+def test_a_cut_before_its_valid_from_is_refused(store: RedisStore) -> None:
+    with pytest.raises(BusyError, match="Run the same command again then"), store.loading(Layout.of(SIMPLE, CUT), CUT):
+        pass
+
+
+def test_a_server_that_does_not_answer_is_told() -> None:
+    store = RedisStore("redis://127.0.0.1:1/0")
+    with pytest.raises(
+        BusyError,
+        match=r"The online store redis://127\.0\.0\.1:1 does not answer as it should: .*Mend it \(online\.url\)",
+    ):
+        store.head("simple")
+
+
+def test_readers_during_a_load_never_see_a_mixture_within_a_key(store: RedisStore) -> None:
+    view = make_view("pair", keys=("key",), features="i t")
+    names = [f"k{number:04}" for number in range(2000)]
+
+    def rows(value: int) -> pa.RecordBatch:
+        column = pa.array([value] * 2000, pa.int64())
+        return pa.RecordBatch.from_pydict(
+            {"key": names, "i": column, "t": column.cast(pa.timestamp("us", tz="UTC")), "asof_status": ["ok"] * 2000}
+        )
+
+    put(store, Layout.of(view, CUT), rows(0))
+    keys, stop, wrong, seen = (
+        tuple(entity_keys({"key": pa.array(names[::50])}, "string")),
+        threading.Event(),
+        list[object](),
+        set[object](),
+    )
+
+    def read() -> None:
+        reader = RedisStore(URL)
+        while not stop.is_set():
+            (answer,) = reader.ask([Question(view="pair", keys=keys, features=("i", "t"))])
+            for valid_from, cells in answer.rows.values():
+                values = (decode(cells["i"], "int64"), decode(cells["t"], "timestamp"), (valid_from - CUT) // HOUR - 1)
+                seen.add(values)
+                wrong.extend([values] if len(set(values)) > 1 else [])
+            wrong.extend(["missing"] if len(answer.rows) != len(keys) else [])
+        reader.close()
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    for hour in range(1, 6):
+        put(store, Layout.of(view, CUT + hour * HOUR), rows(hour))
+    stop.set()
+    thread.join()
+    assert not wrong
+    assert len(seen) > 2

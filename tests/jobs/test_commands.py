@@ -1,0 +1,72 @@
+import ast
+import sys
+from datetime import UTC, date, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from jobs import cli, commands
+from jobs.commands import (
+    Apply,
+    Command,
+    Compute,
+    Demo,
+    Frame,
+    Held,
+    Ingest,
+    Lookup,
+    Materialize,
+    Prove,
+    Publish,
+    Ready,
+    Release,
+    Simulate,
+    Status,
+    Stop,
+    Validate,
+)
+
+_CUT = datetime(2026, 3, 2, 6, 30, 0, 1, tzinfo=UTC)
+_EACH: tuple[Command, ...] = (
+    Simulate(out="a b", start=date(2026, 3, 1), days=3, scale=0.1, seed=7),
+    Ingest(source="payments", input="x/*.csv"),
+    Ingest(source="payments", input="x", ds=date(2024, 2, 29)),
+    *(stage(cut=_CUT) for stage in (Ready, Compute, Validate, Held, Publish, Materialize, Prove)),
+    Compute(cut=_CUT, views=("a", "b"), group="daily"),
+    Prove(cut=_CUT, views=("a",)),
+    Release(source="payments", ds=date(2026, 3, 1)),
+    Frame(labels="l.parquet", service="radar_v1", out="o"),
+    Lookup(service="radar_v1", keys=(("card", "a=b c"), ("-x", "--at"), ("empty", ""))),
+    Lookup(service="radar_v1", keys=(("card", "1"),), at=_CUT, output="json"),
+    Apply(),
+    Status(output="json"),
+    Stop(),
+    Demo(),
+)
+
+
+@pytest.mark.parametrize("command", _EACH, ids=lambda command: " ".join(command.argv()))
+def test_the_command_line_gives_the_command_back(command: Command) -> None:
+    assert cli.parse(command.argv()) == command
+
+
+def test_every_command_is_tried_above() -> None:
+    assert {type(command).__name__ for command in _EACH} | {"Command", "Exit", "Stage"} == set(commands.__all__)
+
+
+def test_an_instant_travels_in_utc() -> None:
+    cut = datetime(2026, 3, 2, 9, tzinfo=timezone(timedelta(hours=3)))
+    assert Compute(cut=cut).argv() == ["compute", "--cut", "2026-03-02T06:00:00+00:00"]
+
+
+def test_an_instant_without_a_zone_is_refused() -> None:
+    with pytest.raises(
+        ValueError, match=r"An instant needs a zone, got 2026-03-02T00:00:00\. Write 2026-03-02T00:00:00\+00:00"
+    ):
+        Compute(cut=datetime(2026, 3, 2)).argv()  # noqa: DTZ001 - the point
+
+
+def test_commands_are_standard_library_only() -> None:
+    tree = ast.parse(Path(commands.__file__).read_text(encoding="utf-8"))
+    modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert {str(module).partition(".")[0] for module in modules} <= sys.stdlib_module_names

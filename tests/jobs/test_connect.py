@@ -1,0 +1,62 @@
+"""The embedded Spark Connect server: started once, shared, ended; what jobs do through a session of their own they do through it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from features.settings import load
+from jobs import connect, metastore
+
+SCRIPT = """
+import pyarrow.compute as pc
+from expectations import suites
+from expectations.rules import Rule
+from features.settings import load
+from jobs.session import spark
+
+settings = load()
+session = spark(settings, "test")
+session.sql("CREATE DATABASE IF NOT EXISTS shared")
+session.sql("CREATE TABLE IF NOT EXISTS shared.t (id bigint, amount bigint, ds string) USING hive OPTIONS (fileFormat 'parquet') PARTITIONED BY (ds)")
+rows = session.range(10).selectExpr("id", "id - 3 AS amount")
+
+def doubled(batches):
+    for batch in batches:
+        yield batch.set_column(1, "amount", pc.multiply(batch["amount"], 2))
+
+print("sum", rows.repartition("id").mapInArrow(doubled, "id long, amount long").agg({"amount": "sum"}).collect()[0][0])
+print("zone", session.conf.get("spark.sql.session.timeZone"))
+rule = Rule(name="amount_sign", severity="block", says="Amounts are not negative.", remedy="Mend them.", check="between", columns=("amount",), lower=0)
+judged = suites.look_closer("t", [rule], rows, {"id": "int64", "amount": "int64"})
+print("unexpected", [item.result["unexpected_count"] for item in judged.results])
+"""
+
+
+@pytest.mark.slow
+def test_commands_share_one_server_and_gx_looks_at_rows_through_it(tmp_path: Path) -> None:
+    home = tmp_path / "asof"
+    settings = load(
+        home=home,
+        metastore={"kind": "embedded"},
+        spark={"remote": "embedded", "master": "local[2]", "driver_memory": "1g"},
+    )
+    env = {
+        "ASOF_HOME": str(home), "ASOF_METASTORE__KIND": "embedded", "ASOF_SPARK__REMOTE": "embedded", "ASOF_SPARK__MASTER": "local[2]",
+        "ASOF_SPARK__DRIVER_MEMORY": "1g", "PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path.cwd()),
+    }  # fmt: skip
+    try:
+        seen = set()
+        for _ in range(2):
+            done = subprocess.run(
+                [sys.executable, "-c", SCRIPT], env=env, capture_output=True, text=True, check=False, cwd=tmp_path
+            )
+            assert done.returncode == 0, done.stderr
+            assert done.stdout.splitlines()[-3:] == ["sum 30", "zone UTC", "unexpected [3]"]
+            seen.add((home / "connect" / "service.json").read_text())
+        assert len(seen) == 1, "the second command found the first one's server"
+    finally:
+        connect.stop(settings)
+        metastore.stop(settings)
+    assert not (home / "connect" / "service.json").exists()

@@ -1,0 +1,88 @@
+import multiprocessing
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from features.errors import BusyError
+from features.settings import Settings, load
+from jobs import metastore
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Settings]:
+    settings = load(home=tmp_path / "asof", metastore={"kind": "derby"})
+    yield settings
+    metastore.stop(settings)
+
+
+def _port(uri: str) -> int:
+    return int(uri.rpartition(":")[2])
+
+
+def _ensure(home: Path) -> str:
+    return metastore.ensure(load(home=home, metastore={"kind": "derby"}))
+
+
+@pytest.mark.slow
+def test_the_service_starts_once_survives_a_kill_and_stops(service: Settings) -> None:
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(2) as pool:
+        first, second = pool.map(_ensure, [service.home, service.home])
+    assert first == second, "two processes that need it at once share one"
+    assert metastore.answers(_port(first))
+
+    record = service.home / "metastore" / "service.json"
+    pid = int(record.read_text().partition('"pid": ')[2].partition(",")[0])
+    os.kill(pid, signal.SIGKILL)
+    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.05)
+    again = metastore.ensure(service)
+    assert metastore.answers(_port(again)), "Derby's own lock outlives a kill, and does not keep the next out"
+
+    metastore.stop(service)
+    assert not metastore.answers(_port(again))
+    assert not record.exists()
+    metastore.stop(service)
+
+
+@pytest.mark.slow
+def test_a_service_that_cannot_start_is_busy_and_names_its_log(service: Settings) -> None:
+    # A file where Derby wants its folder: the JVM starts, and gives up.
+    (service.home / "metastore").mkdir(parents=True)
+    (service.home / "metastore" / "derby").write_text("no database")
+    with pytest.raises(
+        BusyError, match=r"did not answer on 127\.0\.0\.1:\d+.*Its log says why: .*logs/metastore\.log"
+    ) as caught:
+        metastore.ensure(service)
+    assert (service.logs / "metastore.log").stat().st_size > 0
+    assert str(service.home / "metastore") in str(caught.value)
+
+
+def test_an_open_port_that_is_no_metastore_does_not_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert not metastore.answers(port, seconds=0.2)
+    assert not metastore.answers(port, seconds=0.2)
+
+
+def test_a_record_that_is_no_record_counts_as_none(service: Settings) -> None:
+    record = service.home / "metastore" / "service.json"
+    record.parent.mkdir(parents=True)
+    for text in ("", "{", "[]", '{"pid": 1}'):
+        record.write_text(text)
+        metastore.stop(service)
+        assert not record.exists()
+
+
+def test_another_process_with_the_same_pid_is_not_ended(service: Settings) -> None:
+    record = service.home / "metastore" / "service.json"
+    record.parent.mkdir(parents=True)
+    record.write_text(f'{{"pid": {os.getpid()}, "started": 1.0, "port": 1}}')
+    metastore.stop(service)
+    assert not record.exists()

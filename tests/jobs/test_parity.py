@@ -1,0 +1,171 @@
+"""The whole way through Spark and Hive — ingest in parts, frame, snapshot — against the oracle, on hostile days."""
+
+import random
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import SparkSession
+
+from features.definitions.catalog import Catalog, load_catalog
+from features.definitions.names import utc
+from features.definitions.views import FeatureView
+from features.settings import Settings
+from features.values.partition import entity_views
+from features.values.sweep import ARROW_TYPES
+from jobs.compute import snapshot
+from jobs.frame import frame
+from jobs.ingest import ingest
+from tests.jobs import hostile_days as days
+from tests.jobs.shop import CARDS, DISPUTES, PAYMENTS
+from tests.oracle import answer
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Catalog:
+    return load_catalog("tests.jobs.shop")
+
+
+@pytest.fixture(scope="module")
+def raw(
+    spark: SparkSession, spark_settings: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, list[dict[str, Any]]]:
+    """Hostile days, ingested: payments two days and then three, the others at once, payments once more."""
+    made, landing = days.days(seed=11), tmp_path_factory.mktemp("landing")
+    days.write_days(made, landing)
+    for n in range(days.DAYS):
+        if n < 2:
+            ingest(
+                spark,
+                spark_settings,
+                PAYMENTS,
+                str(landing / PAYMENTS.name),
+                only=utc(days.START + n * days.DAY).date(),
+            )
+    ingest(spark, spark_settings, PAYMENTS, str(landing / PAYMENTS.name))
+    ingest(spark, spark_settings, DISPUTES, str(landing / DISPUTES.name))
+    ingest(spark, spark_settings, CARDS, str(landing / CARDS.name))
+    return with_parents(made)
+
+
+def with_parents(raw: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+    """Disputes as semantics 4 enriches them, by hand: the parent's columns as known at the later of both known_at."""
+    disputes = []
+    for row in raw[DISPUTES.name]:
+        versions = [p for p in raw[PAYMENTS.name] if p["id"] == row["payment"] and not p["voided"]]
+        if versions:
+            known = max(row["known"], min(p["known"] for p in versions))
+            standing: dict[str, Any] | None = None
+            for version in sorted(versions, key=lambda p: (p["known"], p["version"])):
+                if version["known"] <= known and (standing is None or version["version"] >= standing["version"]):
+                    standing = version
+            assert standing is not None
+            disputes.append(
+                {
+                    **row,
+                    "known": known,
+                    "card": standing["card"],
+                    "shop": standing["shop"],
+                    "payment_time": standing["event_time"],
+                }
+            )
+    return {**raw, DISPUTES.name: disputes}
+
+
+def expected(view: FeatureView, raw: dict[str, list[dict[str, Any]]], key: tuple[Any, ...], at: int) -> dict[str, Any]:
+    if None in key:
+        return {
+            **dict.fromkeys((f"{view.name}__{name}" for name in view.types), None),
+            f"{view.name}__asof_status": "no_key",
+        }
+    found = answer(view, raw, key, at)
+    return {
+        **{f"{view.name}__{name}": value for name, value in found.values.items()},
+        f"{view.name}__asof_status": found.status,
+    }
+
+
+def asks(seed: int, rows: int) -> list[tuple[Any, Any, int]]:
+    rng = random.Random(seed)  # noqa: S311 - not for secrets
+    edges = [
+        days.START + n * days.DAY + h * 3_600_000_000 + d
+        for n in range(1, days.DAYS)
+        for h in (0, 1, 2, 12)
+        for d in (-1, 0, 1, 60_000_000)
+    ]
+    return [(rng.choice([*days.KEYS, "c3"]), rng.choice(days.SHOPS), rng.choice(edges)) for _ in range(rows)]
+
+
+def test_a_frame_gives_what_the_oracle_gives(
+    spark: SparkSession,
+    spark_settings: Settings,
+    catalog: Catalog,
+    raw: dict[str, list[dict[str, Any]]],
+    tmp_path: Path,
+) -> None:
+    drawn = asks(seed=5, rows=400)
+    labels = pa.table(
+        {
+            "card": pa.array([card for card, _, _ in drawn], pa.string()),
+            "shop": pa.array([shop for _, shop, _ in drawn], pa.string()),
+            "event_timestamp": pa.array([at for _, _, at in drawn], pa.int64()).cast(ARROW_TYPES["timestamp"]),
+            "note": [f"row {n}" for n in range(len(drawn))],
+        }
+    )
+    pq.write_table(labels, tmp_path / "labels.parquet")
+    rows = frame(
+        spark,
+        spark_settings,
+        catalog,
+        labels=str(tmp_path / "labels.parquet"),
+        service="shop_training_v1",
+        out=str(tmp_path / "frame.parquet"),
+    )
+    got = pq.read_table(tmp_path / "frame.parquet").to_pylist()
+    assert rows == len(got) == len(drawn)
+    assert [row["note"] for row in got] == labels["note"].to_pylist()
+    for row, (card, shop, at) in zip(got, drawn, strict=True):
+        for view, _ in catalog.views_of(catalog.service("shop_training_v1")):
+            key = (card, shop) if view.entity.name == "pair" else (card,)
+            wanted = expected(view, raw, key, at)
+            assert {name: row[name] for name in wanted} == wanted, (view.name, key, utc(at))
+
+
+def test_a_snapshot_gives_what_the_oracle_gives(
+    spark: SparkSession, spark_settings: Settings, catalog: Catalog, raw: dict[str, list[dict[str, Any]]]
+) -> None:
+    views = tuple(view for view in catalog.views if view.served)
+    for cut in (days.START + days.DAY, days.START + 4 * days.DAY):
+        for group in entity_views(views):
+            rows = {
+                tuple(row[key] for key in group.keys): row
+                for row in map(dict, (r.asDict() for r in snapshot(spark, spark_settings, group, cut).collect()))
+            }
+            candidates = (
+                [(c,) for c in days.KEYS]
+                if group.views[0].entity.name == "card"
+                else [(c, s) for c in days.KEYS for s in days.SHOPS]
+            )
+            for view in group.views:
+                for key in (key for key in candidates if None not in key):
+                    found = answer(view, raw, key, cut + view.schedule.lag_us)
+                    row = rows.get(key)
+                    assert (row[f"{view.name}__asof_status"] if row else "never_seen") == found.status, (view.name, key)
+                    if row is not None:
+                        assert {name: row[f"{view.name}__{name}"] for name in found.values} == found.values, (
+                            view.name,
+                            key,
+                        )
+
+
+def test_the_days_hold_what_makes_them_hostile(raw: dict[str, list[dict[str, Any]]]) -> None:
+    payments = raw[PAYMENTS.name]
+    assert any(row["voided"] for row in payments)
+    assert any(row["version"] for row in payments)
+    assert any(row["card"] is None for row in payments)
+    assert {datetime.fromtimestamp(row["known"] / 1e6, UTC).day for row in payments} == {27, 28, 29, 1, 2}

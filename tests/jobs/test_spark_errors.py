@@ -1,0 +1,73 @@
+import errno
+from pathlib import Path
+
+import pytest
+
+from features.errors import AsofError, BusyError, HeldError, InvalidDefinitionError, SettingsError
+from jobs.spark_errors import log_error, translate, translated
+
+
+def test_a_full_disk_is_busy_whoever_says_so(tmp_path: Path) -> None:
+    for error in (
+        OSError(errno.ENOSPC, "x"),
+        OSError(errno.EDQUOT, "x"),
+        RuntimeError("java.io.IOException: No space left on device"),
+    ):
+        told = translate(error, tmp_path)
+        assert type(told) is BusyError
+        assert str(told).startswith("The disk is full. Free some space")
+
+
+def test_a_full_disk_behind_another_error_is_found(tmp_path: Path) -> None:
+    error = RuntimeError("stage failed")
+    error.__cause__ = OSError(errno.ENOSPC, "x")
+    assert type(translate(error, tmp_path)) is BusyError
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "said"),
+    [
+        (
+            "x\njava.lang.OutOfMemoryError: Java heap space\n\tat y",
+            BusyError,
+            r"ran out of memory \(Java heap space\)\. Raise spark\.driver_memory",
+        ),
+        (
+            "MetaException(message:Could not connect to meta store using any",
+            BusyError,
+            "The Hive metastore does not answer. Try again",
+        ),
+        ("[JAVA_GATEWAY_EXITED] Java gateway process exited", SettingsError, "Its last words are in spark.log"),
+    ],
+)
+def test_what_cannot_be_caused_in_a_test_is_known_by_its_words(
+    tmp_path: Path, text: str, kind: type[AsofError], said: str
+) -> None:
+    with pytest.raises(kind, match=said):
+        raise translate(RuntimeError(text), tmp_path)
+
+
+def test_an_unknown_error_is_its_first_line_and_the_log(tmp_path: Path) -> None:
+    with pytest.raises(AsofError) as caught, translated(tmp_path):
+        raise KeyError("k\nmore")
+    assert str(caught.value) == f"KeyError: 'k\\nmore'\nThe full text is in {tmp_path / 'errors.log'}."
+    assert isinstance(caught.value.__cause__, KeyError)
+    assert "KeyError" in (tmp_path / "errors.log").read_text()
+
+
+def test_an_error_of_ours_stays_the_same_object(tmp_path: Path) -> None:
+    error = HeldError("x")
+    assert translate(error, tmp_path) is error
+    assert not (tmp_path / "errors.log").exists()
+
+
+def test_a_catalogues_problems_come_back_from_a_worker_as_one_text(tmp_path: Path) -> None:
+    text = "Traceback (most recent call last):\n  File x\nfeatures.errors.InvalidCatalogError: 1 problem(s)\n  1. a view\n\n\tat org.apache.spark.X(Y)"
+    told = translate(RuntimeError(text), tmp_path)
+    assert (type(told), str(told)) == (InvalidDefinitionError, "1 problem(s)\n  1. a view")
+
+
+def test_a_log_that_cannot_be_written_does_not_hide_the_error(tmp_path: Path) -> None:
+    (tmp_path / "logs").write_text("a file, not a folder")
+    assert log_error(ValueError("x"), tmp_path / "logs") == tmp_path / "logs" / "errors.log"
+    assert "ValueError: x" in str(translate(ValueError("x"), tmp_path / "logs"))

@@ -1,0 +1,321 @@
+"""semantics.md once more, in plain Python, slow and obvious: what every engine is tested against. It shares no code with the engines."""
+
+import math
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import xxhash
+
+from features.definitions import expressions as e
+from features.definitions.features import Aggregate, Attribute, CohortRate, Difference, Ratio, Zscore
+from features.definitions.freshness import Schedule
+from features.definitions.sources import Source
+from features.definitions.views import FeatureView
+from features.definitions.windows import Window
+
+DAY = 86_400_000_000
+INT64 = range(-(2**63), 2**63)
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Feature to value, and the row's status."""
+
+    values: dict[str, Any]
+    status: str
+
+
+def answer(view: FeatureView, raw: Mapping[str, Sequence[Row]], key: tuple[Any, ...], t: int) -> Answer:
+    """V(key, a, k) for the asked instant t. `raw` holds each source's versions as they arrived, instants as int microseconds."""
+    a = anchor(view, t)
+    if view.source.kind != "events":
+        return attributes(view, raw[view.source.name], key, a, t)
+    events = counting(view, view.source, raw[view.source.name], key, t)
+    overflow = False
+    made: dict[str, Any] = {}
+    for feature in view.features:
+        if isinstance(feature, Aggregate):
+            value = aggregate(view, feature, events, a)
+        elif isinstance(feature, CohortRate):
+            value = rate(view, feature, events, raw, key, a, t)
+        else:
+            value = derived(feature, made)
+        if isinstance(value, int) and not isinstance(value, bool) and value not in INT64:
+            overflow, value = True, None
+        made[feature.name] = value
+    seen = within(events, Window("ever"), a, view)
+    return Answer(made, "never_seen" if not seen else "overflow" if overflow else "ok")
+
+
+def anchor(view: FeatureView, t: int) -> int:
+    fresh = view.freshness
+    return newest_cut(fresh, t) if isinstance(fresh, Schedule) and fresh.anchor == "cut" else t
+
+
+def newest_cut(schedule: Schedule, t: int) -> int:
+    """The newest c = phase + n * period with c + P <= t."""
+    return (t - schedule.lag_us - schedule.phase_us) // schedule.period_us * schedule.period_us + schedule.phase_us
+
+
+def known_at(source: Source, row: Row) -> int:
+    time: int = row[source.event_time]
+    stamped: int = row[source.known_at] if source.known_at else time
+    return max(stamped, time + source.lag_us) if source.lag_us else stamped
+
+
+def content(source: Source, row: Row) -> tuple[Any, ...]:
+    return tuple(place(row.get(c)) for c in source.types if c != source.known_at)
+
+
+def place(value: Any) -> tuple[Any, ...]:
+    """What a value sorts by: null, then NaN, then the values."""
+    return (0,) if value is None else (1,) if isinstance(value, float) and math.isnan(value) else (2, value)
+
+
+def read(view: FeatureView, row: Row) -> tuple[Any, ...]:
+    names = sorted(
+        {f.column for f in view.features if isinstance(f, Attribute)}
+        | ({view.source.deleted} if view.source.deleted else set())
+    )
+    return tuple(place(row[name]) for name in names)
+
+
+def rank(source: Source, row: Row) -> tuple[Any, ...]:
+    version = (row.get(source.version) or 0) if source.version else 0
+    return (version, bool(row.get(source.void)) if source.void else False, arrival(source, row), content(source, row))
+
+
+def counting(view: FeatureView, source: Source, rows: Sequence[Row], key: tuple[Any, ...] | None, t: int) -> list[Row]:
+    """The versions that count at t, of one key, in order."""
+    groups: dict[Any, list[Row]] = {}
+    for n, row in enumerate(rows):
+        groups.setdefault(row[source.event_id] if source.event_id else n, []).append(row)
+    found = []
+    for versions in groups.values():
+        above: list[Row] = []
+        for row in sorted(versions, key=lambda row: rank(source, row), reverse=True):
+            if visible(view, source, row, versions, t) and not any(
+                taken_back(view, source, other, t) for other in above
+            ):
+                if not (source.void and row.get(source.void)):
+                    found.append(row)
+                break
+            above.append(row)
+    columns = source.key_columns(view.entity.name, view.entity.keys)
+    of_key = [
+        row for row in found if None not in (got := tuple(row[c] for c in columns)) and (key is None or got == key)
+    ]
+    kept = [row for row in of_key if source.filter is None or evaluate(source.filter, row) is True]
+    return sorted(
+        kept,
+        key=lambda row: (row[source.event_time], row[source.event_id] if source.event_id else (), content(source, row)),
+    )
+
+
+def visible(view: FeatureView, source: Source, row: Row, versions: Sequence[Row], t: int) -> bool:
+    known, fresh = known_at(source, row), view.freshness
+    if isinstance(fresh, Schedule):
+        return known < newest_cut(fresh, t)
+    arrived = min(arrival(source, other) for other in versions)
+    opening = max(
+        (other for other in versions if arrival(source, other) == arrived), key=lambda other: rank(source, other)
+    )
+    if row is opening and known - row[source.event_time] <= fresh.lateness_us:
+        return known + fresh.lag_us <= t
+    return known < newest_cut(fresh.cuts, t)
+
+
+def taken_back(view: FeatureView, source: Source, by: Row, t: int) -> bool:
+    """A higher version takes lower ones back from the first cut that knows it; a lag of the source delays what counts, not this."""
+    fresh = view.freshness
+    return arrival(source, by) < newest_cut(fresh if isinstance(fresh, Schedule) else fresh.cuts, t)
+
+
+def arrival(source: Source, row: Row) -> int:
+    """Before the source's lag: the order in which versions came."""
+    instant: int = row[source.event_time] if source.known_at is None else row[source.known_at]
+    return instant
+
+
+def within(events: Iterable[Row], window: Window, a: int, view: FeatureView, source: Source | None = None) -> list[Row]:
+    step = 1 if window.step == "exact" else window.step_us
+    length = view.remember_us if window.length_us is None else window.length_us
+    upper = a - window.offset_us
+    lower = (upper - length) // step * step
+    if window.offset_us > 0:
+        upper = upper // step * step
+    time = (source or view.source).event_time
+    return [row for row in events if lower <= row[time] < upper]
+
+
+def aggregate(view: FeatureView, feature: Aggregate, events: list[Row], a: int) -> Any:  # noqa: C901, PLR0911
+    rows = [
+        row
+        for row in within(events, feature.window, a, view)
+        if feature.where is None or evaluate(feature.where, row) is True
+    ]
+    time = view.source.event_time
+    match feature.operation:
+        case "count":
+            return len(rows)
+        case "time_since_first":
+            return a - rows[0][time] if rows else None
+        case "time_since_last":
+            return a - rows[-1][time] if rows else None
+    column = feature.column or ""
+    if view.source.event_id is None:  # rows of one instant stand in the order of the value
+        rows = sorted(rows, key=lambda row: (row[time], usable(row[column]), row[column] if usable(row[column]) else 0))
+    values = [v for row in rows if usable(v := row[column])]
+    n = len(values)
+    match feature.operation:
+        case "sum":
+            return sum(values)
+        case "mean":
+            return float(sum(values)) / float(n) if n else None
+        case "min":
+            return min(values, default=None)
+        case "max":
+            return max(values, default=None)
+        case "first":
+            return values[0] if values else None
+        case "last":
+            return values[-1] if values else None
+        case "distinct":
+            return min(len({hash64(v) for v in values}), feature.limit or 0)
+        case "std":
+            return (
+                math.sqrt(float(n * sum(v * v for v in values) - sum(values) ** 2) / float(n * (n - 1)))
+                if n > 1
+                else None
+            )
+    raise AssertionError(feature)
+
+
+def usable(value: Any) -> bool:
+    return value is not None and not (isinstance(value, float) and not math.isfinite(value))
+
+
+def hash64(value: Any) -> int:
+    if isinstance(value, str):
+        data = value.encode()
+    elif isinstance(value, bool):
+        data = bytes([value])
+    else:
+        data = struct.pack("<d", value + 0.0) if isinstance(value, float) else struct.pack("<q", value)
+    return xxhash.xxh64_intdigest(data)
+
+
+def rate(
+    view: FeatureView,
+    feature: CohortRate,
+    events: list[Row],
+    raw: Mapping[str, Sequence[Row]],
+    key: tuple[Any, ...],
+    a: int,
+    t: int,
+) -> float | None:
+    outcomes = view.outcome(feature.outcomes)
+    known = {row[feature.of] for row in counting(view, outcomes, raw[outcomes.name], key, t)}
+    rows = [
+        row
+        for row in within(events, feature.window, a, view)
+        if feature.eligible is None or evaluate(feature.eligible, row) is True
+    ]
+    return sum(row[view.source.event_id or ""] in known for row in rows) / len(rows) if rows else None
+
+
+def derived(feature: Any, made: Mapping[str, Any]) -> Any:
+    match feature:
+        case Ratio(numerator=top, denominator=bottom):
+            x, y = made[top], made[bottom]
+            return None if x is None or not y else float(x) / float(y)
+        case Difference(minuend=left, subtrahend=right):
+            x, y = made[left], made[right]
+            return None if x is None or y is None else x - y
+        case Zscore(x=value, mean=mean, std=std):
+            x, m, s = made[value], made[mean], made[std]
+            return None if x is None or m is None or not s else (float(x) - float(m)) / float(s)
+    raise AssertionError(feature)
+
+
+def attributes(view: FeatureView, rows: Sequence[Row], key: tuple[Any, ...], a: int, t: int) -> Answer:
+    source = view.source
+    columns = source.key_columns(view.entity.name, view.entity.keys)
+    fresh = view.freshness
+    held = [
+        row for row in rows
+        if tuple(row[c] for c in columns) == key and row[source.event_time] <= a and (source.filter is None or evaluate(source.filter, row) is True)
+        and (known_at(source, row) < newest_cut(fresh, t) if isinstance(fresh, Schedule) else visible(view, source, row, [row], t))
+    ]  # fmt: skip
+    newest = max(held, key=lambda row: (row[source.event_time], arrival(source, row), read(view, row)), default=None)
+    gone = newest is None or bool(source.deleted and newest[source.deleted])
+    made: dict[str, Any] = {}
+    for feature in view.features:
+        if isinstance(feature, Attribute):
+            past = gone or (
+                feature.ttl_us is not None and newest is not None and a - newest[source.event_time] > feature.ttl_us
+            )
+            made[feature.name] = None if past or newest is None else newest[feature.column]
+        else:
+            made[feature.name] = derived(feature, made)
+    left = {name for name, value in made.items() if type(value) is int and value not in INT64}
+    return Answer(
+        {name: None if name in left else value for name, value in made.items()},
+        "never_seen" if gone else "overflow" if left else "ok",
+    )
+
+
+def evaluate(node: e.Expression, row: Row) -> Any:  # noqa: C901, PLR0911, PLR0912
+    """SQL's three-valued logic."""
+    match node:
+        case e.Column(name):
+            return row[name]
+        case e.Value(value):
+            return value
+        case e.Both(left, right):
+            x, y = evaluate(left, row), evaluate(right, row)
+            return False if x is False or y is False else None if x is None or y is None else True
+        case e.Either(left, right):
+            x, y = evaluate(left, row), evaluate(right, row)
+            return True if x is True or y is True else None if x is None or y is None else False
+        case e.Negation(of):
+            x = evaluate(of, row)
+            return None if x is None else not x
+        case e.IsNull(of):
+            return evaluate(of, row) is None
+        case e.IsIn(of, values):
+            x = evaluate(of, row)
+            return None if x is None else any(left == right for left, right in (numbers(x, value) for value in values))
+        case e.Prefix(of, prefix):
+            x = evaluate(of, row)
+            return None if x is None else x.startswith(prefix)
+        case e.Hour(of):
+            x = evaluate(of, row)
+            return None if x is None else x // 3_600_000_000 % 24
+        case e.Weekday(of):
+            x = evaluate(of, row)
+            return None if x is None else (x // DAY + 3) % 7
+        case e.Case(branches, otherwise):
+            return next(
+                (evaluate(value, row) for condition, value in branches if evaluate(condition, row) is True),
+                evaluate(otherwise, row),
+            )
+        case e.Compare(op, left, right) | e.Arithmetic(op, left, right):
+            x, y = evaluate(left, row), evaluate(right, row)
+            if x is None or y is None or (op == "/" and y == 0):
+                return None
+            x, y = numbers(x, y)
+            made = {
+                "==": lambda: x == y, "!=": lambda: x != y, "<": lambda: x < y, "<=": lambda: x <= y, ">": lambda: x > y,
+                ">=": lambda: x >= y, "+": lambda: x + y, "-": lambda: x - y, "*": lambda: x * y, "/": lambda: float(x) / float(y),
+            }[op]()  # type: ignore[no-untyped-call]  # fmt: skip
+            return None if isinstance(made, int) and not isinstance(made, bool) and made not in INT64 else made
+    raise AssertionError(node)
+
+
+def numbers(x: Any, y: Any) -> tuple[Any, Any]:
+    """An integer beside a float is one."""
+    return (float(x), float(y)) if isinstance(x, float) != isinstance(y, float) else (x, y)

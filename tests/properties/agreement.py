@@ -1,0 +1,71 @@
+"""What it means that the engine and the oracle agree on a case."""
+
+import math
+from typing import Any
+
+from features.definitions.expressions import ColumnType
+from features.definitions.features import Aggregate
+from features.definitions.views import FeatureView
+from tests import oracle
+from tests.engine import answers
+from tests.oracle import Answer
+from tests.strategies import Case
+
+__all__ = ["differences", "expected", "same"]
+
+_TYPES: dict[ColumnType, type] = {"string": str, "int64": int, "float64": float, "bool": bool, "timestamp": int}
+
+
+def expected(case: Case) -> list[Answer]:
+    """The oracle's answers, in the order of the asks."""
+    return [oracle.answer(case.view, case.raw, key, t) for key, t in case.asks]
+
+
+def differences(case: Case, want: list[Answer] | None = None) -> list[str]:
+    """A line for each value or status that is not the oracle's."""
+    found: list[str] = []
+    for (key, t), got, meant in zip(
+        case.asks, answers(case.view, case.raw, case.asks, case.batches), want or expected(case), strict=True
+    ):
+        if got.status != meant.status:
+            found.append(f"{key} at {t}: status {got.status}, meant {meant.status}")
+        for name, value in meant.values.items():
+            room = _room(case, name, key, t) if isinstance(value, float) else 0.0
+            if not same(case.view.types[name], got.values[name], value, room):
+                found.append(f"{key} at {t}: {name} is {got.values[name]!r}, meant {value!r}")
+    return found
+
+
+def same(kind: ColumnType, got: Any, meant: Any, room: float = 0.0) -> bool:
+    """Equal and of the declared type; floats exactly (-0.0 is 0.0, NaN is NaN) or within `room`."""
+    if got is None or meant is None:
+        return got is meant
+    if kind == "float64" and type(got) is float:
+        return (math.isnan(got) and math.isnan(meant)) or got == meant or abs(got - meant) <= room
+    return type(got) is _TYPES[kind] and bool(got == meant)
+
+
+def _room(case: Case, name: str, key: tuple[Any, ...], t: int) -> float:
+    """1e-9 x sum|x| of the window for sums and means of a float column without scale, else nothing."""
+    feature = next(feature for feature in case.view.features if feature.name == name)
+    if not (
+        isinstance(feature, Aggregate)
+        and feature.operation in {"sum", "mean"}
+        and case.view.source.types[feature.column or ""] == "float64"
+    ):
+        return 0.0
+    return 1e-9 * magnitude(
+        case.view, feature, oracle.counting(case.view, case.view.source, case.raw[case.view.source.name], key, t), t
+    )
+
+
+def magnitude(view: FeatureView, feature: Aggregate, events: list[oracle.Row], t: int) -> float:
+    """sum|x| (of a mean: over n) of the values in a window."""
+    rows = oracle.within(events, feature.window, oracle.anchor(view, t), view)
+    values = [
+        abs(x)
+        for row in rows
+        if feature.where is None or oracle.evaluate(feature.where, row) is True
+        if oracle.usable(x := row[feature.column or ""])
+    ]
+    return float(sum(values)) / (len(values) if feature.operation == "mean" and values else 1)
