@@ -11,30 +11,37 @@ from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from features.definitions.catalog import load_catalog
 from features.definitions.compiled import compile_definition, load_definition
-from features.definitions.durations import duration
 from features.definitions.names import micros, quarantine_of, waiting_of
 from features.definitions.sources import Source
 from features.errors import InputError, MissingError
 from features.settings import Settings
+from features.values.snapshots import Snapshot
 from features.values.sweep import ARROW_TYPES
-from features.values.versions import RETRACT, STORED_FIELDS, resolve
 from jobs import ledger, tables
 from jobs.commands import Ingest
 from jobs.files import folders, make_folder
 from jobs.fit import fit
 from jobs.landing import read_landing
 from jobs.parents import enrich
+from jobs.resolving import to_stored
 from jobs.session import spark as session
 from jobs.stages import say
 
 __all__ = ["ingest", "run"]
 
-_ROLES = {"fitted": 0, "parent": 1, "standing": 2}
+_ROLES = {"fitted": 0, "parent": 1}
+_FOLLOWS = {
+    "events": "corrections find what they replace",
+    "changes": "corrections find what they replace",
+    "full": "each snapshot is compared with the one before it",
+}
+NO_DAY = "unknown"
+"""The ds in quarantine of a row that neither its folder nor its time places."""
 
 
 def run(command: Ingest, settings: Settings) -> int:
@@ -59,12 +66,6 @@ def ingest(
     if source.reads is not None:
         msg = f"Source {source.name!r} reads the table of {source.reads!r}. Ingest that one: `asof ingest --source {source.reads}`."
         raise InputError(msg)
-    if source.kind == "full":
-        msg = (
-            f"Source {source.name!r} ({source.where}) is of kind 'full'; turning whole snapshots into changes comes with a later release. "
-            "Deliver its changes, a row each, and declare kind='changes'."
-        )
-        raise InputError(msg)
     root = f"{settings.tables_root}/sources/{source.name}/{uuid4().hex[:12]}"
     raw = read_landing(spark, source, path, only=only)
     _fitted(source, raw, only).write.mode("overwrite").parquet(f"{root}/fitted")
@@ -72,7 +73,7 @@ def ingest(
     days = _days(source, fitted, path, only)
     _refuse_order(settings, source, days)
     good, waiting = _placed(spark, source, fitted, days)
-    made = _resolved(spark, source, good, days)
+    made = to_stored(spark, source, good, _snapshots(source, fitted), days[0])
     made.repartition("ds").write.mode("overwrite").partitionBy("ds").parquet(f"{root}/rows")
     if waiting is not None:
         waiting.coalesce(1).write.mode("overwrite").parquet(f"{root}/waiting/ds={days[-1]}")
@@ -125,7 +126,7 @@ def _padded(rows: pa.Table, *, cleared: int) -> Iterator[pa.RecordBatch]:
 def _refused(rows: pa.Table, reasons: list[str], source: Source, wanted: str | None) -> Iterator[pa.RecordBatch]:
     if not len(rows):
         return
-    ds = [found or wanted or "unknown" for found in rows["asof_input_ds"].to_pylist()]
+    ds = [found or wanted or NO_DAY for found in rows["asof_input_ds"].to_pylist()]
     shown = [
         json.dumps(row, default=str, sort_keys=True)
         for row in rows.drop_columns(["asof_input_ds", "asof_corrupt"]).to_pylist()
@@ -160,11 +161,11 @@ def _days(source: Source, fitted: DataFrame, path: str, only: date | None) -> li
 def _refuse_order(settings: Settings, source: Source, days: list[str]) -> None:
     later = [item.ds for item in ledger.partitions(settings, source.name) if item.ds > days[-1]]
     if later and source.event_id is not None:
-        there = ledger.partition(settings, source.name, days[-1])
-        if there is None:
+        known = ledger.partition(settings, source.name, days[-1]) is not None
+        if source.kind == "full" or not known:
             msg = (
-                f"Source {source.name!r} has the later partition {later[0]}, which was built without {days[0]} … {days[-1]}. "
-                f"Ingest from {days[0]} on to the end in one input, so that corrections find what they replace."
+                f"Source {source.name!r} has the later partition {later[0]}, which was built on what stood before {days[0]} … {days[-1]}. "
+                f"Ingest from {days[0]} on to the end in one input, so that {_FOLLOWS[source.kind]}."
             )
             raise InputError(msg)
     if source.enriched is not None:
@@ -191,13 +192,15 @@ def _placed(
     return rows.where(F.col("asof_known_at").isNotNull()).drop("asof_waits"), waiting
 
 
-def _resolved(spark: SparkSession, source: Source, good: DataFrame, days: list[str]) -> DataFrame:
-    """Additions, retractions and tombstones of the good rows, each with its ds."""
-    start = micros(datetime.fromisoformat(days[0]).replace(tzinfo=UTC))
-    standing = None
-    if source.event_id is not None and spark.catalog.tableExists(source.table):
-        standing = _standing(spark, source, good, start)
-    return _by_event(source, good, standing).withColumn("ds", F.date_format("asof_known_at", "yyyy-MM-dd"))
+def _snapshots(source: Source, fitted: DataFrame) -> tuple[Snapshot, ...]:
+    """Of a full source, the days that have rows; none for the other kinds."""
+    if source.kind != "full":
+        return ()
+    bad = F.count_if(F.col("asof_reason").isNotNull())
+    seen = fitted.groupBy("ds").agg(F.unix_micros(F.max("asof_known_at")).alias("known"), bad.alias("bad")).collect()
+    nowhere = any(row["ds"] == NO_DAY for row in seen)  # rows that may belong to any of the snapshots
+    found = [Snapshot(row["known"], not (row["bad"] or nowhere)) for row in seen if row["known"] is not None]
+    return tuple(sorted(found, key=lambda snapshot: snapshot.known_at))
 
 
 def _enriched(spark: SparkSession, source: Source, good: DataFrame, days: list[str]) -> DataFrame:
@@ -261,49 +264,6 @@ def _waiting(spark: SparkSession, source: Source, before: str) -> DataFrame:
     earlier = [ds for ds in tables.partition_values(spark, waiting_of(source)) if ds < before]
     rows = spark.table(waiting_of(source)).where(F.col("ds") == (max(earlier) if earlier else ""))
     return rows.select(*(c.name for c in source.columns), "asof_known_at")
-
-
-def _standing(spark: SparkSession, source: Source, good: DataFrame, start: int) -> DataFrame:
-    """The newest addition or tombstone, stored before `start`, of each event among the good rows."""
-    event_id = source.event_id or ""
-    oldest = datetime.fromtimestamp((start - duration(source.correctable)) / 1e6, UTC).date()
-    rows = tables.stored_rows(spark, source, before=start).where(
-        (F.col("ds") >= str(oldest)) & (F.col("asof_op") != RETRACT)
-    )
-    rows = rows.join(good.select(event_id).distinct(), event_id, "left_semi")
-    newest = Window.partitionBy(event_id).orderBy(F.col("asof_known_at").desc())
-    return (
-        rows.withColumn("asof_n", F.row_number().over(newest))
-        .where("asof_n = 1")
-        .select(*source.types, "asof_known_at")
-    )
-
-
-def _by_event(source: Source, good: DataFrame, standing: DataFrame | None) -> DataFrame:
-    rows = good.select(*source.types, "asof_known_at").withColumn("asof_role", F.lit(_ROLES["fitted"]))
-    if standing is not None:
-        rows = rows.unionByName(standing.withColumn("asof_role", F.lit(_ROLES["standing"])))
-    compiled = compile_definition(source)
-
-    def resolved(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        here = load_definition(compiled, Source)
-        found = list(batches)
-        if found:
-            table = pa.Table.from_batches(found)
-            role = table["asof_role"]
-            table = table.drop_columns(["asof_role"])
-            made = resolve(
-                here, table.filter(pc.equal(role, _ROLES["fitted"])), table.filter(pc.equal(role, _ROLES["standing"]))
-            )
-            yield from made.rows.combine_chunks().to_batches()
-
-    kinds = {**{name: tables.HIVE_TYPES[kind] for name, kind in source.types.items()}}
-    order = [
-        *(f"`{name}` {kind}" for name, kind in kinds.items()),
-        *(f"{f.name} {tables.STORED_COLUMNS[f.name]}" for f in STORED_FIELDS),
-    ]
-    # No event id: nothing to bring together.
-    return (rows.repartition(source.event_id) if source.event_id else rows).mapInArrow(resolved, ", ".join(order))
 
 
 def _show(

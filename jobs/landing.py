@@ -28,6 +28,8 @@ def read_landing(spark: SparkSession, source: Source, path: str, *, only: date |
     named = F.regexp_extract(F.col("_metadata.file_path"), r"/ds(?:=|%3D)([0-9]{4}-[0-9]{2}-[0-9]{2})/", 1)
     folder = F.when(named == "", F.lit(None)).otherwise(named)
     corrupt = F.col("asof_corrupt") if "asof_corrupt" in rows.columns else F.lit(None).cast("string")
+    for name in [c.name for c in source.columns if c.name not in rows.columns and _filled(source, c.name)]:
+        rows = rows.withColumn(name, F.lit(False))
     if missing := [c.name for c in source.columns if c.name not in rows.columns]:
         there = ", ".join(rows.columns)
         msg = f"The input {place} has no column {', '.join(missing)}, which source {source.name!r} ({source.where}) declares. It has {there}."
@@ -35,6 +37,11 @@ def read_landing(spark: SparkSession, source: Source, path: str, *, only: date |
     return rows.select(
         *(F.col(f"`{c.name}`") for c in source.columns), folder.alias("asof_input_ds"), corrupt.alias("asof_corrupt")
     )
+
+
+def _filled(source: Source, name: str) -> bool:
+    """A snapshot tells deletions by what it lacks; a column of its own for them may come, and need not."""
+    return source.kind == "full" and name == source.deleted
 
 
 def _is_csv(place: str) -> bool:
@@ -65,7 +72,7 @@ def _is_csv(place: str) -> bool:
 def _csv(spark: SparkSession, source: Source, place: str) -> DataFrame:
     """All text: types are asked of each value later. The header says which columns there are."""
     header = spark.read.option("header", "true").csv(place).columns
-    if missing := [c.name for c in source.columns if c.name not in header]:
+    if missing := [c.name for c in source.columns if c.name not in header and not _filled(source, c.name)]:
         msg = f"The CSV {place} has no column {', '.join(missing)}, which source {source.name!r} ({source.where}) declares. Its header: {', '.join(header)}."
         raise MissingError(msg)
     schema = ", ".join(f"`{name}` string" for name in [*header, "asof_corrupt"])

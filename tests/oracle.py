@@ -94,7 +94,8 @@ def counting(view: FeatureView, source: Source, rows: Sequence[Row], key: tuple[
     for n, row in enumerate(rows):
         groups.setdefault(row[source.event_id] if source.event_id else n, []).append(row)
     found = []
-    for versions in groups.values():
+    for delivered in groups.values():
+        versions = stood(source, delivered)
         above: list[Row] = []
         for row in sorted(versions, key=lambda row: rank(source, row), reverse=True):
             if visible(view, source, row, versions, t) and not any(
@@ -115,15 +116,22 @@ def counting(view: FeatureView, source: Source, rows: Sequence[Row], key: tuple[
     )
 
 
+def stood(source: Source, delivered: Sequence[Row]) -> list[Row]:
+    """The versions of an event that came to stand: each the highest when it arrived, and more than what stood before once again."""
+    made: list[Row] = []
+    for instant in sorted({arrival(source, row) for row in delivered}):
+        highest = max((row for row in delivered if arrival(source, row) <= instant), key=lambda row: rank(source, row))
+        again = bool(made) and content(source, made[-1]) == content(source, highest)
+        if arrival(source, highest) == instant and not again:
+            made.append(highest)
+    return made
+
+
 def visible(view: FeatureView, source: Source, row: Row, versions: Sequence[Row], t: int) -> bool:
     known, fresh = known_at(source, row), view.freshness
     if isinstance(fresh, Schedule):
         return known < newest_cut(fresh, t)
-    arrived = min(arrival(source, other) for other in versions)
-    opening = max(
-        (other for other in versions if arrival(source, other) == arrived), key=lambda other: rank(source, other)
-    )
-    if row is opening and known - row[source.event_time] <= fresh.lateness_us:
+    if row is versions[0] and known - row[source.event_time] <= fresh.lateness_us:
         return known + fresh.lag_us <= t
     return known < newest_cut(fresh.cuts, t)
 

@@ -274,7 +274,7 @@ def attribute_views(draw: st.DrawFn) -> tuple[FeatureView, tuple[Key, ...]]:
     """A view of changes, and the keys that it may meet."""
     kind, keys = draw(st.sampled_from(KEYS))
     source = Source(
-        name="s", table="raw.s", kind=draw(st.sampled_from(["changes", "full"])), columns=values(kind, keys), deleted=draw(st.sampled_from(["v", None])),
+        name="s", table="raw.s", kind="changes", columns=values(kind, keys), deleted=draw(st.sampled_from(["v", None])),
         known_at=draw(st.sampled_from(["known", "known", None])), lag=draw(st.sampled_from(["0", "0", "3s"])),
         filter=draw(st.sampled_from([None, None, col("c") != "q"])),
     )  # fmt: skip

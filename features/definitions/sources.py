@@ -73,7 +73,7 @@ class Source:
     """With no `known_at` column, how long after event_time a row is known; with one, the least such delay."""
 
     event_id: str | None = None
-    """None: the source has neither corrections nor protection against redelivery."""
+    """None: the source has neither corrections nor protection against redelivery. Of kind full: the column that tells its rows apart."""
 
     version: str | None = None
     """Column that orders the versions of an event id; None: 0."""
@@ -82,7 +82,7 @@ class Source:
     """Boolean column: this version takes the event back."""
 
     deleted: str | None = None
-    """Boolean column of a change: the key is gone from its event_time on."""
+    """Boolean column of a change: the key is gone from its event_time on. Of kind full, ingest fills it."""
 
     keys: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """(entity, columns here) where they are named differently from the entity's own keys."""
@@ -198,6 +198,8 @@ def _problems(source: Source) -> list[tuple[str, str]]:  # noqa: C901, PLR0912 -
         for column in source.columns
         if column.scale is not None and column.type != "float64"
     )
+    if source.kind == "full":
+        found.extend(_full_problems(source))
     if source.filter is not None:
         try:
             if type_of(source.filter, source.types) != "bool":
@@ -205,6 +207,27 @@ def _problems(source: Source) -> list[tuple[str, str]]:  # noqa: C901, PLR0912 -
         except ValueError as error:
             found.append((f"its filter is wrong: {error}", "Mend the expression."))
     return found + _enrich_problems(source)
+
+
+def _full_problems(source: Source) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    if source.event_id is None:
+        found.append(("it is of kind full and has no event_id.", "Name the column that tells its rows apart, the key."))
+    if source.deleted is None:
+        found.append(
+            (
+                "it is of kind full and has no deleted.",
+                "Declare a bool column for it; ingest fills it where a key is gone.",
+            )
+        )
+    if source.version is not None or source.void is not None or source.enriched is not None:
+        found.append(
+            (
+                "it is of kind full and has a version, a void or a parent.",
+                "The next snapshot corrects a snapshot; leave them out.",
+            )
+        )
+    return found
 
 
 def _enrich_problems(source: Source) -> list[tuple[str, str]]:

@@ -13,7 +13,9 @@ from numba import njit
 
 from features.definitions.sources import Source
 
-__all__ = ["ADD", "RETRACT", "STORED_FIELDS", "VOID", "Resolved", "resolve"]
+__all__ = [
+    "ADD", "RETRACT", "STORED_FIELDS", "VOID", "Resolved", "equal_rows", "ordered", "resolve", "with_stored_fields",
+]  # fmt: skip
 
 Array = np.ndarray
 ADD, RETRACT, VOID = "add", "retract", "void"
@@ -44,19 +46,22 @@ def resolve(source: Source, incoming: pa.Table, standing: pa.Table | None = None
         standing: stored rows, the newest addition or void of each event in `incoming` that has one; known before all of `incoming`.
     """
     columns = [field.name for field in incoming.schema if field.name != "asof_known_at"]
+    content = [name for name in columns if name != source.known_at]
     if source.event_id is None:
-        return Resolved(rows=_stored(incoming, ADD, None, np.ones(len(incoming), bool)), redelivered=0, outranked=0)
+        return Resolved(
+            rows=with_stored_fields(incoming, ADD, None, np.ones(len(incoming), bool)), redelivered=0, outranked=0
+        )
     names = [*columns, "asof_known_at"]
     old = incoming.slice(0, 0) if standing is None else standing.select(names).cast(incoming.schema)
     table = pa.concat_tables([old, incoming]).combine_chunks()
     known = np.asarray(table["asof_known_at"].cast(pa.int64()))
     ids = np.asarray(table[source.event_id].combine_chunks().dictionary_encode().indices).astype(np.int64)
     rank = _ranks(source, table)
-    order = _order(table, columns, ids, known, rank)
+    order = ordered(table, columns, ids, known, rank)
     wins, before, opens = _winners(ids[order], rank[order], known[order])
     same = np.zeros(len(order), dtype=bool)
     follows = np.flatnonzero(wins & (before >= 0))
-    same[follows] = _equal(table, columns, order[follows], order[before[follows]])
+    same[follows] = equal_rows(table, content, order[follows], order[before[follows]])
     undone = _representatives(wins, before, same)
     fresh = order >= len(old)
     new = wins & fresh & ~same
@@ -66,9 +71,9 @@ def resolve(source: Source, incoming: pa.Table, standing: pa.Table | None = None
     taken = order[undone[undoes]]
     return Resolved(
         rows=pa.concat_tables([
-            _stored(table.take(order[new & ~void]), ADD, None, opens[new & ~void]),
-            _stored(table.take(order[new & void]), VOID, None, opens[new & void]),
-            _stored(_known_at(table.take(taken), known[order[undoes]]), RETRACT, known[taken], np.zeros(len(taken), bool)),
+            with_stored_fields(table.take(order[new & ~void]), ADD, None, opens[new & ~void]),
+            with_stored_fields(table.take(order[new & void]), VOID, None, opens[new & void]),
+            with_stored_fields(_known_at(table.take(taken), known[order[undoes]]), RETRACT, known[taken], np.zeros(len(taken), bool)),
         ]),
         redelivered=int((same & fresh).sum()),
         outranked=int((~wins & fresh).sum()),
@@ -86,18 +91,16 @@ def _ranks(source: Source, table: pa.Table) -> Array:
     return version.astype(np.int64) * 2 + void
 
 
-def _order(table: pa.Table, columns: list[str], ids: Array, known: Array, rank: Array) -> Array:
-    """By (event, known_at, rank), and by content where all three are equal."""
-    order = np.lexsort((rank, known, ids))
-    tied = (
-        (ids[order][1:] == ids[order][:-1])
-        & (known[order][1:] == known[order][:-1])
-        & (rank[order][1:] == rank[order][:-1])
-    )
+def ordered(table: pa.Table, columns: list[str], *keys: Array) -> Array:
+    """Row numbers by the keys, the first of them first, and by content where all are equal."""
+    order = np.lexsort(keys[::-1])
+    tied = np.ones(max(len(order) - 1, 0), bool)
+    for key in keys:
+        tied &= key[order][1:] == key[order][:-1]
     if not tied.any():
         return order
     content = [np.asarray(_rank_column(table[name])) for name in reversed(columns)]
-    return np.lexsort((*content, rank, known, ids))
+    return np.lexsort((*content, *keys[::-1]))
 
 
 def _rank_column(column: pa.ChunkedArray) -> pa.Array:
@@ -136,13 +139,16 @@ def _representatives(wins: Array, before: Array, same: Array) -> Array:
     return made
 
 
-def _equal(table: pa.Table, columns: list[str], left: Array, right: Array) -> Array:
+def equal_rows(table: pa.Table, columns: list[str], left: Array, right: Array) -> Array:
+    """Whether two rows hold the same; null equals null and NaN equals NaN."""
     made = np.ones(len(left), dtype=bool)
     a, b = table.select(columns).take(left), table.select(columns).take(right)
     for name in columns:
         x, y = a[name], b[name]
-        both_null = pc.and_(pc.is_null(x), pc.is_null(y))
-        made &= np.asarray(pc.or_(both_null, pc.fill_null(pc.equal(x, y), False)).to_numpy())
+        same = pc.or_(pc.and_(pc.is_null(x), pc.is_null(y)), pc.fill_null(pc.equal(x, y), False))
+        if pa.types.is_floating(x.type):
+            same = pc.or_(same, pc.fill_null(pc.and_(pc.is_nan(x), pc.is_nan(y)), False))
+        made &= np.asarray(same.to_numpy())
     return made
 
 
@@ -152,7 +158,8 @@ def _known_at(table: pa.Table, known: Array) -> pa.Table:
     )
 
 
-def _stored(table: pa.Table, op: str, undoes: Array | None, first: Array) -> pa.Table:
+def with_stored_fields(table: pa.Table, op: str, undoes: Array | None, first: Array) -> pa.Table:
+    """Rows as they are stored: their `asof_known_at` and the other fields of STORED_FIELDS behind their columns."""
     known = table["asof_known_at"]
     undone = pa.nulls(len(table), _TIMESTAMP) if undoes is None else pa.array(undoes).cast(_TIMESTAMP)
     values = (pa.array([op] * len(table), pa.string()), known, undone, pa.array(first, pa.bool_()))

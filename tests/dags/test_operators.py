@@ -153,6 +153,10 @@ def test_spark_submit_runs_it_for_real(
     )
     failures: list[BaseException] = []
     _catch(lambda: operator.execute(NOTHING), failures)
+    # The provider leaves its child's pipe to the garbage collector, which would complain at any later moment.
+    assert operator._hook is not None
+    assert operator._hook._submit_sp is not None
+    operator._hook._submit_sp.stdout.close()
     assert (tmp_path / "argv").read_text() == "compute --cut c"
     assert [isinstance(failure, AirflowFailException) for failure in failures] == (
         [] if kind is None else [kind is AirflowFailException]

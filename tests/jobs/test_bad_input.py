@@ -150,10 +150,6 @@ def test_an_event_delivered_twice_is_stored_once_and_a_second_ingest_changes_not
     assert stored(spark, source) == rows
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="features.values.versions compares the declared known_at column too, so a later delivery looks corrected",
-)
 def test_an_event_delivered_again_later_changes_nothing() -> None:
     first, later = datetime(2026, 3, 1, 10, tzinfo=UTC), datetime(2026, 3, 2, 10, tzinfo=UTC)
     kind = pa.timestamp("us", "UTC")
