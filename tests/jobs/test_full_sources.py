@@ -1,0 +1,119 @@
+"""A source of kind full through real Spark and Hive: whole snapshots in, changes in the table, attributes and deletions out."""
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+
+from features import Entity, Field, Source, attribute, fields
+from features.definitions.views import FeatureView
+from features.errors import InputError
+from features.settings import Settings
+from features.values.partition import entity_views
+from jobs import ledger
+from jobs.compute import snapshot
+from jobs.ingest import ingest
+
+pytestmark = pytest.mark.slow
+MERCHANT = Entity(name="full_merchant", keys=("merchant",))
+SOURCE = Source(
+    name="full_merchants", table="full.merchants", kind="full", event_id="merchant", deleted="closed", known_at="seen",
+    columns=(*fields("string", "merchant city"), Field(name="closed", type="bool"), *fields("timestamp", "event_time seen")),
+)  # fmt: skip
+VIEW = FeatureView(name="full_record", entity=MERCHANT, source=SOURCE, features=(attribute("city"),))
+DAYS = {
+    1: ["m,Rome,2026-02-01T00:00:00Z", "n,Bonn,2026-02-01T00:00:00Z"],
+    2: ["m,Oslo,2026-03-02T08:00:00Z", "n,Bonn,2026-02-01T00:00:00Z", "o,Kiel,2026-03-02T09:00:00Z"],
+    3: ["n,Bonn,2026-02-01T00:00:00Z", "o,Kiel,2026-03-02T09:00:00Z"],
+}
+
+
+@pytest.fixture(scope="module")
+def home(spark_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return spark_settings.model_copy(update={"home": tmp_path_factory.mktemp("full")})
+
+
+def land(folder: Path, days: dict[int, list[str]]) -> str:
+    """A CSV a day without the column of deletions, taken at noon."""
+    for day, rows in days.items():
+        path = folder / f"ds=2026-03-{day:02d}" / "merchants.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        seen = f"2026-03-{day:02d}T12:00:00Z"
+        path.write_text("\n".join(["merchant,city,event_time,seen", *(f"{row},{seen}" for row in rows)]) + "\n")
+    return str(folder)
+
+
+def own(name: str) -> Source:
+    return Source(
+        **{field: getattr(SOURCE, field) for field in ("kind", "event_id", "deleted", "known_at", "columns", "keys")},
+        name=name,
+        table=f"full.{name}",
+    )
+
+
+def stored(spark: SparkSession, source: Source) -> list[tuple[Any, ...]]:
+    rows = spark.table(source.table).selectExpr(
+        "ds", "merchant", "city", "closed", "date_format(event_time, 'MM-dd HH')"
+    )
+    return sorted(tuple(row) for row in rows.collect())
+
+
+MEANT = [
+    ("2026-03-01", "m", "Rome", False, "02-01 00"),
+    ("2026-03-01", "n", "Bonn", False, "02-01 00"),
+    ("2026-03-02", "m", "Oslo", False, "03-02 08"),
+    ("2026-03-02", "o", "Kiel", False, "03-02 09"),
+    ("2026-03-03", "m", "Oslo", True, "03-03 12"),
+]
+
+
+def test_snapshots_become_changes_and_deletions(spark: SparkSession, home: Settings, tmp_path: Path) -> None:
+    made = ingest(spark, home, SOURCE, land(tmp_path, DAYS))
+    assert stored(spark, SOURCE) == MEANT
+    assert [(item.ds, item.rows) for item in made] == [("2026-03-01", 2), ("2026-03-02", 2), ("2026-03-03", 1)]
+    assert cities(spark, home, 2) == {("m", "Rome"), ("n", "Bonn")}
+    assert cities(spark, home, 3) == {("m", "Oslo"), ("n", "Bonn"), ("o", "Kiel")}
+    assert cities(spark, home, 4) == {("n", "Bonn"), ("o", "Kiel")}
+
+
+def cities(spark: SparkSession, home: Settings, day: int) -> set[tuple[str, str]]:
+    """Of the keys that are there at a cut."""
+    cut = int(datetime(2026, 3, day, tzinfo=UTC).timestamp() * 1e6)
+    (group,) = entity_views((VIEW,))
+    rows = snapshot(spark, home, group, cut).where("full_record__asof_status != 'never_seen'")
+    return {(row["k0"], row["full_record__city"]) for row in rows.collect()}
+
+
+def test_day_by_day_gives_what_all_days_at_once_give_and_a_day_again_changes_nothing(
+    spark: SparkSession, home: Settings, tmp_path: Path
+) -> None:
+    source, path = own("full_daily"), land(tmp_path, DAYS)
+    for day in (1, 2, 3, 3):
+        ingest(spark, home, source, path, only=date(2026, 3, day))
+    assert stored(spark, source) == MEANT
+
+
+def test_a_day_before_the_last_one_is_refused(spark: SparkSession, home: Settings, tmp_path: Path) -> None:
+    source, path = own("full_order"), land(tmp_path, DAYS)
+    ingest(spark, home, source, path)
+    with pytest.raises(InputError) as refused:
+        ingest(spark, home, source, path, only=date(2026, 3, 2))
+    assert str(refused.value) == (
+        "Source 'full_order' has the later partition 2026-03-03, which was built on what stood before 2026-03-02 … 2026-03-02. "
+        "Ingest from 2026-03-02 on to the end in one input, so that each snapshot is compared with the one before it."
+    )
+    ingest(spark, home, source, path)
+    assert stored(spark, source) == MEANT
+
+
+def test_a_snapshot_with_rows_in_quarantine_deletes_nothing(
+    spark: SparkSession, home: Settings, tmp_path: Path
+) -> None:
+    source = own("full_incomplete")
+    ingest(spark, home, source, land(tmp_path, {1: DAYS[1], 2: ["n,Bonn,2026-02-01T00:00:00Z", "m,Oslo,someday"]}))
+    assert stored(spark, source) == MEANT[:2]
+    ingest(spark, home, source, land(tmp_path, {3: DAYS[1][1:]}), only=date(2026, 3, 3))
+    assert stored(spark, source) == [*MEANT[:2], ("2026-03-03", "m", "Rome", True, "03-03 12")]
+    assert [item.quarantined for item in ledger.partitions(home, "full_incomplete")] == [0, 1, 0]
