@@ -1,6 +1,6 @@
 """What ingest stores of whole snapshots: literal days in, changes out; and on drawn days what a plain walk through them says."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ def snapshot(day: int, *, complete: bool = True) -> Snapshot:
     return Snapshot(day * DAY + NOON, complete)
 
 
-def table(days: dict[int, Sequence[Said]]) -> pa.Table:
+def table(days: Mapping[int, Sequence[Said]]) -> pa.Table:
     """Rows of snapshots taken at noon of these days."""
     return pa.Table.from_pylist([
         {"merchant": name, "city": city, "risk": float("nan"), "closed": None, "event_time": since, "seen": day * DAY + NOON, "asof_known_at": day * DAY + NOON}
