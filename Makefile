@@ -7,6 +7,8 @@ UV := .uv/run
 RUN := .venv/bin
 STAMP := .venv/.asof-env
 PYTEST := $(RUN)/python -m pytest
+# Quick tests share the cores; the slow ones start engines that do so themselves.
+QUICK := $(PYTEST) -q -n auto --maxprocesses 4 -m "not slow and not services and not cluster"
 export UV_COMPILE_BYTECODE := 1
 # The environment is compiled once, so nothing may forbid its bytecode.
 unexport PYTHONDONTWRITEBYTECODE
@@ -33,11 +35,11 @@ demo: env ## Run a few days of everything on this machine (see .asof/demo)
 	@$(RUN)/asof demo
 
 test: env ## Run all tests that need nothing but PyPI: quick ones, then slow ones
-	@$(PYTEST) -q -m "not slow and not services and not cluster"
+	@$(QUICK)
 	@$(PYTEST) -q -m "slow and not services and not cluster"
 
 quick: env ## Run the quick tests
-	@$(PYTEST) -q -m "not slow and not services and not cluster"
+	@$(QUICK)
 
 slow: env ## Run the slow tests
 	@$(PYTEST) -q -m "slow and not services and not cluster"
