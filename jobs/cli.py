@@ -153,6 +153,26 @@ _stage(commands.Prove, "Look sampled keys up and recompute them; any difference 
 
 
 @app.command()
+def backfill(
+    start: Annotated[str, typer.Option(help="The first cut, UTC: 2026-03-02 or 2026-03-02T06:00Z.")],
+    end: Annotated[str, typer.Option(help="Up to here, not included.")],
+    views: Annotated[
+        list[str] | None, typer.Argument(metavar="[VIEW]...", help="Default: all views with a table.")
+    ] = None,
+    at_once: Annotated[
+        int, typer.Option(min=1, help="Cuts in one pass over the sources; fewer take less memory.")
+    ] = 16,
+) -> Command:
+    """Compute, validate and publish many cuts; what is there already stands, so it can be run again."""
+    first, last = (_instant(name, text, plain_date=True) for name, text in (("--start", start), ("--end", end)))
+    if first >= last:
+        raise InputError(
+            f"--start {start!r} is not before --end {end!r}. Cuts from --start on, and before --end, are computed."
+        )
+    return commands.Backfill(start=first, end=last, views=tuple(views or ()), at_once=at_once)
+
+
+@app.command()
 def release(source: Annotated[str, typer.Option()], ds: Day) -> Command:
     """Let a held partition of a source through; its rows count as known from now on."""
     return commands.Release(source=source, ds=_day("--ds", ds))

@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 
 __all__ = [
     "Apply",
+    "Backfill",
     "Command",
     "Compute",
     "Demo",
@@ -156,6 +157,26 @@ class Held(Stage):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Backfill:
+    """Compute, validate and publish many cuts in few passes over the sources."""
+
+    name: ClassVar[str] = "backfill"
+    start: datetime
+    """With its zone; the first cut is the first at or after it."""
+    end: datetime
+    """With its zone; not included."""
+    views: tuple[str, ...] = ()
+    """Empty: all that are published as tables."""
+    at_once: int = 16
+    """Cuts in one pass."""
+
+    def argv(self) -> list[str]:
+        """The arguments after `asof`."""
+        span = ["--start", _instant(self.start), "--end", _instant(self.end)]
+        return [self.name, *span, "--at-once", str(self.at_once), "--", *self.views]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
     """Let a held source partition through."""
 
@@ -257,6 +278,7 @@ Command = (
     | Publish
     | Materialize
     | Prove
+    | Backfill
     | Release
     | Frame
     | Lookup

@@ -1,6 +1,8 @@
 """Values as of a cut: for each entity one scan, one shuffle and one sweep; each view's rows go to a location of their own."""
 
 import time
+from collections.abc import Sequence
+from itertools import product
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -17,44 +19,54 @@ from jobs.session import spark as session
 from jobs.stages import say, side_by_side, stage_views
 from jobs.tables import view_columns
 
-__all__ = ["compute", "run", "snapshot"]
+__all__ = ["compute", "computed", "run", "snapshot"]
 
 
 def run(command: Stage, settings: Settings) -> int:
     """Computes every view of the cut that has no finished attempt by its current definition and the same sources."""
     _, views, cut = stage_views(command, settings)
-    todo = tuple(view for view in views if not _current(settings, view, cut))
+    todo = tuple(view for view in views if not computed(settings, view, cut))
     for view in views:
         if view not in todo:
             say(f"{view.name} at {cut_text(cut)}: computed before, nothing to do.")
     if todo:
         spark = session(settings, "compute")
-        for attempt in compute(spark, settings, todo, cut):
+        for attempt in compute(spark, settings, todo, [cut]):
             record = attempt.record("finished") or {}
             say(f"{attempt.view} at {cut_text(cut)}: {record['rows']} keys in {record['seconds']} s.")
     return 0
 
 
-def _current(settings: Settings, view: FeatureView, cut: int) -> bool:
+def computed(settings: Settings, view: FeatureView, cut: int) -> bool:
+    """Whether a finished attempt by the current definition and the sources as they are now is there."""
     attempt = attempts.finished(settings, view, cut)
     record = attempt.record("finished") if attempt else None
     return record is not None and record["sources"] == ledger.source_state(settings, view, cut)
 
 
 def compute(
-    spark: SparkSession, settings: Settings, views: tuple[FeatureView, ...], cut: int
+    spark: SparkSession, settings: Settings, views: tuple[FeatureView, ...], cuts: Sequence[int]
 ) -> list[attempts.Attempt]:
-    """A finished attempt a view; rows are the keys ever seen within what the view remembers."""
-    groups = side_by_side(lambda group: _compute_entity(spark, settings, group, cut), entity_views(views))
+    """A finished attempt a view and cut; rows are the keys ever seen within what the view remembers.
+
+    Args:
+        spark: the session.
+        settings: where sources and attempts lie.
+        views: each of them has all of the cuts.
+        cuts: microseconds UTC; one pass over the sources for all of them.
+    """
+    groups = side_by_side(lambda group: _compute_entity(spark, settings, group, cuts), entity_views(views))
     return [attempt for made in groups for attempt in made]
 
 
-def _compute_entity(spark: SparkSession, settings: Settings, group: EntityViews, cut: int) -> list[attempts.Attempt]:
+def _compute_entity(
+    spark: SparkSession, settings: Settings, group: EntityViews, cuts: Sequence[int]
+) -> list[attempts.Attempt]:
     made = []
     started = time.monotonic()
-    wide = snapshot(spark, settings, group, cut).persist()
+    wide = snapshot(spark, settings, group, cuts).persist()
     try:
-        for view in group.views:
+        for cut, view in product(cuts, group.views):
             attempt = attempts.new_attempt(settings, view, cut)
             rows = _write(wide, group, view, cut, attempt.location)
             seconds, started = round(time.monotonic() - started, 1), time.monotonic()
@@ -71,20 +83,17 @@ def _compute_entity(spark: SparkSession, settings: Settings, group: EntityViews,
     return made
 
 
-def snapshot(spark: SparkSession, settings: Settings, group: EntityViews, cut: int) -> DataFrame:
-    """V(key, cut, cut) of every key of an entity, all its views side by side, a status a view."""
-    lag = max(view.schedule.lag_us for view in group.views)
-    rows = event_rows(spark, settings, group, before=cut)
-    # At cut + P, before the next cut is served, every view answers for this cut.
-    at = cut + lag
-    return rows.repartition(*group.keys).mapInArrow(finish(group, snapshot_at=at), output_schema(group, snapshot=True))
+def snapshot(spark: SparkSession, settings: Settings, group: EntityViews, cuts: Sequence[int]) -> DataFrame:
+    """V(key, c, c) of every key of an entity at each cut (`asof_cut`), all its views side by side, a status a view."""
+    rows = event_rows(spark, settings, group, before=max(cuts))
+    return rows.repartition(*group.keys).mapInArrow(finish(group, cuts=cuts), output_schema(group, snapshot=True))
 
 
 def _write(wide: DataFrame, group: EntityViews, view: FeatureView, cut: int, location: str) -> int:
     valid_from = F.timestamp_micros(F.lit(cut + view.schedule.lag_us))
     keys = [F.col(key).alias(name) for key, name in zip(group.keys, view.keys, strict=True)]
     values = [F.col(f"{view.name}__{name}").alias(name) for name in view.types]
-    rows = wide.where(F.col(status_column(view)) != "never_seen").select(
+    rows = wide.where((F.col("asof_cut") == cut) & (F.col(status_column(view)) != "never_seen")).select(
         *keys, *values, F.col(status_column(view)).alias("asof_status"), valid_from.alias("event_timestamp")
     )
     counted = Observation()

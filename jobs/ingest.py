@@ -67,6 +67,7 @@ def ingest(
         msg = f"Source {source.name!r} reads the table of {source.reads!r}. Ingest that one: `asof ingest --source {source.reads}`."
         raise InputError(msg)
     root = f"{settings.tables_root}/sources/{source.name}/{uuid4().hex[:12]}"
+    began = micros(settings.now())  # what arrives while it runs may be missed
     raw = read_landing(spark, source, path, only=only)
     _fitted(source, raw, only).write.mode("overwrite").parquet(f"{root}/fitted")
     fitted = spark.read.parquet(f"{root}/fitted")
@@ -77,7 +78,7 @@ def ingest(
     made.repartition("ds").write.mode("overwrite").partitionBy("ds").parquet(f"{root}/rows")
     if waiting is not None:
         waiting.coalesce(1).write.mode("overwrite").parquet(f"{root}/waiting/ds={days[-1]}")
-    return _show(spark, settings, source, root, days)
+    return _show(spark, settings, source, root, days, began)
 
 
 def _fitted(source: Source, raw: DataFrame, only: date | None) -> DataFrame:
@@ -267,7 +268,7 @@ def _waiting(spark: SparkSession, source: Source, before: str) -> DataFrame:
 
 
 def _show(
-    spark: SparkSession, settings: Settings, source: Source, root: str, days: list[str]
+    spark: SparkSession, settings: Settings, source: Source, root: str, days: list[str], began: int
 ) -> list[ledger.Partition]:
     """Splits what was written, points the tables at it, and records the partitions, oldest first."""
     fitted = spark.read.parquet(f"{root}/fitted")
@@ -285,12 +286,11 @@ def _show(
     if source.enriched is not None:
         columns = {c.name: tables.HIVE_TYPES[c.stored] for c in source.columns} | {"asof_known_at": "timestamp"}
         _point(spark, settings, waiting_of(source), columns, root, "waiting", [days[-1]])
-    now = micros(settings.now())
     made = [
         ledger.record_ingest(
             settings,
             ledger.Partition(
-                source=source.name, ds=ds, rows=counts.get(ds, 0), quarantined=refused.get(ds, 0), ingested_at=now
+                source=source.name, ds=ds, rows=counts.get(ds, 0), quarantined=refused.get(ds, 0), ingested_at=began
             ),
         )
         for ds in days

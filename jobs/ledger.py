@@ -27,7 +27,7 @@ class Partition:
     rows: int
     quarantined: int = 0
     ingested_at: int = 0
-    """Microseconds UTC."""
+    """When its ingest began, microseconds UTC: what became known later may not be in it."""
 
     held_at: int | None = None
     reason: str | None = None

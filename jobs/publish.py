@@ -11,7 +11,7 @@ from jobs.commands import Publish
 from jobs.session import spark as session
 from jobs.stages import say, stage_views
 
-__all__ = ["publish", "run"]
+__all__ = ["publish", "run", "validated"]
 
 
 def run(command: Publish, settings: Settings) -> int:
@@ -22,7 +22,7 @@ def run(command: Publish, settings: Settings) -> int:
         MissingError: a view was not computed, or not validated.
     """
     _, views, cut = stage_views(command, settings)
-    chosen = {view.name: _validated(settings, view, cut) for view in views}
+    chosen = {view.name: validated(settings, view, cut) for view in views}
     held = [name for name, attempt in chosen.items() if attempt is None]
     passed = [(view, attempt) for view in views if (attempt := chosen[view.name]) is not None]
     if passed:
@@ -38,8 +38,12 @@ def run(command: Publish, settings: Settings) -> int:
     return 0
 
 
-def _validated(settings: Settings, view: FeatureView, cut: int) -> attempts.Attempt | None:
-    """The attempt to publish; None if it is held."""
+def validated(settings: Settings, view: FeatureView, cut: int) -> attempts.Attempt | None:
+    """The attempt to publish; None if it is held.
+
+    Raises:
+        MissingError: the view was not computed, not validated, or computed from sources that have changed since.
+    """
     attempt = attempts.finished(settings, view, cut)
     remedy = f"--cut {utc(cut).isoformat()} --view {view.name}`"
     if attempt is None:

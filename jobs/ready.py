@@ -14,7 +14,7 @@ __all__ = ["run"]
 
 
 def run(command: Ready, settings: Settings) -> int:
-    """Exit 75 while a partition is missing, so that the scheduler asks again.
+    """Exit 75 while a partition is missing, or was ingested before the cut, so that the scheduler asks again.
 
     Raises:
         BusyError: naming what is missing and the command that loads it.
@@ -22,11 +22,19 @@ def run(command: Ready, settings: Settings) -> int:
     _, views, cut = stage_views(command, settings)
     sources: dict[str, Source] = {source.ingested_by: source for view in views for source in view.sources}
     day = str((utc(cut) - timedelta(microseconds=1)).date())
-    missing = [name for name in sorted(sources) if ledger.partition(settings, name, day) is None]
-    if missing:
+    found = {name: ledger.partition(settings, name, day) for name in sorted(sources)}
+    if missing := [name for name, item in found.items() if item is None]:
         msg = (
             f"Not ready for the cut {utc(cut).isoformat()}: {', '.join(missing)} have no partition ds={day}. "
             f"They come with `asof ingest --source {missing[0]} --input … --ds {day}`; until then the scheduler tries again."
+        )
+        raise BusyError(msg)
+    if early := [item for item in found.values() if item is not None and item.ingested_at < cut]:
+        item = early[0]
+        msg = (
+            f"Not ready for the cut {utc(cut).isoformat()}: ds={day} of {', '.join(each.source for each in early)} was ingested at "
+            f"{utc(item.ingested_at).isoformat()}, before the cut, so events may be missing. "
+            f"Ingest it again: `asof ingest --source {item.source} --input … --ds {day}`; until then the scheduler tries again."
         )
         raise BusyError(msg)
     say(f"ds={day} is there of {', '.join(sorted(sources))}.")

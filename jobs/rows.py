@@ -62,8 +62,9 @@ def _column(name: str, source: Source) -> Any:  # noqa: ANN401
 
 
 def output_schema(group: EntityViews, *, snapshot: bool) -> str:
-    """Spark schema of what `finish` yields: keys (snapshot) or asof_row, then each view's values and status."""
+    """Spark schema of what `finish` yields: keys and asof_cut (snapshot) or asof_row, then each view's values and status."""
     entity = group.views[0].entity
-    first = [f"{key} {HIVE_TYPES[entity.type]}" for key in group.keys] if snapshot else ["asof_row bigint"]
+    keys = [f"{key} {HIVE_TYPES[entity.type]}" for key in group.keys]
+    first = [*keys, "asof_cut bigint"] if snapshot else ["asof_row bigint"]
     values = [f"{view.name}__{name} {HIVE_TYPES[kind]}" for view in group.views for name, kind in view.types.items()]
     return ", ".join([*first, *values, *(f"{status_column(view)} string" for view in group.views)])

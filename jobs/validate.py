@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from expectations import suites
@@ -21,7 +22,20 @@ from jobs.stages import say, side_by_side, stage_views
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-__all__ = ["run", "validate"]
+__all__ = ["Held", "SourceAudit", "audit_attempts", "audit_sources", "run", "validate"]
+
+Held = Mapping[str, Mapping[str, Report]]
+"""View to the reports of its sources' partitions that are held, by source."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceAudit:
+    """What the partitions that a cut newly knows are like."""
+
+    reports: tuple[Report, ...]
+    held: Held
+    results: Mapping[str, suites.Judged]
+    """For the data docs."""
 
 
 def run(command: Validate, settings: Settings) -> int:
@@ -48,11 +62,18 @@ def validate(
     settings: Settings, spark: "SparkSession", views: Sequence[FeatureView], sources: audits.Sources, cut: int
 ) -> tuple[Report, ...]:
     """Reports of the source partitions, then of the views. Running it again gives the same."""
+    # Before any audit: a missing attempt must not leave half of the verdicts behind.
+    for view in views:
+        _finished(settings, view, cut)
+    found = audit_sources(settings, spark, sources, cut)
+    return (*found.reports, *audit_attempts(settings, spark, views, cut, found.held, shown=found.results))
+
+
+def audit_sources(settings: Settings, spark: "SparkSession", sources: audits.Sources, cut: int) -> SourceAudit:
+    """Judges the partitions that a cut newly knows, and holds the bad ones."""
     shown: dict[str, suites.Judged] = {}
     reports: list[Report] = []
-    held: dict[str, dict[str, Report]] = {view.name: {} for view in views}
-    # Before any audit: a missing attempt must not leave half of the verdicts behind.
-    found = [(view, _finished(settings, view, cut)) for view in views]
+    held: dict[str, dict[str, Report]] = {view.name: {} for _, _, readers in sources for view in readers}
     days = [
         (source, keys, readers, ds) for source, keys, readers in sources for ds in audits.partitions_of(readers, cut)
     ]
@@ -66,11 +87,18 @@ def validate(
         if judged.report.verdict == "hold":
             for view in readers:
                 held[view.name][source.name] = judged.report
-    for made in side_by_side(lambda pair: audit_view(settings, spark, *pair, held[pair[0].name]), found):
-        reports.append(made.report)
-        shown |= made.results
-    _docs(settings, shown)
-    return tuple(reports)
+    return SourceAudit(reports=tuple(reports), held=held, results=shown)
+
+
+def audit_attempts(
+    settings: Settings, spark: "SparkSession", views: Sequence[FeatureView], cut: int, held: Held,
+    *, shown: Mapping[str, suites.Judged] | None = None,
+) -> tuple[Report, ...]:  # fmt: skip
+    """Judges the views' finished attempts at a cut; a view one of whose partitions is held is held. `shown` goes into the docs as well."""
+    found = [(view, _finished(settings, view, cut)) for view in views]
+    made = side_by_side(lambda pair: audit_view(settings, spark, *pair, held[pair[0].name]), found)
+    _docs(settings, {**(shown or {}), **{name: judged for each in made for name, judged in each.results.items()}})
+    return tuple(each.report for each in made)
 
 
 def _finished(settings: Settings, view: FeatureView, cut: int) -> attempts.Attempt:

@@ -5,7 +5,7 @@ A row is an event of one of the entity's sources (`asof_part` is its number) or 
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -55,9 +55,9 @@ def entity_views(views: Iterable[FeatureView]) -> tuple[EntityViews, ...]:
 
 
 def finish(
-    group: EntityViews, *, snapshot_at: int | None = None
+    group: EntityViews, *, cuts: Sequence[int] = ()
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
-    """The function for mapInArrow. With `snapshot_at` every key is asked once at that instant; without, the ask rows are answered."""
+    """The function for mapInArrow. With cuts every key is asked at each of them, as it is served from cut + P on; without, the ask rows are answered."""
     compiled = json.dumps(compile_definition(group.views))
 
     def finished(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
@@ -66,26 +66,29 @@ def finish(
         found = list(batches)
         if found:
             table = pa.Table.from_batches(found).combine_chunks()
-            yield from _answers(here, table, snapshot_at).to_batches(max_chunksize=_SLICE)
+            yield from _answers(here, table, np.array(sorted(cuts), np.int64)).to_batches(max_chunksize=_SLICE)
 
     return finished
 
 
-def _answers(group: EntityViews, table: pa.Table, snapshot_at: int | None) -> pa.Table:
+def _answers(group: EntityViews, table: pa.Table, cuts: np.ndarray) -> pa.Table:
     codes, firsts = _codes([table[key] for key in group.keys])
     part = _numbers(table, "asof_part")
-    if snapshot_at is None:
+    if not len(cuts):
         places = np.flatnonzero(part == ASK)
         instant = _numbers(table, "asof_time")[places]
         order = np.lexsort((instant, codes[places]))
-        asks = Asks(key=codes[places][order], instant=instant[order])
+        asked = Asks(key=codes[places][order], instant=instant[order])
         columns: dict[str, pa.Array] = {"asof_row": table["asof_row"].take(pa.array(places[order])).combine_chunks()}
     else:
-        asks = Asks(key=np.arange(len(firsts)), instant=np.full(len(firsts), snapshot_at))
-        columns = {key: table[key].take(pa.array(firsts)).combine_chunks() for key in group.keys}
+        asked = Asks(key=np.repeat(np.arange(len(firsts)), len(cuts)), instant=np.tile(cuts, len(firsts)))
+        index = pa.array(np.repeat(firsts, len(cuts)))
+        columns = {key: table[key].take(index).combine_chunks() for key in group.keys}
+        columns["asof_cut"] = pa.array(asked.instant)
     rows = {source.name: _rows(group, n, source, table, codes, part) for n, source in enumerate(group.sources)}
     statuses: dict[str, pa.Array] = {}
     for view in group.views:
+        asks = replace(asked, instant=asked.instant + view.schedule.lag_us) if len(cuts) else asked
         values = sweep(view, rows, asks)
         columns |= {f"{view.name}__{name}": column for name, column in values.columns.items()}
         statuses[status_column(view)] = pa.DictionaryArray.from_arrays(values.status, list(STATUSES)).cast(pa.string())

@@ -1,6 +1,6 @@
 """Two small views over two sources: one of a clean source, one of a source that tests damage."""
 
-from features import Entity, FeatureView, Source, count, fields, flat, max_
+from features import Entity, EventFreshness, FeatureView, Source, count, fields, flat, max_
 
 SHOP = Entity(name="shop", keys=("shop_id",))
 COLUMNS = (*fields("string", "sale_id shop_id"), *fields("int64", "amount"), *fields("timestamp", "event_time known"))
@@ -11,4 +11,7 @@ SHOP_SALES = FeatureView(
 )
 SHOP_RETURNS = FeatureView(
     name="shop_returns", entity=SHOP, source=RETURNS, features=flat((count("1d 7d"), max_("amount", "1d 7d")))
+)
+SHOP_NOW = FeatureView(
+    name="shop_now", entity=SHOP, source=SALES, features=flat((count("1d"),)), freshness=EventFreshness()
 )

@@ -8,6 +8,7 @@ import pytest
 from jobs import cli, commands
 from jobs.commands import (
     Apply,
+    Backfill,
     Command,
     Compute,
     Demo,
@@ -34,6 +35,8 @@ _EACH: tuple[Command, ...] = (
     *(stage(cut=_CUT) for stage in (Ready, Compute, Validate, Held, Publish, Materialize, Prove)),
     Compute(cut=_CUT, views=("a", "b"), group="daily"),
     Prove(cut=_CUT, views=("a",)),
+    Backfill(start=_CUT, end=_CUT + timedelta(days=9)),
+    Backfill(start=_CUT, end=_CUT + timedelta(days=9), views=("a", "-b"), at_once=2),
     Release(source="payments", ds=date(2026, 3, 1)),
     Frame(labels="l.parquet", service="radar_v1", out="o"),
     Lookup(service="radar_v1", keys=(("card", "a=b c"), ("-x", "--at"), ("empty", ""))),

@@ -82,7 +82,7 @@ def cities(spark: SparkSession, home: Settings, day: int) -> set[tuple[str, str]
     """Of the keys that are there at a cut."""
     cut = int(datetime(2026, 3, day, tzinfo=UTC).timestamp() * 1e6)
     (group,) = entity_views((VIEW,))
-    rows = snapshot(spark, home, group, cut).where("full_record__asof_status != 'never_seen'")
+    rows = snapshot(spark, home, group, [cut]).where("full_record__asof_status != 'never_seen'")
     return {(row["k0"], row["full_record__city"]) for row in rows.collect()}
 
 

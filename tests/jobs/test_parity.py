@@ -1,6 +1,7 @@
 """The whole way through Spark and Hive — ingest in parts, frame, snapshot — against the oracle, on hostile days."""
 
 import random
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from features.definitions.catalog import Catalog, load_catalog
+from features.definitions.freshness import Schedule
 from features.definitions.names import utc
 from features.definitions.views import FeatureView
 from features.settings import Settings
@@ -20,7 +22,7 @@ from jobs.compute import snapshot
 from jobs.frame import frame
 from jobs.ingest import ingest
 from tests.jobs import hostile_days as days
-from tests.jobs.shop import CARDS, DISPUTES, PAYMENTS
+from tests.jobs.shop import CARDS, DAILY_VIEW, DISPUTES, PAYMENTS
 from tests.oracle import answer
 
 pytestmark = pytest.mark.slow
@@ -144,7 +146,7 @@ def test_a_snapshot_gives_what_the_oracle_gives(
         for group in entity_views(views):
             rows = {
                 tuple(row[key] for key in group.keys): row
-                for row in map(dict, (r.asDict() for r in snapshot(spark, spark_settings, group, cut).collect()))
+                for row in map(dict, (r.asDict() for r in snapshot(spark, spark_settings, group, [cut]).collect()))
             }
             candidates = (
                 [(c,) for c in days.KEYS]
@@ -161,6 +163,24 @@ def test_a_snapshot_gives_what_the_oracle_gives(
                             view.name,
                             key,
                         )
+
+
+def test_cuts_of_any_period_in_one_pass_give_what_the_oracle_gives(
+    spark: SparkSession, spark_settings: Settings, raw: dict[str, list[dict[str, Any]]]
+) -> None:
+    halfhourly = replace(DAILY_VIEW, name="shop_30m", freshness=Schedule(period="30m", publish_lag="5m"))
+    midnight = days.START + 4 * days.DAY
+    morning = [midnight + n * 1_800_000_000 for n in (1, 19, 20, 47)]
+    # A daily view beside it at midnight: its publish lag is longer than the other's period.
+    for views, cuts in (((DAILY_VIEW, halfhourly), [midnight]), ((halfhourly,), morning)):
+        (group,) = entity_views(views)
+        rows = [row.asDict() for row in snapshot(spark, spark_settings, group, cuts).collect()]
+        assert {row["asof_cut"] for row in rows} == set(cuts)
+        for row in rows:
+            for view in views:
+                found = answer(view, raw, (row["k0"],), row["asof_cut"] + view.schedule.lag_us)
+                assert row[f"{view.name}__asof_status"] == found.status
+                assert {name: row[f"{view.name}__{name}"] for name in found.values} == found.values
 
 
 def test_the_days_hold_what_makes_them_hostile(raw: dict[str, list[dict[str, Any]]]) -> None:

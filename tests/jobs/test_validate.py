@@ -16,18 +16,16 @@ from features.errors import HeldError, MissingError
 from features.settings import Settings
 from jobs import attempts, audits, held, ledger, validate
 from jobs.commands import Exit, Validate
+from tests.jobs.audited_days import CATALOG, sales, store
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 pytestmark = pytest.mark.slow
-CATALOG = "tests.jobs.catalogue_of_audits"
 FIRST = date(2026, 3, 2)
 DAYS = 10
 CUT = datetime(2026, 3, 12, tzinfo=UTC)
 COMMAND = Validate(cut=CUT)
-EVENTS = "sale_id string, shop_id string, amount bigint, event_time timestamp, known timestamp, ds string"
-OWN = "asof_op string, asof_known_at timestamp, asof_undoes timestamp, asof_first boolean"
 VALUES = "shop_id string, count_1d bigint, count_7d bigint, max_amount_1d bigint, max_amount_7d bigint, asof_status string, event_timestamp timestamp"
 
 
@@ -46,26 +44,10 @@ def _forget(settings: Settings) -> None:
         shutil.rmtree(Path(settings.tables_root) / name, ignore_errors=True)
 
 
-def sales(day: date, *, amount: int = 100, rows: int = 120) -> list[tuple[Any, ...]]:
-    """One row every twelve minutes, of forty shops."""
-    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    made = []
-    for number in range(rows):
-        at = start + timedelta(minutes=12 * (number % 120), seconds=number)
-        event = (f"{day}-{number}", f"shop{number % 40}", amount + number % 7, at, at + timedelta(seconds=5), str(day))
-        made.append((*event, "add", at + timedelta(seconds=5), None, True))
-    return made
-
-
 def land(spark: "SparkSession", settings: Settings, source: str, last: list[tuple[Any, ...]]) -> None:
     """Ten days of a source, the last as given."""
-    rows = [row for back in range(DAYS - 1) for row in sales(FIRST + timedelta(days=back))] + last
-    frame = spark.createDataFrame(rows, f"{EVENTS}, {OWN}")
-    frame.write.mode("overwrite").partitionBy("ds").saveAsTable(f"audits.{source}")
-    for back in range(DAYS):
-        ds = str(FIRST + timedelta(days=back))
-        count = len(last) if back == DAYS - 1 else 120
-        ledger.record_ingest(settings, ledger.Partition(source=source, ds=ds, rows=count, ingested_at=back + 1))
+    days = {FIRST + timedelta(days=back): sales(FIRST + timedelta(days=back)) for back in range(DAYS - 1)}
+    store(spark, settings, source, {**days, FIRST + timedelta(days=DAYS - 1): last})
 
 
 def attempt(
