@@ -85,7 +85,7 @@ def _compute_entity(
 
 def snapshot(spark: SparkSession, settings: Settings, group: EntityViews, cuts: Sequence[int]) -> DataFrame:
     """V(key, c, c) of every key of an entity at each cut (`asof_cut`), all its views side by side, a status a view."""
-    rows = event_rows(spark, settings, group, before=max(cuts))
+    rows = event_rows(spark, settings, group, before=max(cuts), anchor=min(cuts))
     return rows.repartition(*group.keys).mapInArrow(finish(group, cuts=cuts), output_schema(group, snapshot=True))
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from features.definitions.durations import DAY, floor_to
 from features.definitions.names import status_column
 from features.definitions.sources import Source
 from features.settings import Settings
@@ -15,8 +16,13 @@ from jobs.tables import HIVE_TYPES, known_rows
 __all__ = ["ask_rows", "event_rows", "output_schema"]
 
 
-def event_rows(spark: SparkSession, settings: Settings, group: EntityViews, *, before: int) -> DataFrame:
-    """Every row of the entity's sources known before an instant, keys not null, as one DataFrame."""
+def event_rows(
+    spark: SparkSession, settings: Settings, group: EntityViews, *, before: int, anchor: int | None = None
+) -> DataFrame:
+    """Every row of the entity's sources known before an instant, keys not null, as one DataFrame.
+
+    With `anchor`, the earliest at which a window ends, without events that no window reaches.
+    """
     entity = group.views[0].entity
     kinds = {
         f"s{n}_{name}": _passed(source.types[name])
@@ -25,7 +31,8 @@ def event_rows(spark: SparkSession, settings: Settings, group: EntityViews, *, b
     }
     parts = []
     for n, source in enumerate(group.sources):
-        rows = known_rows(spark, settings, source, before=before)
+        since = None if anchor is None else _reached(group, source, anchor)
+        rows = known_rows(spark, settings, source, before=before, since=since)
         keys = [F.col(name).alias(f"k{i}") for i, name in enumerate(source.key_columns(entity.name, entity.keys))]
         own = {f"s{n}_{name}": name for name in group.reads(source)}
         columns = [
@@ -38,6 +45,14 @@ def event_rows(spark: SparkSession, settings: Settings, group: EntityViews, *, b
         )  # fmt: skip
         parts.append(made.dropna(subset=list(group.keys)))
     return reduce(lambda left, right: left.unionByName(right), parts)
+
+
+def _reached(group: EntityViews, source: Source, anchor: int) -> int | None:
+    """The earliest event_time that a view's windows reach; None where rows of any age count: attributes and outcomes."""
+    views = [view for view in group.views if source.name in {each.name for each in view.sources}]
+    if source.kind != "events" or any(view.source.name != source.name for view in views):
+        return None
+    return floor_to(anchor - max(view.remember_us for view in views), DAY)
 
 
 def ask_rows(asks: DataFrame, group: EntityViews, like: DataFrame) -> DataFrame:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from features.definitions.durations import duration
 from features.definitions.names import cut_text, parse_cut, utc, view_table
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
@@ -122,8 +123,12 @@ def stored_rows(spark: SparkSession, source: Source, *, before: int) -> DataFram
     return rows.where(F.unix_micros("asof_known_at") < before)
 
 
-def known_rows(spark: SparkSession, settings: Settings, source: Source, *, before: int) -> DataFrame:
+def known_rows(
+    spark: SparkSession, settings: Settings, source: Source, *, before: int, since: int | None = None
+) -> DataFrame:
     """What engines may see: no tombstones, nothing of a held partition, and of a released one only what is known by then.
+
+    With `since` only events from that instant on, and only partitions that can hold such.
 
     Columns: the source's, `asof_known` and `asof_undoes` (microseconds; null where it undoes nothing), `asof_op`, `asof_first`.
 
@@ -137,6 +142,10 @@ def known_rows(spark: SparkSession, settings: Settings, source: Source, *, befor
     rows = source_table(spark, source).where((F.col(source.partition) <= last) & (F.col("asof_op") != "void"))
     if shut:
         rows = rows.where(~F.col(source.partition).isin(shut))
+    if since is not None:
+        # known_at may be earlier than event_time, by max_future at most.
+        oldest = str(utc(since - duration(source.max_future)).date())
+        rows = rows.where((F.col(source.partition) >= oldest) & (F.unix_micros(source.event_time) >= since))
     known, undoes = F.unix_micros("asof_known_at"), F.unix_micros("asof_undoes")
     for item in partitions:
         if item.released_at is not None:

@@ -191,7 +191,7 @@ def test_an_earlier_partition_after_a_later_one_is_refused(spark: SparkSession, 
     ingest.ingest(spark, home, source, land(tmp_path / "late", {2: [sale("a", day=2)]}))
     said = refused(spark, home, source, land(tmp_path / "early", {1: [sale("b")]}))
     assert said == (
-        "Source 'bad_order' has the later partition 2026-03-02, which was built without 2026-03-01 … 2026-03-01. "
+        "Source 'bad_order' has the later partition 2026-03-02, which was built on what stood before 2026-03-01 … 2026-03-01. "
         "Ingest from 2026-03-01 on to the end in one input, so that corrections find what they replace."
     )
     assert [row[0] for row in stored(spark, source)] == ["a"]
