@@ -53,7 +53,7 @@ class SparkSettings(_Group):
     compiler: Literal["full", "quick"] = "full"
     """quick: the JVM's first compiler only; seconds less for each short command, slower past a minute."""
     shuffle_partitions: Annotated[int, Field(ge=1)] | None = None
-    """None: two for each core when Spark is local, else Spark's own default."""
+    """None: from the data's size where an entity's rows are brought together (`asof explain`); elsewhere two for each core when Spark is local, else Spark's own default."""
     conf: dict[str, str] = Field(default_factory=dict, repr=False)
     """More Spark settings; may hold keys of object stores, so it is never printed."""
 

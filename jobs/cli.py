@@ -201,6 +201,18 @@ def lookup(
 
 
 @app.command()
+def explain(
+    view: Annotated[str, typer.Argument(help="A view of the catalogue.")],
+    at: Annotated[
+        str | None, typer.Option(help="Of the newest cut served then: 2026-03-02T06:00Z. Default: now.")
+    ] = None,
+    output: Annotated[Literal["table", "json"], typer.Option()] = "table",
+) -> Command:
+    """Say what computing a view reads, shuffles and holds in memory, and each window's edges."""
+    return commands.Explain(view=view, at=None if at is None else _instant("--at", at), output=output)
+
+
+@app.command()
 def status(output: Annotated[Literal["table", "json"], typer.Option()] = "table") -> Command:
     """Show what is ingested, held, published, online and proven."""
     return commands.Status(output=output)

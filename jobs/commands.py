@@ -15,6 +15,7 @@ __all__ = [
     "Compute",
     "Demo",
     "Exit",
+    "Explain",
     "Frame",
     "Held",
     "Ingest",
@@ -224,6 +225,22 @@ class Lookup:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Explain:
+    """What computing a view reads, shuffles and holds, and why."""
+
+    name: ClassVar[str] = "explain"
+    view: str
+    at: datetime | None = None
+    """With its zone: the newest cut served then is explained; None: now."""
+    output: Literal["table", "json"] = "table"
+
+    def argv(self) -> list[str]:
+        """The arguments after `asof`."""
+        at = ["--at", _instant(self.at)] if self.at else []
+        return [self.name, *at, "--output", self.output, "--", self.view]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """What is ingested, held, published, online and proven."""
 
@@ -282,6 +299,7 @@ Command = (
     | Release
     | Frame
     | Lookup
+    | Explain
     | Status
     | Apply
     | Stop

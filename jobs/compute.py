@@ -16,6 +16,7 @@ from jobs import attempts, ledger
 from jobs.commands import Stage
 from jobs.rows import event_rows, output_schema
 from jobs.session import spark as session
+from jobs.sizing import size
 from jobs.stages import say, side_by_side, stage_views
 from jobs.tables import view_columns
 
@@ -85,8 +86,12 @@ def _compute_entity(
 
 def snapshot(spark: SparkSession, settings: Settings, group: EntityViews, cuts: Sequence[int]) -> DataFrame:
     """V(key, c, c) of every key of an entity at each cut (`asof_cut`), all its views side by side, a status a view."""
-    rows = event_rows(spark, settings, group, before=max(cuts), anchor=min(cuts))
-    return rows.repartition(*group.keys).mapInArrow(finish(group, cuts=cuts), output_schema(group, snapshot=True))
+    before, anchor = max(cuts), min(cuts)
+    rows = event_rows(spark, settings, group, before=before, anchor=anchor)
+    count = size(settings, group, before=before, anchor=anchor).partitions
+    return rows.repartition(count, *group.keys).mapInArrow(
+        finish(group, cuts=cuts), output_schema(group, snapshot=True)
+    )
 
 
 def _write(wide: DataFrame, group: EntityViews, view: FeatureView, cut: int, location: str) -> int:

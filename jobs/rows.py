@@ -6,11 +6,11 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from features.definitions.durations import DAY, floor_to
 from features.definitions.names import status_column
 from features.definitions.sources import Source
 from features.settings import Settings
 from features.values.partition import ASK, EntityViews
+from jobs.sizing import reached
 from jobs.tables import HIVE_TYPES, known_rows
 
 __all__ = ["ask_rows", "event_rows", "output_schema"]
@@ -31,7 +31,7 @@ def event_rows(
     }
     parts = []
     for n, source in enumerate(group.sources):
-        since = None if anchor is None else _reached(group, source, anchor)
+        since = None if anchor is None else reached(group, source, anchor)
         rows = known_rows(spark, settings, source, before=before, since=since)
         keys = [F.col(name).alias(f"k{i}") for i, name in enumerate(source.key_columns(entity.name, entity.keys))]
         own = {f"s{n}_{name}": name for name in group.reads(source)}
@@ -45,14 +45,6 @@ def event_rows(
         )  # fmt: skip
         parts.append(made.dropna(subset=list(group.keys)))
     return reduce(lambda left, right: left.unionByName(right), parts)
-
-
-def _reached(group: EntityViews, source: Source, anchor: int) -> int | None:
-    """The earliest event_time that a view's windows reach; None where rows of any age count: attributes and outcomes."""
-    views = [view for view in group.views if source.name in {each.name for each in view.sources}]
-    if source.kind != "events" or any(view.source.name != source.name for view in views):
-        return None
-    return floor_to(anchor - max(view.remember_us for view in views), DAY)
 
 
 def ask_rows(asks: DataFrame, group: EntityViews, like: DataFrame) -> DataFrame:

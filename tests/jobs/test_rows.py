@@ -13,9 +13,9 @@ from features.definitions.names import micros
 from features.definitions.views import FeatureView
 from features.settings import Settings
 from features.values.partition import entity_views
-from jobs import rows
 from jobs.compute import snapshot
 from jobs.rows import event_rows
+from jobs.sizing import reached
 from tests.jobs.audited_days import CATALOG, sales, store
 from tests.jobs.shop import DAILY_VIEW, RECORD_VIEW
 
@@ -59,5 +59,5 @@ def test_the_longest_memory_of_the_entity_counts(spark: "SparkSession", home: Se
 
 def test_outcomes_and_attributes_count_at_any_age() -> None:
     (group,) = entity_views((DAILY_VIEW, RECORD_VIEW))
-    reached = {source.name: rows._reached(group, source, CUT + 5) for source in group.sources}
-    assert reached == {"shop_payments": CUT - 10 * DAY, "shop_disputes": None, "shop_cards": None}
+    found = {source.name: reached(group, source, CUT + 5) for source in group.sources}
+    assert found == {"shop_payments": CUT - 10 * DAY, "shop_disputes": None, "shop_cards": None}

@@ -1,0 +1,139 @@
+"""`asof explain VIEW`: what computing it costs and why, from definitions, the ledger and the last attempts. No Spark."""
+
+import json
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from features.definitions.catalog import Catalog, load_catalog
+from features.definitions.compiled import hash_of
+from features.definitions.features import Aggregate, CohortRate
+from features.definitions.freshness import EventFreshness
+from features.definitions.names import cut_text, micros, utc
+from features.definitions.views import FeatureView
+from features.definitions.windows import Window
+from features.settings import Settings
+from features.values.partition import EntityViews, entity_views
+from jobs import attempts, sizing
+from jobs.commands import Explain
+from jobs.stages import say
+
+__all__ = ["explained", "run"]
+
+_UNITS = (("d", 86_400_000_000), ("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1_000), ("us", 1))
+
+
+def run(command: Explain, settings: Settings) -> int:
+    """Prints what the view's shuffle reads, how it is cut, and each window's edges."""
+    catalog = load_catalog(settings.catalog)
+    view = catalog.view(command.view)
+    at = micros(settings.now() if command.at is None else command.at)
+    found = explained(settings, catalog, view, at)
+    if command.output == "json":
+        say(json.dumps(found, indent=1))
+    else:
+        _show(found)
+    return 0
+
+
+def explained(settings: Settings, catalog: Catalog, view: FeatureView, at: int) -> dict[str, Any]:
+    """Plain JSON data, for the newest cut served at an instant (microseconds UTC)."""
+    cut = view.schedule.cut_served(at)
+    group = _group(catalog, view)
+    size = sizing.size(settings, group, before=cut, anchor=cut)
+    return {
+        "view": view.name, "definition": hash_of(view), "entity": view.entity.name, "keys": list(view.keys), "freshness": _freshness(view),
+        "features": len(view.features), "remember": view.remember, "cut": cut_text(cut),
+        "shuffle": {
+            "with": [each.name for each in group.views if each.name != view.name], "rows": size.rows, "bytes": size.bytes,
+            "partitions": size.partitions, "chosen": size.chosen, "worker_bytes": size.worker_bytes,
+        },
+        "reads": [
+            {"source": read.source, "partitions": read.partitions, "rows": read.rows, "columns": list(read.columns),
+             "since": None if read.since is None else utc(read.since).isoformat()}
+            for read in size.reads if read.source in {source.name for source in view.sources}
+        ],
+        "windows": _windows(view), "attempts": _attempts(settings, view),
+    }  # fmt: skip
+
+
+def _group(catalog: Catalog, view: FeatureView) -> EntityViews:
+    """The views that its cut is computed with: of one entity and schedule. One that has no table stands alone, as in a frame."""
+    beside = [
+        each for each in catalog.views if each.served and view.served and each.schedule.period_us == view.schedule.period_us
+        and each.schedule.phase_us == view.schedule.phase_us and each.entity.name == view.entity.name
+    ]  # fmt: skip
+    (group,) = entity_views(beside or [view])
+    return group
+
+
+def _freshness(view: FeatureView) -> str:
+    schedule = view.schedule
+    cuts = f"every {_span(schedule.period_us)}" + (f" + {_span(schedule.phase_us)}" if schedule.phase_us else "")
+    if isinstance(view.freshness, EventFreshness):
+        return f"event: counts {_span(view.freshness.lag_us) if view.freshness.lag_us else 'as soon as'} known; corrections from cuts {cuts} on; no table"
+    ends = "at the cut" if view.freshness.anchor == "cut" else "at the asked instant; no table"
+    return f"cuts {cuts}, served {_span(schedule.lag_us)} later; windows end {ends}"
+
+
+def _windows(view: FeatureView) -> list[dict[str, Any]]:
+    found: dict[Window, int] = {}
+    for feature in view.features:
+        if isinstance(feature, Aggregate | CohortRate):
+            found[feature.window] = found.get(feature.window, 0) + 1
+    return [
+        {"window": window.label, "step": "exact" if window.step_us == 1 else _span(window.step_us), "overshoot_us": window.overshoot_us, "features": count}
+        for window, count in sorted(found.items(), key=lambda item: (item[0].length_us or view.remember_us, item[0].offset_us))
+    ]  # fmt: skip
+
+
+def _attempts(settings: Settings, view: FeatureView) -> list[dict[str, Any]]:
+    made = []
+    for cut in attempts.cuts_with_attempts(settings, view)[-5:]:
+        attempt = attempts.finished(settings, view, cut)
+        record = attempt.record("finished") if attempt else None
+        if record is not None:
+            made.append({"cut": cut_text(cut), "keys": record["rows"], "seconds": record["seconds"]})
+    return made
+
+
+def _span(us: int) -> str:
+    """The shortest exact text of a duration."""
+    if us == 0:
+        return "0"
+    unit, length = next((unit, length) for unit, length in _UNITS if us % length == 0)
+    return f"{us // length}{unit}"
+
+
+def _show(found: dict[str, Any]) -> None:
+    shuffle = found["shuffle"]
+    others = f", together with {', '.join(shuffle['with'])}" if shuffle["with"] else ""
+    say(
+        f"{found['view']} ({found['definition']}): {found['features']} features of {found['entity']} ({', '.join(found['keys'])})."
+    )
+    say(f"Freshness: {found['freshness']}. Remembers {found['remember']}.")
+    say(f"Cut {found['cut']}: one scan, one shuffle and one sweep{others}.")
+    say(f"  Shuffled: {shuffle['rows']:,} rows, about {_megabytes(shuffle['bytes'])}.")
+    say(
+        f"  Partitions: {shuffle['partitions']}, by {shuffle['chosen']}; spark.shuffle_partitions sets another number. "
+        f"About {_megabytes(shuffle['worker_bytes'])} a Python worker."
+    )
+    for read in found["reads"]:
+        since = f"events since {read['since'][:10]}" if read["since"] else "rows of any age"
+        say(
+            f"  {read['source']}: {read['rows']:,} rows in {read['partitions']} partitions ({since}); {', '.join(read['columns'])}."
+        )
+    console = Console(highlight=False)
+    if found["windows"]:
+        windows = Table("window", "step", "reaches further back by", "features", title="Windows", title_justify="left")
+        for item in found["windows"]:
+            beyond = f"less than {item['step']}" if item["overshoot_us"] else "nothing: edges are exact"
+            windows.add_row(item["window"], item["step"], beyond, str(item["features"]))
+        console.print(windows)
+    for item in found["attempts"]:
+        say(f"Computed {item['cut']}: {item['keys']:,} keys in {item['seconds']} s.")
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB"
