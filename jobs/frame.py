@@ -1,30 +1,28 @@
 """Training frames: for each label row the values as they could be known at its instant. One row out for one row in, in the input's order."""
 
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from uuid import uuid4
 
-import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from features.definitions.catalog import Catalog, load_catalog
-from features.definitions.freshness import EventFreshness
-from features.definitions.names import status_column
+from features.definitions.freshness import EventFreshness, Schedule
 from features.definitions.views import FeatureView
 from features.errors import InputError
 from features.settings import Settings
 from features.values.partition import EntityViews, entity_views, finish
+from jobs.assembling import assemble
 from jobs.commands import Frame
-from jobs.labels import EVENT_TIMESTAMP, stage_labels
+from jobs.labels import EVENT_TIMESTAMP, Labels, stage_labels
 from jobs.rows import ask_rows, event_rows, output_schema
 from jobs.session import spark as session
-from jobs.stages import say
+from jobs.sizing import size
+from jobs.stages import say, side_by_side
 
 __all__ = ["answers", "frame", "run"]
 
-Selected = Sequence[tuple[FeatureView, Sequence[str]]]
 _FEW = 20_000
 """So many asks are sent to the sources as keys, which then shuffle only their rows."""
 
@@ -50,6 +48,7 @@ def frame(spark: SparkSession, settings: Settings, catalog: Catalog, *, labels: 
         InputError: labels that cannot be used; the message says which rows.
     """
     chosen = catalog.views_of(catalog.service(service))
+    groups = entity_views(view for view, _ in chosen)
     work = settings.home / "frames" / uuid4().hex[:12]
     work.mkdir(parents=True)
     try:
@@ -57,54 +56,52 @@ def frame(spark: SparkSession, settings: Settings, catalog: Catalog, *, labels: 
         if not staged.rows:
             msg = f"The label file {labels} has no rows. Give at least one."
             raise InputError(msg)
-        asked = spark.read.parquet(staged.path)
-        made = _joined(spark, settings, asked, chosen, staged.columns, latest=staged.latest, few=staged.rows <= _FEW)
-        made.orderBy("asof_row").drop("asof_row").write.parquet(str(work / "frame"))
-        return _one_file(work / "frame", Path(out))
+        folders = [work / f"answers-{n}" for n, _ in enumerate(groups)]
+        side_by_side(
+            lambda n: _answered(spark, settings, groups[n], staged).write.parquet(str(folders[n])), range(len(groups))
+        )
+        return assemble(staged, folders, chosen, Path(out))
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _joined(
-    spark: SparkSession,
-    settings: Settings,
-    asked: DataFrame,
-    chosen: Selected,
-    columns: Sequence[str],
-    *,
-    latest: int,
-    few: bool,
-) -> DataFrame:
-    made = asked.select("asof_row", *columns)
-    for group in entity_views(view for view, _ in chosen):
-        keys = [F.col(name).alias(key) for name, key in zip(group.views[0].keys, group.keys, strict=True)]
-        asks = asked.select(*keys, "asof_row", F.unix_micros(EVENT_TIMESTAMP).alias("asof_time"))
-        made = made.join(answers(spark, settings, group, asks, latest=latest, few=few), "asof_row", "left")
-    values = [F.col(f"{view.name}__{name}") for view, names in chosen for name in names]
-    statuses = [F.coalesce(status_column(view), F.lit("no_key")).alias(status_column(view)) for view, _ in chosen]
-    return made.select("asof_row", *columns, *values, *statuses)
+def _answered(spark: SparkSession, settings: Settings, group: EntityViews, staged: Labels) -> DataFrame:
+    asked = spark.read.parquet(staged.path)
+    keys = [F.col(name).alias(key) for name, key in zip(group.views[0].keys, group.keys, strict=True)]
+    asks = asked.select(*keys, "asof_row", F.unix_micros(EVENT_TIMESTAMP).alias("asof_time"))
+    return answers(spark, settings, group, asks, earliest=staged.earliest, latest=staged.latest, rows=staged.rows)
 
 
 def answers(
-    spark: SparkSession, settings: Settings, group: EntityViews, asks: DataFrame, *, latest: int, few: bool = False
+    spark: SparkSession,
+    settings: Settings,
+    group: EntityViews,
+    asks: DataFrame,
+    *,
+    earliest: int,
+    latest: int,
+    rows: int,
 ) -> DataFrame:
-    """Values of one entity's views for asks (k0…, asof_row, asof_time): one row an ask whose key columns are not null.
+    """Values of one entity's views for asks (k0…, asof_row, asof_time): one row an ask whose key columns are not null, each partition by asof_row.
 
     Args:
         spark: the session.
         settings: where tables are.
         group: the views.
         asks: any order; instants in microseconds UTC.
+        earliest: no ask is before this.
         latest: no ask is later than this.
-        few: the keys fit into memory; the sources' rows are then limited to them before the shuffle.
+        rows: how many asks there are, about. The keys of few are sent to the sources, whose rows are limited to them before the shuffle.
     """
-    rows = event_rows(spark, settings, group, before=max(_known_before(view, latest) for view in group.views))
-    if few:
-        rows = rows.join(F.broadcast(asks.select(*group.keys).distinct()), list(group.keys), "left_semi").select(
-            *rows.columns
-        )
-    both = rows.unionByName(ask_rows(asks, group, rows))
-    return both.repartition(*group.keys).mapInArrow(finish(group), output_schema(group, snapshot=False))
+    before = max(_known_before(view, latest) for view in group.views)
+    anchor = min(_anchor(view, earliest) for view in group.views)
+    events = event_rows(spark, settings, group, before=before, anchor=anchor)
+    if rows <= _FEW:
+        keys = F.broadcast(asks.select(*group.keys).distinct())
+        events = events.join(keys, list(group.keys), "left_semi").select(*events.columns)
+    both = events.unionByName(ask_rows(asks, group, events))
+    count = size(settings, group, before=before, anchor=anchor, asks=rows).partitions
+    return both.repartition(count, *group.keys).mapInArrow(finish(group), output_schema(group, snapshot=False))
 
 
 def _known_before(view: FeatureView, latest: int) -> int:
@@ -112,19 +109,7 @@ def _known_before(view: FeatureView, latest: int) -> int:
     return latest + 1 if isinstance(view.freshness, EventFreshness) else view.schedule.cut_served(latest)
 
 
-def _one_file(folder: Path, out: Path) -> int:
-    """Joins Spark's part files, in order, to one file, batch by batch."""
-    parts = sorted(folder.glob("part-*.parquet"))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.{uuid4().hex[:8]}")
-    rows = 0
-    try:
-        with pq.ParquetWriter(temporary, pq.read_schema(parts[0]), compression="zstd") as writer:
-            for part in parts:
-                for batch in pq.ParquetFile(part).iter_batches():
-                    writer.write_batch(batch)
-                    rows += batch.num_rows
-        temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return rows
+def _anchor(view: FeatureView, earliest: int) -> int:
+    """No ask from `earliest` on has a window that ends before this."""
+    fresh = view.freshness
+    return fresh.cut_served(earliest) if isinstance(fresh, Schedule) and fresh.anchor == "cut" else earliest

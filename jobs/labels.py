@@ -33,8 +33,11 @@ class Labels:
     columns: tuple[str, ...]
     """The input's own."""
 
+    earliest: int
+    """The earliest asked instant, in microseconds UTC."""
+
     latest: int
-    """The latest asked instant, in microseconds UTC."""
+    """The latest one."""
 
 
 def stage_labels(path: str, views: tuple[FeatureView, ...], staged: str) -> Labels:
@@ -50,7 +53,7 @@ def stage_labels(path: str, views: tuple[FeatureView, ...], staged: str) -> Labe
     keys = {name: view.entity.type for view in views for name in view.keys}
     schema, batches = _batches(path, keys)
     _refuse_columns(path, schema, keys)
-    rows, latest = 0, -(2**63)
+    rows, earliest, latest = 0, 2**63 - 1, -(2**63)
     kinds = {name: ARROW_TYPES[kind] for name, kind in keys.items()} | {EVENT_TIMESTAMP: ARROW_TYPES["timestamp"]}
     fields = [field.with_type(kinds.get(field.name, field.type)) for field in schema]
     made = pa.schema([*fields, ("asof_row", pa.int64())])
@@ -61,8 +64,9 @@ def stage_labels(path: str, views: tuple[FeatureView, ...], staged: str) -> Labe
             writer.write_table(numbered.cast(made))
             rows += len(table)
             if len(table):
-                latest = max(latest, pc.max(table[EVENT_TIMESTAMP].cast(pa.int64())).as_py())
-    return Labels(path=staged, rows=rows, columns=tuple(schema.names), latest=latest)
+                edges = pc.min_max(table[EVENT_TIMESTAMP].cast(pa.int64())).as_py()
+                earliest, latest = min(earliest, edges["min"]), max(latest, edges["max"])
+    return Labels(path=staged, rows=rows, columns=tuple(schema.names), earliest=earliest, latest=latest)
 
 
 def _batches(path: str, keys: Mapping[str, str]) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:

@@ -117,7 +117,7 @@ def _prove_entity(
     drawn = _draw(spark, group, cut, keys)
     asked = [(key, instant) for key in drawn for instant in instants]
     online = _looked_up(settings, catalog, group, drawn, instants)
-    offline = _computed(spark, settings, group, asked, latest=max(instants))
+    offline = _computed(spark, settings, group, asked)
     compared = informative = 0
     differences: list[str] = []
     for row, (key, instant) in enumerate(asked):
@@ -180,14 +180,13 @@ def _computed(
     settings: Settings,
     group: EntityViews,
     asked: list[tuple[tuple[Any, ...], int]],
-    *,
-    latest: int,
 ) -> list[dict[str, Any]]:
     kind = "string" if group.views[0].entity.type == "string" else "bigint"
     schema = ", ".join([*(f"{key} {kind}" for key in group.keys), "asof_row bigint", "asof_time bigint"])
     asks = spark.createDataFrame([(*key, row, instant) for row, (key, instant) in enumerate(asked)], schema)
-    table = answers(spark, settings, group, asks, latest=latest, few=True).orderBy(F.col("asof_row"))
-    return [_micros(row) for row in table.toArrow().to_pylist()]
+    instants = [instant for _, instant in asked]
+    found = answers(spark, settings, group, asks, earliest=min(instants), latest=max(instants), rows=len(asked))
+    return [_micros(row) for row in found.orderBy(F.col("asof_row")).toArrow().to_pylist()]
 
 
 def _micros(row: dict[str, Any]) -> dict[str, Any]:

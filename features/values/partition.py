@@ -1,6 +1,8 @@
 """Finishes the views of one entity over one partition of rows, as Spark's Python workers do: Arrow in, Arrow out. No Spark, quick to import.
 
-A row is an event of one of the entity's sources (`asof_part` is its number) or an ask (-1). Columns of source n are named `s<n>_<column>`.
+A row is an event of one of the entity's sources (`asof_part` is its number) or an ask (-1). Columns of source n are named `s<n>_<column>`. Columns that
+would tell nothing new are left out: `asof_known` where all is known as it happens; `asof_retract`, `asof_undoes` and `asof_first` where nothing was ever
+corrected; a source's event id where nothing depends on it.
 """
 
 import json
@@ -14,6 +16,7 @@ from features.definitions.compiled import compile_definition, load_definition
 from features.definitions.names import status_column
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
+from features.values.sorting import order_by
 from features.values.sweep import ARROW_TYPES, STATUSES, sweep
 from features.values.timeline import Asks, Rows
 
@@ -77,7 +80,7 @@ def _answers(group: EntityViews, table: pa.Table, cuts: np.ndarray) -> pa.Table:
     if not len(cuts):
         places = np.flatnonzero(part == ASK)
         instant = _numbers(table, "asof_time")[places]
-        order = np.lexsort((instant, codes[places]))
+        order = order_by(codes[places], instant)
         asked = Asks(key=codes[places][order], instant=instant[order])
         columns: dict[str, pa.Array] = {"asof_row": table["asof_row"].take(pa.array(places[order])).combine_chunks()}
     else:
@@ -92,17 +95,22 @@ def _answers(group: EntityViews, table: pa.Table, cuts: np.ndarray) -> pa.Table:
         values = sweep(view, rows, asks)
         columns |= {f"{view.name}__{name}": column for name, column in values.columns.items()}
         statuses[status_column(view)] = pa.DictionaryArray.from_arrays(values.status, list(STATUSES)).cast(pa.string())
-    return pa.table({**columns, **statuses})
+    made = pa.table({**columns, **statuses})
+    return made if len(cuts) else made.take(pa.array(np.argsort(_numbers(made, "asof_row"))))
 
 
 def _codes(keys: Sequence[pa.ChunkedArray]) -> tuple[np.ndarray, np.ndarray]:
     """An int64 code a row, equal where all key columns are, and the first row of each code."""
-    codes, firsts = np.zeros(len(keys[0]), np.int64), np.zeros(0, np.int64)
-    for column in keys:
+    codes, count = np.zeros(len(keys[0]), np.int64), 1
+    for n, column in enumerate(keys):
         encoded = column.combine_chunks().dictionary_encode()
-        pairs = codes * max(len(encoded.dictionary), 1) + np.asarray(encoded.indices)
-        _, firsts, codes = np.unique(pairs, return_index=True, return_inverse=True)
-    return codes.astype(np.int64), firsts
+        codes, count = codes * max(len(encoded.dictionary), 1) + np.asarray(encoded.indices), len(encoded.dictionary)
+        if n:  # pairs become codes of their own, so that no third column can leave int64
+            encoded = pa.array(codes).dictionary_encode()
+            codes, count = np.asarray(encoded.indices).astype(np.int64), len(encoded.dictionary)
+    firsts = np.zeros(count, np.int64)
+    firsts[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
+    return codes, firsts
 
 
 def _rows(
@@ -111,17 +119,24 @@ def _rows(
     places = np.flatnonzero(part == number)
     mine = table.take(pa.array(places))
     columns = {}
-    for name in group.reads(source):
+    for name in (name for name in group.reads(source) if f"s{number}_{name}" in table.column_names):
         column = mine[f"s{number}_{name}"].combine_chunks()
         columns[name] = column.cast(ARROW_TYPES["timestamp"]) if source.types[name] == "timestamp" else column
+    time = _numbers(mine, "asof_time")
+    known = _numbers(mine, "asof_known") if "asof_known" in table.column_names else time
+    if "asof_retract" not in table.column_names:
+        never, always = np.zeros(len(mine), bool), np.ones(len(mine), bool)
+        return Rows(
+            key=codes[places], time=time, known=known, undoes=known, retract=never, first=always, columns=columns
+        )
     return Rows(
-        key=codes[places], time=_numbers(mine, "asof_time"), known=_numbers(mine, "asof_known"), undoes=_numbers(mine, "asof_undoes"),
+        key=codes[places], time=time, known=known, undoes=_numbers(mine, "asof_undoes"),
         retract=_booleans(mine, "asof_retract"), first=_booleans(mine, "asof_first"), columns=columns,
     )  # fmt: skip
 
 
 def _numbers(table: pa.Table, name: str) -> np.ndarray:
-    return np.asarray(table[name].combine_chunks().to_numpy(zero_copy_only=False)).astype(np.int64)
+    return np.asarray(table[name].combine_chunks().to_numpy(zero_copy_only=False)).astype(np.int64, copy=False)
 
 
 def _booleans(table: pa.Table, name: str) -> np.ndarray:

@@ -50,15 +50,26 @@ class _Stream:
     anchor: Array
     remember: int
     spans: dict[Window, tuple[Array, Array, Array]] = field(default_factory=dict)
+    ends: dict[tuple[int, int], Array] = field(default_factory=dict)
 
     def span(self, window: Window) -> tuple[Array, Array, Array]:
         """First row, end row, and whether all between are visible, an ask."""
         if window not in self.spans:
             lower, upper = _bounds(window, self.anchor, self.remember)
-            lo = kernels.edges(self.rows.key, self.rows.time, self.asks.key, lower)
-            hi = kernels.edges(self.rows.key, self.rows.time, self.asks.key, upper)
-            self.spans[window] = lo, hi, kernels.clean(self.rows.since, self.rows.until, self.asks.instant, lo, hi)
+            end = window.offset_us, window.step_us if window.offset_us else 0
+            if end not in self.ends:
+                self.ends[end] = self.edge(upper)
+            lo, hi = self.edge(lower), self.ends[end]
+            self.spans[window] = lo, hi, self.clean(lo, hi)
         return self.spans[window]
+
+    def edge(self, bound: Array) -> Array:
+        return kernels.edges(self.rows.key, self.rows.time, self.asks.key, bound)
+
+    def clean(self, lo: Array, hi: Array) -> Array:
+        if self.rows.plain:
+            return np.ones(len(lo), dtype=bool)
+        return kernels.clean(self.rows.since, self.rows.until, self.asks.instant, lo, hi)
 
     @property
     def seen(self) -> tuple[Array, Array, Array]:
@@ -94,7 +105,7 @@ def sweep(view: FeatureView, rows: Mapping[str, Rows], asks: Asks) -> Values:
 
 
 def _read(view: FeatureView, source: Source, rows: Rows) -> Rows:
-    return replace(rows, columns={name: rows.columns[name] for name in view.reads(source)})
+    return replace(rows, columns={name: rows.columns[name] for name in view.reads(source) if name in rows.columns})
 
 
 class _Sweep:
@@ -102,6 +113,7 @@ class _Sweep:
         self.view, self.lines, self.asks, self.anchor = view, lines, asks, anchor
         self.streams: dict[tuple[str, str | None], _Stream] = {}
         self.codes: dict[tuple[str, str | None], tuple[Array, int]] = {}
+        self.limbs: dict[tuple[str, str | None], Array] = {}
         self.overflow = np.zeros(len(asks.key), dtype=bool)
 
     def values(self) -> Values:
@@ -131,6 +143,8 @@ class _Sweep:
             rows = line.only(chosen)
             if column is not None and self.view.source.event_id is None:
                 rows = _by_value(rows, column)
+            elif rows is line and key != ("None", None):
+                return self.stream(None, None)  # nothing is left out: its edges are found once
             self.streams[key] = _Stream(rows=rows, asks=self.asks, anchor=self.anchor, remember=self.view.remember_us)
         return self.streams[key]
 
@@ -171,8 +185,8 @@ class _Sweep:
     def coded(self, feature: Aggregate, stream: _Stream) -> tuple[Array, int]:
         key = (repr(feature.where), feature.column)
         if key not in self.codes:
-            kinds, codes = np.unique(hash64(stream.rows.columns[feature.column or ""]), return_inverse=True)
-            self.codes[key] = codes.astype(np.int64), len(kinds)
+            encoded = pa.array(hash64(stream.rows.columns[feature.column or ""])).dictionary_encode()
+            self.codes[key] = np.asarray(encoded.indices).astype(np.int64), len(encoded.dictionary)
         return self.codes[key]
 
     def sums(self, feature: Aggregate, stream: _Stream) -> pa.Array:
@@ -184,7 +198,10 @@ class _Sweep:
             if feature.operation == "sum":
                 return pa.array(added)
             return pa.array(added / np.maximum(count, 1), mask=count == 0)
-        sums = kernels.limb_sums(exact.sum_limbs(values), *stream.seen, lo, hi, clean)
+        key = (repr(feature.where), feature.column)
+        if key not in self.limbs:
+            self.limbs[key] = exact.sum_limbs(values)
+        sums = kernels.limb_sums(self.limbs[key], *stream.seen, lo, hi, clean)
         if feature.operation == "sum":
             value, fits = exact.total(sums)
             self.overflow |= ~fits

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from features.definitions.freshness import EventFreshness, Freshness, Schedule
 from features.definitions.sources import Source
 from features.values.expressions import mask
+from features.values.sorting import order_by
 
 __all__ = ["FOREVER", "Asks", "Rows", "Timeline", "anchors", "timeline", "visible_at_cut"]
 
@@ -37,6 +38,7 @@ class Rows:
     """True: nothing was known of the event before."""
 
     columns: Mapping[str, pa.Array]
+    """Without the source's event id where no feature depends on the order of one instant's rows, and none takes another back."""
 
     def __len__(self) -> int:
         return len(self.key)
@@ -59,6 +61,8 @@ class Timeline:
     since: Array
     until: Array
     columns: Mapping[str, pa.Array]
+    plain: bool = False
+    """Each counts from its event_time on, and for good: every row of a window is visible."""
 
     def __len__(self) -> int:
         return len(self.key)
@@ -70,7 +74,7 @@ class Timeline:
         index = pa.array(np.flatnonzero(chosen))
         return Timeline(
             key=self.key[chosen], time=self.time[chosen], since=self.since[chosen], until=self.until[chosen],
-            columns={name: column.take(index) for name, column in self.columns.items()},
+            columns={name: column.take(index) for name, column in self.columns.items()}, plain=self.plain,
         )  # fmt: skip
 
 
@@ -114,10 +118,10 @@ def timeline(rows: Rows, source: Source, freshness: Freshness) -> Timeline:
     if isinstance(freshness, EventFreshness):
         prompt = rows.first[order] & (known[order] - rows.time[order] <= freshness.lateness_us)
         since = np.where(prompt, known[order] + freshness.lag_us, since)
-    index = pa.array(order)
+    index, time = pa.array(order), rows.time[order]
     return Timeline(
-        key=rows.key[order], time=rows.time[order], since=since, until=until,
-        columns={name: column.take(index) for name, column in rows.columns.items()},
+        key=rows.key[order], time=time, since=since, until=until, columns={name: column.take(index) for name, column in rows.columns.items()},
+        plain=bool((since <= time).all() and (until == FOREVER).all()),
     )  # fmt: skip
 
 
@@ -126,7 +130,9 @@ def _order(rows: Rows, source: Source) -> Array:
 
     A source's lag has no part in it: it would make one instant of several known_at, and a retraction lose what it takes back.
     """
-    order = np.lexsort((rows.time, rows.key))
+    order = order_by(rows.key, rows.time)
+    if source.event_id is not None and source.event_id not in rows.columns:
+        return order  # nothing that is asked for depends on it
     key, time = rows.key[order], rows.time[order]
     tied = np.zeros(len(order), dtype=bool)
     same = (key[1:] == key[:-1]) & (time[1:] == time[:-1])
