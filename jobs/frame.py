@@ -99,6 +99,7 @@ def answers(
     if rows <= _FEW:
         keys = F.broadcast(asks.select(*group.keys).distinct())
         events = events.join(keys, list(group.keys), "left_semi").select(*events.columns)
+    events = events.withColumn("asof_row", F.lit(None).cast("bigint"))
     both = events.unionByName(ask_rows(asks, group, events))
     count = size(settings, group, before=before, anchor=anchor, asks=rows).partitions
     return both.repartition(count, *group.keys).mapInArrow(finish(group), output_schema(group, snapshot=False))

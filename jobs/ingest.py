@@ -22,6 +22,7 @@ from features.errors import InputError, MissingError
 from features.settings import Settings
 from features.values.snapshots import Snapshot
 from features.values.sweep import ARROW_TYPES
+from features.values.versions import ADD
 from jobs import ledger, tables
 from jobs.commands import Ingest
 from jobs.files import folders, make_folder
@@ -276,7 +277,10 @@ def _show(
     seen = fitted.groupBy("ds").agg(quarantined.alias("n"), F.sum("asof_cleared").alias("cleared")).collect()
     refused = {row["ds"]: row["n"] for row in seen if row["n"]}
     stored = spark.read.schema(_stored_schema(source)).parquet(f"{root}/rows")
-    counts = {str(row["ds"]): row["n"] for row in stored.groupBy("ds").agg(F.count(F.lit(1)).alias("n")).collect()}
+    first = (F.col("asof_op") == ADD) & F.col("asof_first")
+    tally = stored.groupBy("ds").agg(F.count(F.lit(1)).alias("n"), F.count_if(~first).alias("changed")).collect()
+    counts = {str(row["ds"]): row["n"] for row in tally}
+    changed = {str(row["ds"]): row["changed"] for row in tally}
     _point(spark, settings, source.table, tables.source_columns(source), root, "rows", sorted({*days, *counts} - {""}))
     if refused:
         columns = {"asof_reason": "string", "asof_row": "string"}
@@ -290,7 +294,12 @@ def _show(
         ledger.record_ingest(
             settings,
             ledger.Partition(
-                source=source.name, ds=ds, rows=counts.get(ds, 0), quarantined=refused.get(ds, 0), ingested_at=began
+                source=source.name,
+                ds=ds,
+                rows=counts.get(ds, 0),
+                quarantined=refused.get(ds, 0),
+                ingested_at=began,
+                changed=changed.get(ds, 0),
             ),
         )
         for ds in days

@@ -29,6 +29,9 @@ class Partition:
     ingested_at: int = 0
     """When its ingest began, microseconds UTC: what became known later may not be in it."""
 
+    changed: int | None = None
+    """Rows that are no first additions: corrections, what they take back, voids. None: not counted."""
+
     held_at: int | None = None
     reason: str | None = None
     released_at: int | None = None

@@ -1,19 +1,33 @@
 """All rows of one entity in one DataFrame, in the shape that `features.values.partition` finishes: one shuffle, one sort, one sweep."""
 
+from dataclasses import dataclass
+from datetime import timedelta
 from functools import reduce
 from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from features.definitions.names import status_column
+from features.definitions.names import status_column, utc
 from features.definitions.sources import Source
 from features.settings import Settings
 from features.values.partition import ASK, EntityViews
+from jobs import ledger
 from jobs.sizing import reached
 from jobs.tables import HIVE_TYPES, known_rows
 
 __all__ = ["ask_rows", "event_rows", "output_schema"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shape:
+    """Which columns would tell nothing new, and stay behind."""
+
+    corrected: bool
+    """A row takes another back, or follows one: three columns say which."""
+
+    later: bool
+    """A row is known at another instant than it happened."""
 
 
 def event_rows(
@@ -24,35 +38,53 @@ def event_rows(
     With `anchor`, the earliest at which a window ends, without events that no window reaches.
     """
     entity = group.views[0].entity
-    kinds = {
-        f"s{n}_{name}": _passed(source.types[name])
-        for n, source in enumerate(group.sources)
-        for name in group.reads(source)
-    }
+    shape = _shape(settings, group, before)
+    reads = [group.reads(source, corrected=shape.corrected) for source in group.sources]
+    kinds = {f"s{n}_{name}": _passed(source.types[name]) for n, source in enumerate(group.sources) for name in reads[n]}
     parts = []
     for n, source in enumerate(group.sources):
         since = None if anchor is None else reached(group, source, anchor)
         rows = known_rows(spark, settings, source, before=before, since=since)
         keys = [F.col(name).alias(f"k{i}") for i, name in enumerate(source.key_columns(entity.name, entity.keys))]
-        own = {f"s{n}_{name}": name for name in group.reads(source)}
+        own = {f"s{n}_{name}": name for name in reads[n]}
         columns = [
             (_column(own[name], source) if name in own else F.lit(None)).cast(kind).alias(name) for name, kind in kinds.items()
         ]  # fmt: skip
-        made = rows.select(
-            *keys, F.lit(n).alias("asof_part"), F.lit(None).cast("bigint").alias("asof_row"),
-            F.unix_micros(source.event_time).alias("asof_time"), "asof_known", F.coalesce("asof_undoes", F.lit(0)).alias("asof_undoes"),
-            (F.col("asof_op") == "retract").alias("asof_retract"), "asof_first", *columns,
-        )  # fmt: skip
+        part = F.lit(n).cast("tinyint").alias("asof_part")
+        made = rows.select(*keys, part, F.unix_micros(source.event_time).alias("asof_time"), *_known(shape), *columns)
         parts.append(made.dropna(subset=list(group.keys)))
     return reduce(lambda left, right: left.unionByName(right), parts)
 
 
+def _shape(settings: Settings, group: EntityViews, before: int) -> _Shape:
+    """From what ingest counted; a partition that it did not count may hold anything."""
+    last = str((utc(before) - timedelta(microseconds=1)).date())
+    found = [
+        item for source in group.sources for item in ledger.partitions(settings, source.ingested_by) if item.ds <= last
+    ]
+    # Another reading of a table does not know the lag that the table was written with.
+    stamped = any(source.known_at or source.enriched or source.reads for source in group.sources)
+    return _Shape(
+        corrected=any(item.changed != 0 for item in found) or any(source.kind != "events" for source in group.sources),
+        later=bool(stamped) or any(item.released_at is not None for item in found),
+    )
+
+
+def _known(shape: _Shape) -> list[Column]:
+    corrected = [
+        F.coalesce("asof_undoes", F.lit(0)).alias("asof_undoes"),
+        (F.col("asof_op") == "retract").alias("asof_retract"),
+        F.col("asof_first"),
+    ]
+    return [F.col("asof_known")] * (shape.later or shape.corrected) + corrected * shape.corrected
+
+
 def ask_rows(asks: DataFrame, group: EntityViews, like: DataFrame) -> DataFrame:
-    """Asks (columns k0…, asof_row, asof_time) in the shape of `event_rows`."""
+    """Asks (columns k0…, asof_row, asof_time) in the shape of `event_rows` with an `asof_row`."""
     given = {*group.keys, "asof_row", "asof_time"}
     columns = [
         F.col(field.name) if field.name in given
-        else F.lit(ASK).alias("asof_part") if field.name == "asof_part"
+        else F.lit(ASK).cast("tinyint").alias("asof_part") if field.name == "asof_part"
         else F.lit(None).cast(field.dataType).alias(field.name)
         for field in like.schema.fields
     ]  # fmt: skip

@@ -25,6 +25,8 @@ from features.definitions.sources import Source
 __all__ = ["FeatureView", "flat"]
 
 _NAME_LIMIT = 64
+_ORDERLESS = {"count", "sum", "mean", "min", "max", "std", "distinct", "time_since_first", "time_since_last"}
+"""Operations over integers, texts and instants that any order of one instant's rows gives the same."""
 
 
 def flat(parts: Iterable["Feature | Iterable[Feature]"]) -> tuple[Feature, ...]:
@@ -113,8 +115,18 @@ class FeatureView:
                     types[feature.name] = "float64"
         return types
 
-    def reads(self, source: Source) -> tuple[str, ...]:
-        """Columns that its values depend on, keys and times aside; sorted."""
+    @property
+    def ordered(self) -> bool:
+        """Whether a value depends on which of several rows of one instant comes first, or on which event a row is of."""
+        types = self.source.types
+        return any(
+            isinstance(feature, CohortRate)
+            or (isinstance(feature, Aggregate) and (feature.operation not in _ORDERLESS or types.get(feature.column or "") == "float64"))
+            for feature in self.features
+        )  # fmt: skip
+
+    def reads(self, source: Source, *, ids: bool = True) -> tuple[str, ...]:
+        """Columns that its values depend on, keys and times aside; sorted. With `ids` the event id is one of them whatever is asked for."""
         found = set(columns_of(source.filter)) | ({source.deleted} if source.deleted else set())
         for feature in self.features:
             match feature:
@@ -128,7 +140,7 @@ class FeatureView:
                     found.add(feature.of)
                 case _:
                     pass
-        return tuple(sorted(found | ({source.event_id} if source.event_id else set())))
+        return tuple(sorted(found | ({source.event_id} if source.event_id and ids else set())))
 
     def outcome(self, name: str) -> Source:
         """The source of outcomes of that name."""

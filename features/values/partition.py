@@ -38,12 +38,11 @@ class EntityViews:
         """Names of the key columns here: k0, k1 and so on."""
         return tuple(f"k{n}" for n in range(len(self.views[0].keys)))
 
-    def reads(self, source: Source) -> tuple[str, ...]:
-        """Columns that any of the views reads of a source."""
-        names = {
-            name for view in self.views if source.name in {s.name for s in view.sources} for name in view.reads(source)
-        }
-        return tuple(sorted(names))
+    def reads(self, source: Source, *, corrected: bool = True) -> tuple[str, ...]:
+        """Columns that any of the views reads of a source; its event id only where rows take others back (`corrected`) or a value depends on it."""
+        readers = [view for view in self.views if source.name in {s.name for s in view.sources}]
+        ids = corrected or source.kind != "events" or any(view.ordered for view in readers)
+        return tuple(sorted({name for view in readers for name in view.reads(source, ids=ids)}))
 
 
 def entity_views(views: Iterable[FeatureView]) -> tuple[EntityViews, ...]:
