@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from features.definitions.names import status_column
 from features.definitions.views import FeatureView
+from features.values.sweep import ARROW_TYPES
 from jobs.labels import Labels
 
 __all__ = ["BUCKET", "assemble"]
@@ -27,8 +28,7 @@ Selected = Sequence[tuple[FeatureView, Sequence[str]]]
 class _Answers:
     """The answers of one entity's views: its part files, each read as far as the rows asked for."""
 
-    def __init__(self, folder: Path) -> None:
-        paths = sorted(folder.glob("part-*.parquet"))
+    def __init__(self, paths: Sequence[Path]) -> None:
         self.schema: pa.Schema = pq.read_schema(paths[0])
         size = max(_LEAST, BUCKET // len(paths))
         self.files = [pq.ParquetFile(path) for path in paths]
@@ -58,18 +58,18 @@ class _Answers:
             file.close()
 
 
-def assemble(labels: Labels, answers: Sequence[Path], chosen: Selected, out: Path) -> int:
+def assemble(labels: Labels, answers: Sequence[Sequence[Path]], chosen: Selected, out: Path) -> int:
     """Writes the frame, whole or not at all; gives its rows.
 
     Args:
         labels: staged, in the input's order.
-        answers: a folder of Parquet files an entity, each file sorted by `asof_row`; rows whose key is null have none.
+        answers: Parquet files an entity, each sorted by `asof_row`; rows whose key is null have none.
         chosen: views and their features, in the order of the frame's columns.
         out: the file.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(f".{out.name}.{uuid4().hex[:8]}")
-    opened = [_Answers(folder) for folder in answers]
+    opened = [_Answers(paths) for paths in answers if paths]
     rows, writer = 0, None
     try:
         for batch in pq.ParquetFile(labels.path).iter_batches(batch_size=BUCKET):
@@ -94,6 +94,11 @@ def _columns(asked: pa.Table, found: Sequence[pa.Table], chosen: Selected) -> pa
     """The labels' columns, the features, then a status a view: no_key where there is no answer."""
     of = {name: table[name] for table in found for name in table.column_names}
     made = {name: asked[name] for name in asked.column_names}
-    made |= {f"{view.name}__{name}": of[f"{view.name}__{name}"] for view, names in chosen for name in names}
-    made |= {status_column(view): pc.fill_null(of[status_column(view)], "no_key") for view, _ in chosen}
+    for view, names in chosen:
+        for name in names:  # of an entity none of whose keys is given there are no answers at all
+            column = f"{view.name}__{name}"
+            made[column] = of[column] if column in of else pa.nulls(len(asked), ARROW_TYPES[view.types[name]])
+    for view, _ in chosen:
+        status = of.get(status_column(view), pa.nulls(len(asked), pa.string()))
+        made[status_column(view)] = pc.fill_null(status, "no_key")
     return pa.table(made)

@@ -1,9 +1,12 @@
 """Training frames: for each label row the values as they could be known at its instant. One row out for one row in, in the input's order."""
 
 import shutil
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from uuid import uuid4
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -56,20 +59,37 @@ def frame(spark: SparkSession, settings: Settings, catalog: Catalog, *, labels: 
         if not staged.rows:
             msg = f"The label file {labels} has no rows. Give at least one."
             raise InputError(msg)
-        folders = [work / f"answers-{n}" for n, _ in enumerate(groups)]
-        side_by_side(
-            lambda n: _answered(spark, settings, groups[n], staged).write.parquet(str(folders[n])), range(len(groups))
-        )
-        return assemble(staged, folders, chosen, Path(out))
+        parts = side_by_side(lambda group: _answered(spark, settings, group, staged, work), groups)
+        return assemble(staged, parts, chosen, Path(out))
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _answered(spark: SparkSession, settings: Settings, group: EntityViews, staged: Labels) -> DataFrame:
+def _answered(
+    spark: SparkSession, settings: Settings, group: EntityViews, staged: Labels, work: Path
+) -> tuple[Path, ...]:
+    """The answers of an entity's views as Parquet files, each by asof_row. Workers write them: Spark's writer takes rows one by one."""
     asked = spark.read.parquet(staged.path)
     keys = [F.col(name).alias(key) for name, key in zip(group.views[0].keys, group.keys, strict=True)]
     asks = asked.select(*keys, "asof_row", F.unix_micros(EVENT_TIMESTAMP).alias("asof_time"))
-    return answers(spark, settings, group, asks, earliest=staged.earliest, latest=staged.latest, rows=staged.rows)
+    rows = _shuffled(spark, settings, group, asks, earliest=staged.earliest, latest=staged.latest, rows=staged.rows)
+    # A task that is tried again writes another file; only what succeeded is told.
+    told = rows.mapInArrow(_to_files(group, str(work)), "path string, rows bigint").collect()
+    return tuple(Path(row["path"]) for row in told if row["rows"])
+
+
+def _to_files(group: EntityViews, folder: str) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
+    answered = finish(group)
+
+    def write(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        made = list(answered(batches))
+        if made:
+            path = f"{folder}/answers-{uuid4().hex}.parquet"
+            table = pa.Table.from_batches(made)
+            pq.write_table(table, path, compression="lz4")
+            yield pa.RecordBatch.from_pydict({"path": [path], "rows": [len(table)]})
+
+    return write
 
 
 def answers(
@@ -82,7 +102,7 @@ def answers(
     latest: int,
     rows: int,
 ) -> DataFrame:
-    """Values of one entity's views for asks (k0…, asof_row, asof_time): one row an ask whose key columns are not null, each partition by asof_row.
+    """Values of one entity's views for asks (k0…, asof_row, asof_time): one row an ask whose key columns are not null.
 
     Args:
         spark: the session.
@@ -93,6 +113,21 @@ def answers(
         latest: no ask is later than this.
         rows: how many asks there are, about. The keys of few are sent to the sources, whose rows are limited to them before the shuffle.
     """
+    both = _shuffled(spark, settings, group, asks, earliest=earliest, latest=latest, rows=rows)
+    return both.mapInArrow(finish(group), output_schema(group, snapshot=False))
+
+
+def _shuffled(
+    spark: SparkSession,
+    settings: Settings,
+    group: EntityViews,
+    asks: DataFrame,
+    *,
+    earliest: int,
+    latest: int,
+    rows: int,
+) -> DataFrame:
+    """Events and asks, those of one key together."""
     before = max(_known_before(view, latest) for view in group.views)
     anchor = min(_anchor(view, earliest) for view in group.views)
     events = event_rows(spark, settings, group, before=before, anchor=anchor)
@@ -102,7 +137,7 @@ def answers(
     events = events.withColumn("asof_row", F.lit(None).cast("bigint"))
     both = events.unionByName(ask_rows(asks, group, events))
     count = size(settings, group, before=before, anchor=anchor, asks=rows).partitions
-    return both.repartition(count, *group.keys).mapInArrow(finish(group), output_schema(group, snapshot=False))
+    return both.repartition(count, *group.keys)
 
 
 def _known_before(view: FeatureView, latest: int) -> int:
