@@ -1,0 +1,71 @@
+"""Tiles, merged as their readers merge them, give what the oracle counts, however what arrives is split into cuts and passes."""
+
+import math
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from features.definitions.features import Aggregate
+from features.definitions.freshness import Schedule
+from features.definitions.tiling import tiling
+from features.definitions.views import FeatureView
+from features.values.tiles import tiles
+from tests.engine import stored
+from tests.properties.agreement import same
+from tests.strategies import NO_HEALTH_CHECK, SECOND, Case, event_cases
+from tests.tile_rows import arrivals, cuts_of, expected, merged, needed
+
+
+def tiled_cases() -> st.SearchStrategy[Case]:
+    """Those whose values stand between cuts."""
+    return event_cases().filter(lambda case: isinstance(case.view.freshness, Schedule) and case.view.served)
+
+
+def passes(data: st.DataObject, view: FeatureView, rows: pa.Table) -> list[pa.Table]:
+    """The tiles of every cut that knows something, in one pass over some of them or in many, each given all rows or only what it needs."""
+    cuts = cuts_of(view, rows)
+    marks = [data.draw(st.integers(0, 2)) for _ in cuts]
+    made = []
+    for mark in sorted(set(marks)):
+        part = [cut for cut, other in zip(cuts, marks, strict=True) if other == mark]
+        made.append(tiles(view, needed(view, rows, part) if data.draw(st.booleans()) else rows, part))
+    return made
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
+@given(case=tiled_cases(), data=st.data())
+def test_tiles_give_what_the_oracle_counts(case: Case, data: st.DataObject) -> None:
+    view, raw = case.view, case.raw["s"]
+    plan = tiling(view)
+    rows = arrivals(view, stored(view.source, raw, case.batches))
+    assume(len(rows))
+    built = passes(data, view, rows)
+    cut = data.draw(st.sampled_from(cuts_of(view, rows))) + data.draw(st.integers(0, 3)) * view.schedule.period_us
+    length = -(-data.draw(st.integers(1, 60)) * SECOND // plan.grid_us) * plan.grid_us
+    by = data.draw(st.lists(st.sampled_from(view.keys), unique=True))
+    known = [table.filter(pc.less_equal(table["cut"], cut)) for table in built]
+    got, meant = merged(view, known, cut - length, cut, by), expected(view, raw, cut, length, by)
+    assert set(got) == set(meant)
+    for group, values in meant.items():
+        for metric in plan.metrics:
+            room = 1e-9 * _magnitude(raw, metric.group.column) if metric.group.type == "float64" else 0.0
+            assert same(metric.type, got[group][metric.name], values[metric.name], room), (group, metric.name)
+
+
+def _magnitude(raw: Any, column: str | None) -> float:
+    return float(sum(abs(row[column]) for row in raw if row[column] is not None and math.isfinite(row[column])))
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
+@given(case=tiled_cases(), data=st.data())
+def test_every_edge_of_every_window_is_the_edge_of_a_tile(case: Case, data: st.DataObject) -> None:
+    view = case.view
+    grid = tiling(view).grid_us
+    cut = view.schedule.phase_us + data.draw(st.integers(-(10**6), 10**6)) * view.schedule.period_us
+    for feature in view.features:
+        if isinstance(feature, Aggregate):
+            lower, upper = feature.window.bounds(cut, view.remember_us)
+            assert (lower % grid, upper % grid) == (0, 0), feature.name
