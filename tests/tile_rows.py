@@ -70,7 +70,7 @@ def merged(
     """Group to metrics over `[lower, upper)`, as docs/tiles.md says that tiles are read."""
     plan = tiling(view)
     rows = [row for table in built for row in table.to_pylist() if lower <= row["asof_tile"] < upper]
-    newest: dict[tuple[Any, ...], int] = {}
+    newest: dict[tuple[Any, ...], Any] = {}
     for row in rows:
         place = (*(row[key] for key in view.keys), row["asof_tile"])
         if row["asof_replaces"]:

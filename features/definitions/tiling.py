@@ -168,10 +168,10 @@ def _groups(view: FeatureView, aggregates: list[Aggregate]) -> dict[tuple[str, s
         key = repr(feature.where), feature.column
         before = made.get(key)
         label = before.label if before else _free(_label(feature), {group.label.casefold() for group in made.values()})
-        operations = (before.operations if before else frozenset()) | {feature.operation}
+        operations: frozenset[Operation] = before.operations if before else frozenset()
         kind = view.source.types[feature.column] if feature.column else "int64"
         made[key] = Group(
-            label=label, where=feature.where, column=feature.column, type=kind, operations=operations
+            label=label, where=feature.where, column=feature.column, type=kind, operations=operations.union([feature.operation]),
         )  # fmt: skip
     return made
 
