@@ -97,8 +97,9 @@ def ensure_tiles(spark: SparkSession, settings: Settings, view: FeatureView) -> 
     table, definition = tiles_table(view), tiling(view).definition
     if spark.catalog.tableExists(table):
         properties = {row["key"]: row["value"] for row in spark.sql(f"SHOW TBLPROPERTIES {table}").collect()}
-        if properties.get(_DEFINITION) != definition:
-            spark.sql(f"DROP TABLE {table}")
+        if properties.get(_DEFINITION) == definition:
+            return
+        spark.sql(f"DROP TABLE {table}")
     _create(
         spark, settings, table, tile_columns(view), ["cut", "day"], f"TBLPROPERTIES ('{_DEFINITION}' = '{definition}')"
     )

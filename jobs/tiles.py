@@ -33,10 +33,8 @@ def missing(settings: Settings, view: FeatureView, cuts: Sequence[int]) -> tuple
 
 def in_place(settings: Settings, view: FeatureView, cuts: Sequence[int]) -> bool:
     """Whether all of the cuts have tiles, and the records say that Hive shows them. Needs no Spark."""
-    builds, said = (
-        tile_builds.newest(settings, view, _partitions(settings, view), cuts),
-        tile_builds.shown(settings, view),
-    )
+    builds = tile_builds.newest(settings, view, _partitions(settings, view), cuts)
+    said = tile_builds.shown(settings, view)
     return all(cut in builds and said.get(cut_text(cut)) == builds[cut].run for cut in cuts)
 
 
@@ -74,11 +72,8 @@ def _partitions(settings: Settings, view: FeatureView) -> tuple[ledger.Partition
 
 def build_tiles(spark: SparkSession, settings: Settings, view: FeatureView, cuts: Sequence[int]) -> str:
     """The location of a finished build of cuts that follow one another; readers do not see it yet."""
-    started, location, partitions = (
-        time.monotonic(),
-        tile_builds.new_location(settings, view),
-        _partitions(settings, view),
-    )
+    started, location = time.monotonic(), tile_builds.new_location(settings, view)
+    partitions = _partitions(settings, view)
     rows, oldest = _rows(spark, settings, view, cuts, partitions)
     made = (
         rows.repartition(*key_names(view), "asof_tile").drop("asof_tile").mapInArrow(build(view, cuts), _schema(view))
@@ -115,12 +110,11 @@ def _rows(
     before = max(last, begun(partitions) + DAY) if partitions else last
     rows = tables.known_rows(spark, settings, view.source, before=before, first_day=min(oldest.values()))
     fresh = _read(rows, view, plan).where((known >= first) & (known < last))
-    hits = fresh.where(
-        F.col("asof_retract") & (_delayed(view, _began()) < _floor(known, period, view.schedule.phase_us))
-    )
     if plan.removable:
         return fresh, oldest
-    tiles = hits.groupBy((_floor(known, period, view.schedule.phase_us) + period).alias("cut")).agg(F.min("asof_tile"))
+    begins = _floor(known, period, view.schedule.phase_us)
+    hits = fresh.where(F.col("asof_retract") & (_delayed(view, _began()) < begins))
+    tiles = hits.groupBy((begins + period).alias("cut")).agg(F.min("asof_tile"))
     reach = {int(cut): int(tile) - duration(view.source.max_future) for cut, tile in tiles.collect()}
     if not reach:
         return fresh, oldest

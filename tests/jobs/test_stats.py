@@ -1,6 +1,7 @@
 """`asof stats` through Spark and Hive against plain Python over the oracle's rows, on hostile days; and everything it refuses."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -89,6 +90,27 @@ def test_a_total_of_nothing_is_one_row_and_groups_of_nothing_are_none(
              "max_known": None, "count_declined": 0, "min_amount_declined": None}
     }  # fmt: skip
     spark.sql(f"drop table {tiles_table(later)}")
+
+
+def test_the_sql_of_the_page_on_tiles_gives_the_same(
+    spark: "SparkSession", spark_settings: Settings, raw: list[dict[str, Any]]
+) -> None:
+    answered(spark, spark_settings, EXTREMES, micros(LAST), 10 * days.DAY, ["card"])
+    meant = expected(EXTREMES, raw, micros(LAST), 3 * days.DAY, ["card"])
+    page = (Path(__file__).resolve().parents[2] / "docs/tiles.md").read_text(encoding="utf-8")
+    here = {"merchant_risk": EXTREMES.name, "card_velocity": EXTREMES.name, "merchant_id": "card", "card_id": "card", "amount_minor__": "amount__",
+            "2026-02-03": "2024-03-02", "2026-01-04": "2024-02-28"}  # fmt: skip
+    sums, extremes = (
+        re.sub("|".join(here), lambda found: here[found[0]], block)
+        for block in re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
+    )
+    found = {
+        row["card"]: (row["payments"], int(row["amount_minor"])) for row in spark.sql(sums).collect() if row["payments"]
+    }
+    assert found == {card: (values["count"], values["sum_amount"]) for (card,), values in meant.items()}
+    largest = {row["card"]: row["largest"] for row in spark.sql(extremes).collect() if row["card"] in found}
+    assert largest == {card: values["max_amount"] for (card,), values in meant.items()}
+    assert spark.table(tiles_table(EXTREMES)).where("asof_replaces").count() > 0
 
 
 def test_the_command_prints_and_writes_the_same_groups(

@@ -101,11 +101,9 @@ TILES = {
 
 
 def runs(settings: Settings) -> dict[int, str]:
-    return {
-        CUTS.index(cut): settings_run
-        for cut in CUTS
-        if (settings_run := tile_builds.shown(settings, VIEW).get(cut_text(cut)))
-    }
+    """The number of a cut to the build that is shown of it."""
+    said = tile_builds.shown(settings, VIEW)
+    return {n: said[cut_text(cut)] for n, cut in enumerate(CUTS) if cut_text(cut) in said}
 
 
 @pytest.mark.parametrize("daily", [True, False], ids=["a-cut-at-a-time", "in-one-pass"])

@@ -148,6 +148,11 @@ def test_of_two_corrections_in_two_cuts_each_replaces() -> None:
     ]
 
 
+def test_what_takes_back_a_version_that_is_not_there_takes_back_no_other() -> None:
+    first = add("a", 1, amount=9)
+    assert built(PAIRS, [first, undo(add("a", 1, 3, amount=4), 30)], [1, 2])["c", "s", 0, 2][3:] == (9, 1.0, True)
+
+
 def test_a_key_with_a_null_belongs_to_no_tile() -> None:
     assert built(PAIRS, [add("a", 1, card=None), add("b", 1, shop=None), add("c", 1, card="")], [1]) == {
         ("", "s", 0, 1): (1, 0, 1, 1, 1.0, False)
