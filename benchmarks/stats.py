@@ -4,8 +4,8 @@
 
 DATA is what `benchmarks/workloads.py DATA --scale S` wrote. Its events are ingested once, into DATA/asof, and their tiles built once, as daily cuts would
 have; neither is timed. Each turn runs both; all values are compared in each; the first turn is a warm-up and is not printed. `tiles` is all that
-`asof stats` does once its session stands: it finds that every tile is up to date, reads, merges and finishes them. `raw` sees the table without
-Asof's own columns, so it need not even ask what was taken back.
+`asof stats` does: it finds that every tile is up to date, reads, merges and finishes them (so few tiles need no Spark). `raw` has a warm session, and
+does not even ask what was taken back.
 """
 
 import argparse
@@ -26,10 +26,11 @@ sys.path.insert(0, str(ROOT))
 from features import Entity, FeatureView, Source, count, fields, flat, sum_  # noqa: E402 - the repository comes first
 from features.definitions.names import tiles_table  # noqa: E402
 from features.settings import Settings, load  # noqa: E402
-from jobs import ledger, stats, tiles  # noqa: E402
+from jobs import ledger, stats  # noqa: E402
 from jobs.commands import Stats  # noqa: E402
 from jobs.ingest import ingest  # noqa: E402
 from jobs.session import spark as session  # noqa: E402
+from jobs.tile_answers import answer  # noqa: E402
 
 EVENTS = Source(
     name="events", table="bench.events", event_time="ts", event_id="payment_id",
@@ -80,10 +81,9 @@ def run(data: Path, made: Settings, runs: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _tiles(spark: Any, made: Settings) -> pa.Table:
+def _tiles(_: Any, made: Settings) -> pa.Table:
     question = stats.ask(made, COMMAND)
-    builds = tiles.up_to_date(spark, made, question.view, stats.cuts_of(made, question))
-    return _ordered(stats.stats(spark, question, builds).table)
+    return _ordered(answer(made, question, stats.builds_of(made, question)).table)
 
 
 def _raw(spark: Any, _: Settings) -> pa.Table:

@@ -3,60 +3,31 @@
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 from rich.console import Console
 from rich.table import Table
 
 from features.definitions.catalog import load_catalog
 from features.definitions.durations import duration, duration_text
 from features.definitions.names import cut_text, micros, utc
-from features.definitions.tiling import MERGED, Tiling, tiling, untileable
+from features.definitions.tiling import MERGED, tiling, untileable
 from features.definitions.views import FeatureView
 from features.errors import InputError, MissingError
 from features.settings import Settings
-from features.values.tile_values import metrics
-from jobs import ledger, tables, tiles
+from jobs import ledger, tiles
 from jobs.commands import Exit, Stats
 from jobs.session import spark as session
 from jobs.stages import say
+from jobs.tile_answers import Answer, Question, answer
 from jobs.tile_builds import Build, begun
 
-__all__ = ["Answer", "Question", "ask", "cuts_of", "run", "stats"]
+__all__ = ["ask", "builds_of", "cuts_of", "run"]
 
 _SHOWN = 20
-_FEW = 1_000_000
-"""So many replacing rows are sent to every task instead of being shuffled."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """What is asked of a view: events of `[lower, cut)` as known at the cut, grouped by some of its keys."""
-
-    view: FeatureView
-    by: tuple[str, ...]
-    lower: int
-    """Microseconds UTC."""
-
-    cut: int
-    """Microseconds UTC."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """One row a group that has events, the one with most of them first; without grouping always one row."""
-
-    table: pa.Table
-    overflow: Mapping[str, int]
-    """Metric to the number of groups whose value left int64 and is null."""
 
 
 def run(command: Stats, settings: Settings) -> int:
@@ -67,22 +38,15 @@ def run(command: Stats, settings: Settings) -> int:
         InputError: the view has no tiles, or the window does not lie on their grid.
     """
     question = ask(settings, command)
-    view, plan = question.view, tiling(question.view)
-    spark = session(settings, "stats")
-    cuts = cuts_of(settings, question)
-    if todo := tiles.missing(settings, view, cuts):
-        _note(
-            f"Building tiles of view {view.name!r} for {len(todo)} of {len(cuts)} cuts, {cut_text(min(todo))} to {cut_text(max(todo))}."
-        )
-    answer = stats(spark, question, tiles.up_to_date(spark, settings, view, cuts))
+    plan, found = tiling(question.view), answer(settings, question, builds_of(settings, question))
     _note(
         f"Events from {utc(question.lower).isoformat()} to before {utc(question.cut).isoformat()}, as known at that cut."
     )
     if plan.left_out:
         _note(f"Left out, since they do not follow from tiles: {', '.join(plan.left_out)}.")
-    for name, groups in answer.overflow.items():
+    for name, groups in found.overflow.items():
         _note(f"{name} leaves int64 in {groups} group(s) and is null there.")
-    _give(command, question, answer)
+    _give(command, question, found)
     return Exit.OK
 
 
@@ -146,50 +110,16 @@ def cuts_of(settings: Settings, question: Question) -> tuple[int, ...]:
     return tuple(range(schedule.cut_before(earliest) + schedule.period_us, question.cut + 1, schedule.period_us))
 
 
-def stats(spark: SparkSession, question: Question, builds: Mapping[int, Build]) -> Answer:
-    """The groups' values from tiles that Hive shows.
-
-    Args:
-        spark: the session.
-        question: what is asked.
-        builds: cut to the build that is shown of it; every cut that may know events of the window.
-    """
-    plan, view = tiling(question.view), question.view
-    rows = tables.tile_rows(spark, view, builds, question.lower, question.cut)
-    replacing = sum(build.cuts[cut_text(cut)]["replacing"] for cut, build in builds.items())
-    if replacing:
-        rows = _without_replaced(rows, view, plan, few=replacing <= _FEW)
-    merge = {"sum": F.sum, "min": F.min, "max": F.max}
-    merged = [merge[partial.merge](partial.name).alias(partial.name) for partial in plan.partials]
-    summed = _filled(rows.groupBy(*question.by).agg(*merged).toArrow(), plan)
-    if question.by:  # a group all of whose events were taken back has none
-        summed = summed.filter(pc.greater(summed["rows__n"], 0))
-    order = [("rows__n", "descending"), *((name, "ascending") for name in question.by)]
-    summed = summed.sort_by(order).combine_chunks()
-    values, overflow = metrics(plan, summed)
-    keys = summed.select(list(question.by))
-    return Answer(
-        table=pa.table([*keys.columns, *values.columns], [*keys.column_names, *values.column_names]), overflow=overflow
-    )
-
-
-def _without_replaced(rows: DataFrame, view: FeatureView, plan: Tiling, *, few: bool) -> DataFrame:
-    """What cannot be undone counts from the newest replacing row of its (key, tile) on."""
-    places = [*view.keys, "asof_tile"]
-    newest = rows.where("asof_replaces").groupBy(*places).agg(F.max("cut").alias("asof_newest"))
-    both = rows.join(F.broadcast(newest) if few else newest, places, "left")
-    stands = F.col("asof_newest").isNull() | (F.col("cut") >= F.col("asof_newest"))
-    kept = {p.name: F.when(stands, F.col(p.name)) for p in plan.partials if not p.removable}
-    return both.withColumns(kept)
-
-
-def _filled(summed: pa.Table, plan: Tiling) -> pa.Table:
-    """Sums over no row are 0."""
-    for partial in plan.partials:
-        if partial.merge == "sum":
-            at = summed.schema.get_field_index(partial.name)
-            summed = summed.set_column(at, partial.name, pc.fill_null(summed[partial.name], 0))
-    return summed
+def builds_of(settings: Settings, question: Question) -> Mapping[int, Build]:
+    """Of every cut that may know events of the window, made where they are missing. Needs no Spark where all are in place."""
+    view, cuts = question.view, cuts_of(settings, question)
+    if found := tiles.in_place(settings, view, cuts):
+        return found
+    todo = tiles.missing(settings, view, cuts)
+    if todo:
+        span = f"{cut_text(min(todo))} to {cut_text(max(todo))}"
+        _note(f"Building tiles of view {view.name!r} for {len(todo)} of {len(cuts)} cuts, {span}.")
+    return tiles.up_to_date(session(settings, "stats"), settings, view, cuts)
 
 
 def _give(command: Stats, question: Question, answer: Answer) -> None:

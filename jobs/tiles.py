@@ -31,11 +31,12 @@ def missing(settings: Settings, view: FeatureView, cuts: Sequence[int]) -> tuple
     return tuple(cut for cut in cuts if cut not in there)
 
 
-def in_place(settings: Settings, view: FeatureView, cuts: Sequence[int]) -> bool:
-    """Whether all of the cuts have tiles, and the records say that Hive shows them. Needs no Spark."""
+def in_place(settings: Settings, view: FeatureView, cuts: Sequence[int]) -> Mapping[int, Build] | None:
+    """The builds of all cuts; None where one is missing, or the records do not say that Hive shows it. Needs no Spark."""
     builds = tile_builds.newest(settings, view, _partitions(settings, view), cuts)
     said = tile_builds.shown(settings, view)
-    return all(cut in builds and said.get(cut_text(cut)) == builds[cut].run for cut in cuts)
+    there = all(cut in builds and said.get(cut_text(cut)) == builds[cut].run for cut in cuts)
+    return builds if there else None
 
 
 def up_to_date(spark: SparkSession, settings: Settings, view: FeatureView, cuts: Sequence[int]) -> Mapping[int, Build]:

@@ -1,21 +1,22 @@
-"""Stored rows in the shape that tiles are built from, and tiles merged the plain way, for tests that compare them with the oracle."""
+"""Stored rows in the shape that tiles are built from, and what tiles answer, for tests that compare them with the oracle."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from features.definitions.features import Aggregate
 from features.definitions.tiling import MERGED, tiling
 from features.definitions.views import FeatureView
 from features.definitions.windows import Window
-from features.values.tile_values import metrics
+from features.values.tile_values import merged, metrics
 from features.values.tiles import key_names
 from features.values.versions import RETRACT, VOID
 from tests import oracle
 
-__all__ = ["arrivals", "cuts_of", "expected", "merged", "needed"]
+__all__ = ["answered", "arrivals", "cuts_of", "expected", "needed"]
 
 Row = Mapping[str, Any]
 
@@ -64,40 +65,21 @@ def needed(view: FeatureView, rows: pa.Table, cuts: Sequence[int]) -> pa.Table:
     return rows.take(pa.array(kept, pa.int64()))
 
 
-def merged(
+def answered(
     view: FeatureView, built: Sequence[pa.Table], lower: int, upper: int, by: Sequence[str]
 ) -> dict[tuple[Any, ...], dict[str, Any]]:
-    """Group to metrics over `[lower, upper)`, as docs/tiles.md says that tiles are read."""
+    """Group to metrics over `[lower, upper)`, of groups that have events."""
     plan = tiling(view)
-    rows = [row for table in built for row in table.to_pylist() if lower <= row["asof_tile"] < upper]
-    newest: dict[tuple[Any, ...], Any] = {}
-    for row in rows:
-        place = (*(row[key] for key in view.keys), row["asof_tile"])
-        if row["asof_replaces"]:
-            newest[place] = max(newest.get(place, row["cut"]), row["cut"])
-    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    for row in rows:
-        old = row["cut"] < newest.get((*(row[key] for key in view.keys), row["asof_tile"]), row["cut"])
-        parts = {p.name: None if old and not p.removable else row[p.name] for p in plan.partials}
-        groups.setdefault(tuple(row[key] for key in by), []).append(parts)
-    summed = {
-        group: {p.name: _merge(p.merge, [row[p.name] for row in parts]) for p in plan.partials}
-        for group, parts in groups.items()
-    }
-    kinds = {p.name: table.schema.field(p.name).type for table in built[:1] for p in plan.partials}
-    found, _ = metrics(
-        plan,
-        pa.table({name: pa.array([parts[name] for parts in summed.values()], kind) for name, kind in kinds.items()}),
-    )
+    tile = pc.field("asof_tile")
+    rows = pa.concat_tables(built).filter((tile >= lower) & (tile < upper))
+    summed = merged(plan, view.keys, rows, by)
+    summed = summed.filter(pc.fill_null(pc.greater(summed["rows__n"], 0), False)).combine_chunks()
+    found, _ = metrics(plan, summed)
     plain = pa.table(
         [c.cast(pa.int64()) if pa.types.is_timestamp(c.type) else c for c in found.columns], found.column_names
     )
-    return {group: row for group, row in zip(summed, plain.to_pylist(), strict=True) if summed[group]["rows__n"]}
-
-
-def _merge(how: str, values: Sequence[Any]) -> Any:
-    there = [value for value in values if value is not None]
-    return sum(there) if how == "sum" else (min if how == "min" else max)(there, default=None)
+    groups = [tuple(row[name] for name in by) for row in summed.to_pylist()]
+    return dict(zip(groups, plain.to_pylist(), strict=True))
 
 
 def expected(

@@ -1,17 +1,46 @@
-"""Values of merged tiles, for any grouping of keys: the same bits as a sweep over the same rows. Numpy and Arrow, no Spark."""
+"""Tiles merged for any grouping of keys, and their values: the same bits as a sweep over the same rows. Numpy and Arrow, no Spark."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from features.definitions.tiling import Group, Metric, Tiling
 from features.values import exact
 from features.values.sweep import ARROW_TYPES
 
-__all__ = ["metrics"]
+__all__ = ["merged", "metrics"]
 
 Array = np.ndarray
+
+
+def merged(plan: Tiling, keys: Sequence[str], rows: pa.Table, by: Sequence[str]) -> pa.Table:
+    """The partials of each group; without grouping one row.
+
+    Args:
+        plan: the view's.
+        keys: its key columns.
+        rows: tiles of a window, from all cuts that may know events of it: `by`, the partials; with rows that replace also all keys,
+            `asof_tile`, `cut` (any type that sorts as cuts do) and `asof_replaces`.
+        by: some of the keys.
+    """
+    if "asof_replaces" in rows.column_names:
+        rows = _without_replaced(plan, keys, rows)
+    made = rows.group_by(list(by)).aggregate([(partial.name, partial.merge) for partial in plan.partials])
+    return made.rename_columns([*by, *(partial.name for partial in plan.partials)])
+
+
+def _without_replaced(plan: Tiling, keys: Sequence[str], rows: pa.Table) -> pa.Table:
+    """What cannot be undone counts from the newest replacing row of its (key, tile) on."""
+    places = [*keys, "asof_tile"]
+    newest = rows.filter(pc.field("asof_replaces")).group_by(places).aggregate([("cut", "max")])
+    rows = rows.join(newest.rename_columns([*places, "asof_newest"]), places, join_type="left outer")
+    stands = pc.fill_null(pc.greater_equal(rows["cut"], rows["asof_newest"]), True)
+    for name in (partial.name for partial in plan.partials if not partial.removable):
+        column = pc.if_else(stands, rows[name], pa.scalar(None, rows[name].type))
+        rows = rows.set_column(rows.schema.get_field_index(name), name, column)
+    return rows
 
 
 def metrics(plan: Tiling, summed: pa.Table) -> tuple[pa.Table, dict[str, int]]:

@@ -16,7 +16,7 @@ from features.values.tiles import tiles
 from tests.engine import stored
 from tests.properties.agreement import same
 from tests.strategies import NO_HEALTH_CHECK, SECOND, Case, event_cases
-from tests.tile_rows import arrivals, cuts_of, expected, merged, needed
+from tests.tile_rows import answered, arrivals, cuts_of, expected, needed
 
 
 def tiled_cases() -> st.SearchStrategy[Case]:
@@ -47,7 +47,7 @@ def test_tiles_give_what_the_oracle_counts(case: Case, data: st.DataObject) -> N
     length = -(-data.draw(st.integers(1, 60)) * SECOND // plan.grid_us) * plan.grid_us
     by = data.draw(st.lists(st.sampled_from(view.keys), unique=True))
     known = [table.filter(pc.less_equal(table["cut"], cut)) for table in built]
-    got, meant = merged(view, known, cut - length, cut, by), expected(view, raw, cut, length, by)
+    got, meant = answered(view, known, cut - length, cut, by), expected(view, raw, cut, length, by)
     assert set(got) == set(meant)
     for group, values in meant.items():
         for metric in plan.metrics:
