@@ -153,12 +153,14 @@ def _show(question: Question, answer: Answer) -> None:
     groups, names = len(answer.table), answer.table.column_names
     counted = f"the {_SHOWN} with most events of {groups} groups" if groups > _SHOWN else f"{groups} group(s)"
     title = f"{question.view.name} at {cut_text(question.cut)}: {counted}"
-    shown = Table(title=title, title_justify="left")
+    shown = Table()
     for name in names:
         shown.add_column(name, justify="left" if name in question.by else "right", overflow="fold")
     for row in answer.table.slice(0, _SHOWN).to_pylist():
         shown.add_row(*("null" if row[name] is None else str(_plain(row[name])) for name in names))
-    Console(highlight=False).print(shown)
+    console = Console(highlight=False)
+    console.print(title, soft_wrap=True)
+    console.print(shown)
 
 
 def _note(text: str) -> None:
