@@ -1,6 +1,7 @@
 """Tiles, merged as their readers merge them, give what the oracle counts, however what arrives is split into cuts and passes."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -8,10 +9,12 @@ import pyarrow.compute as pc
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from features.definitions import authoring as make
 from features.definitions.features import Aggregate
 from features.definitions.freshness import Schedule
 from features.definitions.tiling import tiling
-from features.definitions.views import FeatureView
+from features.definitions.views import FeatureView, flat
+from features.definitions.windows import Window
 from features.values.tiles import tiles
 from tests.engine import stored
 from tests.properties.agreement import same
@@ -19,9 +22,28 @@ from tests.strategies import NO_HEALTH_CHECK, SECOND, Case, event_cases
 from tests.tile_rows import answered, arrivals, cuts_of, expected, needed
 
 
-def tiled_cases() -> st.SearchStrategy[Case]:
-    """Those whose values stand between cuts."""
-    return event_cases().filter(lambda case: isinstance(case.view.freshness, Schedule) and case.view.served)
+@st.composite
+def tiled_cases(draw: st.DrawFn) -> Case:
+    """Those whose values stand between cuts, with extremes in the view and more that is taken back by later cuts."""
+    case = draw(event_cases().filter(lambda case: isinstance(case.view.freshness, Schedule) and case.view.served))
+    window, period = Window("48s", step="15s"), case.view.schedule.period_us
+    extremes = flat(
+        (make.min_("n", window, suffix="t"), make.max_("n", window, suffix="t"), make.sum_("f", window, suffix="t"))
+    )
+    rows = list(case.raw["s"])
+    for row in draw(st.lists(st.sampled_from(rows), max_size=4)) if case.view.source.event_id else []:
+        later = draw(st.sampled_from([0, 1, period, 2 * period, 3 * period]))
+        changes: list[dict[str, Any]] = [
+            {"n": -9},
+            {"n": None, "f": 0.5},
+            {"v": True},
+            {"event_time": row["event_time"] + SECOND},
+        ]
+        change = draw(st.sampled_from(changes))
+        rows.append({**row, **change, "known": row["known"] + later, "ver": (row["ver"] or 0) + 1})
+    return replace(
+        case, view=replace(case.view, features=(*case.view.features, *extremes)), raw={**case.raw, "s": rows}
+    )
 
 
 def passes(data: st.DataObject, view: FeatureView, rows: pa.Table) -> list[pa.Table]:
