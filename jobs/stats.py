@@ -93,8 +93,9 @@ def _refuse_uncovered(settings: Settings, view: FeatureView, cut: int) -> None:
     source = view.source
     days = [item.ds for item in ledger.partitions(settings, source.ingested_by)]
     last = str(utc(cut - 1).date())
-    if not days or not min(days) <= last <= max(days):
+    if last not in days:
         has = f"has partitions from {min(days)} to {max(days)}" if days else "has no partition"
+        has += " and not that one" if days and min(days) < last < max(days) else ""
         msg = (
             f"The cut {utc(cut).isoformat()} of view {view.name!r} needs ds={last} of source {source.name!r}, which {has}. "
             f"Ask with --at for an earlier cut, or load the day: `asof ingest --source {source.ingested_by} --input … --ds {last}`."

@@ -73,6 +73,13 @@ def test_an_unknown_view_and_a_source_that_was_never_ingested_are_named(settings
         ask(bare, Stats(view="tiled_pairs", window="1d", at=CUT))
 
 
+def test_a_day_missing_among_others_is_named_too(home: Settings) -> None:
+    ledger.record_ingest(home, ledger.Partition(source="shop_payments", ds="2026-03-06", rows=1, ingested_at=6))
+    said = r"needs ds=2026-03-05 of source 'slow_payments', which has partitions from 2026-03-01 to 2026-03-06 and not that one\. Ask"
+    with pytest.raises(MissingError, match=said):
+        ask(home, Stats(view="tiled_hourly", window="1d", at=CUT + timedelta(hours=7)))
+
+
 @pytest.mark.parametrize(("at", "cut"), [
     (CUT, CUT), (CUT + timedelta(minutes=59), CUT - timedelta(days=1)), (CUT + timedelta(hours=1), CUT), (CUT + timedelta(hours=23), CUT),
 ])  # fmt: skip
