@@ -213,6 +213,27 @@ def explain(
 
 
 @app.command()
+def stats(
+    view: Annotated[str, typer.Argument(help="A view of events with a schedule.")],
+    window: Annotated[str, typer.Option(help="How long before the cut: 90d.")],
+    by: Annotated[
+        list[str] | None, typer.Option(help="A key column, or several with commas; again for more. Default: one total.")
+    ] = None,
+    at: Annotated[
+        str | None, typer.Option(help="A cut, or an instant, UTC: 2026-03-02 or 2026-03-02T06:00Z. Default: now.")
+    ] = None,
+    output: Annotated[Literal["table", "json", "parquet"], typer.Option()] = "table",
+    out: Annotated[str | None, typer.Option(help="The file to write, with --output parquet.")] = None,
+) -> Command:
+    """Count, sum and average a view's events by any of its keys, as known at a cut."""
+    if (output == "parquet") != (out is not None):
+        raise InputError("--output parquet and --out FILE go together. Give both, or neither.")
+    instant = None if at is None else _instant("--at", at, plain_date=True)
+    columns = tuple(name for names in by or () for name in names.split(",") if name)
+    return commands.Stats(view=view, window=window, by=columns, at=instant, output=output, out=out)
+
+
+@app.command()
 def status(output: Annotated[Literal["table", "json"], typer.Option()] = "table") -> Command:
     """Show what is ingested, held, published, online and proven."""
     return commands.Status(output=output)

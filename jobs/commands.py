@@ -27,6 +27,7 @@ __all__ = [
     "Release",
     "Simulate",
     "Stage",
+    "Stats",
     "Status",
     "Stop",
     "Validate",
@@ -241,6 +242,30 @@ class Explain:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stats:
+    """Aggregates of a view's events for any grouping of its keys, from tiles."""
+
+    name: ClassVar[str] = "stats"
+    view: str
+    window: str
+    """How long before the cut, as `90d`."""
+    by: tuple[str, ...] = ()
+    """Key columns of the view; empty: one total."""
+    at: datetime | None = None
+    """With its zone: a cut, or an instant, for which the cut served then answers; None: now."""
+    output: Literal["table", "json", "parquet"] = "table"
+    out: str | None = None
+    """The file of `parquet`."""
+
+    def argv(self) -> list[str]:
+        """The arguments after `asof`."""
+        by = [argument for column in self.by for argument in ("--by", column)]
+        at = ["--at", _instant(self.at)] if self.at else []
+        out = ["--out", self.out] if self.out is not None else []
+        return [self.name, *by, "--window", self.window, *at, "--output", self.output, *out, "--", self.view]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """What is ingested, held, published, online and proven."""
 
@@ -300,6 +325,7 @@ Command = (
     | Frame
     | Lookup
     | Explain
+    | Stats
     | Status
     | Apply
     | Stop

@@ -8,11 +8,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.observation import Observation
 
-from features.definitions.names import cut_text, status_column
+from features.definitions.names import cut_text, status_column, tiles_table
 from features.definitions.views import FeatureView
 from features.settings import Settings
 from features.values.partition import EntityViews, entity_views, finish
-from jobs import attempts, ledger
+from jobs import attempts, ledger, tiles
 from jobs.commands import Stage
 from jobs.rows import event_rows, output_schema
 from jobs.session import spark as session
@@ -24,7 +24,7 @@ __all__ = ["compute", "computed", "run", "snapshot"]
 
 
 def run(command: Stage, settings: Settings) -> int:
-    """Computes every view of the cut that has no finished attempt by its current definition and the same sources."""
+    """Computes every view of the cut that has no finished attempt by its current definition and the same sources, and tiles likewise."""
     _, views, cut = stage_views(command, settings)
     todo = tuple(view for view in views if not computed(settings, view, cut))
     for view in views:
@@ -35,6 +35,9 @@ def run(command: Stage, settings: Settings) -> int:
         for attempt in compute(spark, settings, todo, [cut]):
             record = attempt.record("finished") or {}
             say(f"{attempt.view} at {cut_text(cut)}: {record['rows']} keys in {record['seconds']} s.")
+    for view in (view for view in views if view.tiles and not tiles.in_place(settings, view, [cut])):
+        tiles.up_to_date(session(settings, "compute"), settings, view, [cut])
+        say(f"{view.name} at {cut_text(cut)}: tiles of what the cut newly knows are in {tiles_table(view)}.")
     return 0
 
 

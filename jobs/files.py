@@ -1,15 +1,18 @@
-"""Small records on the tables' file system (a local folder, hdfs:// or s3://): written whole or not at all. No Spark."""
+"""The tables' file system (a local folder, hdfs:// or s3://) without Spark: small records, written whole or not at all, and rows."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
 from pyarrow import fs
 
 from features.errors import BusyError
 
-__all__ = ["exists", "folders", "make_folder", "read_record", "write_record"]
+__all__ = ["exists", "folders", "make_folder", "parquet_rows", "read_record", "write_record"]
 
 Record = dict[str, Any]
 
@@ -65,3 +68,30 @@ def make_folder(path: str) -> None:
     """With its parents; nothing happens where it is there."""
     files, place = _open(path)
     files.create_dir(place, recursive=True)
+
+
+def parquet_rows(
+    places: Sequence[str], schema: pa.Schema, partitions: pa.Schema, columns: Sequence[str], where: pc.Expression
+) -> pa.Table:
+    """Rows of all Parquet files directly in some folders of one file system, without Spark.
+
+    Args:
+        places: the folders; their paths name the partitions as Hive does.
+        schema: of the files and the partitions.
+        partitions: the partitions'.
+        columns: those to read.
+        where: which rows.
+    """
+    files = [_open(place) for place in places]
+    if not files:
+        return pa.schema([schema.field(name) for name in columns]).empty_table()
+    found = [
+        item.path
+        for system, place in files
+        for item in system.get_file_info(fs.FileSelector(place))
+        if item.base_name.endswith(".parquet")
+    ]
+    read = ds.dataset(
+        found, schema, format="parquet", filesystem=files[0][0], partitioning=ds.partitioning(partitions, flavor="hive")
+    )
+    return read.to_table(list(columns), filter=where)

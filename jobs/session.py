@@ -50,6 +50,8 @@ _SPEED = {
     "spark.sql.parquet.compression.codec": "zstd",
     # A table's days are listed by the driver: as a Spark job it takes longer until there are thousands.
     "spark.sql.sources.parallelPartitionDiscovery.threshold": "4096",
+    # One metastore change for all partitions of an ADD: readers never see some of them.
+    "spark.sql.addPartitionInBatch.size": "100000",
 }
 _LOG4J = (
     LOG4J

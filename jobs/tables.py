@@ -1,25 +1,29 @@
 """The only reads and writes of Hive. A table's partitions are folders written elsewhere first; one metastore change shows them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from features.definitions.durations import duration
-from features.definitions.names import cut_text, parse_cut, utc, view_table
+from features.definitions.names import cut_text, parse_cut, tiles_table, utc, view_table
 from features.definitions.sources import Source
+from features.definitions.tiling import tiling
 from features.definitions.views import FeatureView
 from features.errors import InputError, MissingError
 from features.settings import Settings
 from jobs import ledger
 
 __all__ = [
-    "HIVE_TYPES", "STORED_COLUMNS", "ensure_table", "known_rows", "partition_values", "point_at", "published", "published_cuts", "source_table",
-    "stored_rows", "view_columns",
+    "HIVE_TYPES", "STORED_COLUMNS", "ensure_table", "ensure_tiles", "known_rows", "partition_values", "point_at", "published", "published_cuts",
+    "show_tiles", "shown_tiles", "source_table", "stored_rows", "tile_columns", "tile_rows", "view_columns",
 ]  # fmt: skip
 
 HIVE_TYPES = {"string": "string", "int64": "bigint", "float64": "double", "bool": "boolean", "timestamp": "timestamp"}
+_DEFINITION = "asof.definition"
+"""The table property that says by which definition its tiles were made."""
+
 STORED_COLUMNS = {
     "asof_op": "string",
     "asof_known_at": "timestamp",
@@ -41,6 +45,13 @@ def source_columns(source: Source) -> dict[str, str]:
     return {name: HIVE_TYPES[kind] for name, kind in source.types.items()} | STORED_COLUMNS
 
 
+def tile_columns(view: FeatureView) -> dict[str, str]:
+    """Column to Hive type of the table of a view's tiles, the partitions left out; see docs/tiles.md."""
+    keys = dict.fromkeys(view.keys, HIVE_TYPES[view.entity.type])
+    partials = {partial.name: HIVE_TYPES[partial.type] for partial in tiling(view).partials}
+    return {**keys, "asof_tile": "timestamp", "asof_replaces": "boolean", **partials}
+
+
 def ensure_table(
     spark: SparkSession, settings: Settings, table: str, columns: Mapping[str, str], partition: str
 ) -> None:
@@ -49,13 +60,7 @@ def ensure_table(
     Raises:
         InputError: a column has another type than the table's.
     """
-    database = table.split(".", maxsplit=1)[0]
-    spark.sql(f"CREATE DATABASE IF NOT EXISTS {database} LOCATION '{settings.tables_root}/{database}.db'")
-    listed = ", ".join(f"`{name}` {kind}" for name, kind in columns.items())
-    spark.sql(
-        f"CREATE TABLE IF NOT EXISTS {table} ({listed}, `{partition}` string) USING hive OPTIONS (fileFormat 'parquet') "
-        f"PARTITIONED BY (`{partition}`) LOCATION '{settings.tables_root}/{database}.db/{table.split('.')[1]}'"
-    )
+    _create(spark, settings, table, columns, [partition])
     there = dict(spark.table(table).dtypes)
     wrong = [
         f"{name} is {there[name]} there, {kind} in the definition"
@@ -67,6 +72,78 @@ def ensure_table(
         raise InputError(msg)
     if new := [f"`{name}` {kind}" for name, kind in columns.items() if name not in there]:
         spark.sql(f"ALTER TABLE {table} ADD COLUMNS ({', '.join(new)})")
+
+
+def _create(
+    spark: SparkSession,
+    settings: Settings,
+    table: str,
+    columns: Mapping[str, str],
+    partitions: Sequence[str],
+    more: str = "",
+) -> None:
+    database, _, name = table.partition(".")
+    spark.sql(f"CREATE DATABASE IF NOT EXISTS {database} LOCATION '{settings.tables_root}/{database}.db'")
+    listed = ", ".join(
+        f"`{name}` {kind}" for name, kind in (*columns.items(), *((part, "string") for part in partitions))
+    )
+    spark.sql(
+        f"CREATE TABLE IF NOT EXISTS {table} ({listed}) USING hive OPTIONS (fileFormat 'parquet') "
+        f"PARTITIONED BY ({', '.join(f'`{part}`' for part in partitions)}) LOCATION '{settings.tables_root}/{database}.db/{name}' {more}"
+    )
+
+
+def ensure_tiles(spark: SparkSession, settings: Settings, view: FeatureView) -> None:
+    """Makes the table of a view's tiles. One that shows those of another definition is dropped first; its files stay."""
+    table, definition = tiles_table(view), tiling(view).definition
+    if spark.catalog.tableExists(table):
+        properties = {row["key"]: row["value"] for row in spark.sql(f"SHOW TBLPROPERTIES {table}").collect()}
+        if properties.get(_DEFINITION) == definition:
+            return
+        spark.sql(f"DROP TABLE {table}")
+    _create(
+        spark, settings, table, tile_columns(view), ["cut", "day"], f"TBLPROPERTIES ('{_DEFINITION}' = '{definition}')"
+    )
+
+
+def shown_tiles(spark: SparkSession, view: FeatureView) -> frozenset[tuple[str, str]]:
+    """The cut and day of each partition of a view's tiles."""
+    rows = spark.sql(f"SHOW PARTITIONS {tiles_table(view)}").collect()
+    pairs = (row[0].split("/") for row in rows)
+    return frozenset((cut.removeprefix("cut="), day.removeprefix("day=")) for cut, day in pairs)
+
+
+def show_tiles(
+    spark: SparkSession, view: FeatureView, cuts: Collection[str], folders: Mapping[tuple[str, str], str]
+) -> None:
+    """Shows these folders, by cut and day, as all that there is of some cuts.
+
+    Cuts without partitions appear at once, by one metastore change; of others what is gone leaves first, then what stays moves, day by day.
+    Again is harmless.
+    """
+    table, there = tiles_table(view), shown_tiles(spark, view)
+    gone = sorted(pair for pair in there if pair[0] in cuts and pair not in folders)
+    if gone:
+        spark.sql(f"ALTER TABLE {table} DROP IF EXISTS {', '.join(_partition(pair) for pair in gone)}")
+    for pair in sorted(there & set(folders)):
+        spark.sql(f"ALTER TABLE {table} {_partition(pair)} SET LOCATION '{folders[pair]}'")
+    if new := sorted(set(folders) - there):
+        added = " ".join(f"{_partition(pair)} LOCATION '{folders[pair]}'" for pair in new)
+        spark.sql(f"ALTER TABLE {table} ADD IF NOT EXISTS {added}")
+    spark.catalog.refreshTable(table)
+
+
+def _partition(pair: tuple[str, str]) -> str:
+    return f"PARTITION (`cut`='{pair[0]}', `day`='{pair[1]}')"
+
+
+def tile_rows(spark: SparkSession, view: FeatureView, cuts: Collection[int], lower: int, upper: int) -> DataFrame:
+    """Tiles that start in `[lower, upper)`, as the given cuts brought them; microseconds UTC."""
+    first, last = (str(utc(instant).date()) for instant in (lower, upper - 1))
+    rows = spark.table(tiles_table(view)).where(F.col("cut").isin([cut_text(cut) for cut in cuts]))
+    rows = rows.where((F.col("day") >= first) & (F.col("day") <= last))
+    tile = F.unix_micros("asof_tile")
+    return rows.where((tile >= lower) & (tile < upper))
 
 
 def partition_values(spark: SparkSession, table: str) -> tuple[str, ...]:
@@ -124,11 +201,17 @@ def stored_rows(spark: SparkSession, source: Source, *, before: int) -> DataFram
 
 
 def known_rows(
-    spark: SparkSession, settings: Settings, source: Source, *, before: int, since: int | None = None
+    spark: SparkSession,
+    settings: Settings,
+    source: Source,
+    *,
+    before: int,
+    since: int | None = None,
+    first_day: str | None = None,
 ) -> DataFrame:
     """What engines may see: no tombstones, nothing of a held partition, and of a released one only what is known by then.
 
-    With `since` only events from that instant on, and only partitions that can hold such.
+    With `since` only events from that instant on, and only partitions that can hold such; with `first_day` only the partitions from there on.
 
     Columns: the source's, `asof_known` and `asof_undoes` (microseconds; null where it undoes nothing), `asof_op`, `asof_first`.
 
@@ -140,8 +223,12 @@ def known_rows(
     last = str((utc(before) - timedelta(microseconds=1)).date())
     shut = [item.ds for item in partitions if item.held and item.ds <= last]
     rows = source_table(spark, source).where((F.col(source.partition) <= last) & (F.col("asof_op") != "void"))
+    if first_day is not None:
+        rows = rows.where(F.col(source.partition) >= first_day)
     if shut:
-        rows = rows.where(~F.col(source.partition).isin(shut))
+        # What a held partition brought cannot be taken back either.
+        undone = F.coalesce(F.date_format("asof_undoes", "yyyy-MM-dd"), F.lit(""))
+        rows = rows.where(~F.col(source.partition).isin(shut) & ~undone.isin(shut))
     if since is not None:
         # known_at may be earlier than event_time, by max_future at most.
         oldest = str(utc(since - duration(source.max_future)).date())

@@ -2,7 +2,7 @@
 
 import re
 
-__all__ = ["DAY", "HOUR", "MINUTE", "SECOND", "duration", "floor_to"]
+__all__ = ["DAY", "HOUR", "MINUTE", "SECOND", "duration", "duration_text", "floor_to"]
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -28,6 +28,16 @@ def duration(text: str) -> int:
         msg = f"{text!r} is not a duration. Write a whole number and a unit: 30s, 15m, 24h, 90d."
         raise ValueError(msg)
     return int(match[1]) * _UNITS[match[2]]
+
+
+def duration_text(length: int) -> str:
+    """A positive duration in microseconds as an author would write it, in its largest whole unit.
+
+    >>> duration_text(5_400_000_000), duration_text(172_800_000_000), duration_text(1_500_000)
+    ('90m', '2d', '1500ms')
+    """
+    unit = max((size, name) for name, size in _UNITS.items() if name != "w" and length % size == 0)
+    return f"{length // unit[0]}{unit[1]}"
 
 
 def floor_to(instant: int, step: int) -> int:

@@ -7,24 +7,32 @@ from features.definitions.views import FeatureView
 
 __all__ = [
     "FEATURES_DATABASE",
+    "TILES_DATABASE",
     "cut_text",
     "database_of",
     "micros",
     "parse_cut",
     "quarantine_of",
     "status_column",
+    "tiles_table",
     "utc",
     "view_table",
     "waiting_of",
 ]
 
 FEATURES_DATABASE = "features"
+TILES_DATABASE = "tiles"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def view_table(view: FeatureView | str) -> str:
     """The Hive table of published values, partitioned by `cut`."""
     return f"{FEATURES_DATABASE}.{view if isinstance(view, str) else view.name}"
+
+
+def tiles_table(view: FeatureView | str) -> str:
+    """The Hive table of a view's tiles, partitioned by `cut` and `day`."""
+    return f"{TILES_DATABASE}.{view if isinstance(view, str) else view.name}"
 
 
 def database_of(source: Source) -> str:

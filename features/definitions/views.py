@@ -58,6 +58,9 @@ class FeatureView:
     horizon: str | None = None
     """How long after a cut its values serve before they are `stale`; None: two periods and the publish lag."""
 
+    tiles: bool = False
+    """Whether the compute stage also keeps its tiles up to date; `asof stats` else builds those it needs. Changes no value."""
+
     description: str = ""
     owner: str = ""
     tags: tuple[tuple[str, str], ...] = ()
@@ -163,6 +166,7 @@ def _problems(view: FeatureView) -> list[tuple[str, str, str]]:
         for name in (view.name, *names)
         if not name.isidentifier() or len(name) > _NAME_LIMIT
     )
+    found += _tiles_problems(view)
     for source in view.sources:
         for column in source.key_columns(view.entity.name, view.entity.keys):
             kind = source.types.get(column)
@@ -181,6 +185,13 @@ def _problems(view: FeatureView) -> list[tuple[str, str, str]]:
             found.extend((feature.name, problem, remedy) for problem, remedy in _feature_problems(view, feature, seen))
         seen[feature.name] = view.types[feature.name]
     return found
+
+
+def _tiles_problems(view: FeatureView) -> list[tuple[str, str, str]]:
+    if not view.tiles or (view.source.kind == "events" and view.served):
+        return []
+    problem = "it has tiles=True, but is not of events with a schedule anchored at its cuts."
+    return [("", problem, "Leave tiles out; `asof frame` gives its values at any instant.")]
 
 
 def _feature_problems(view: FeatureView, feature: Feature, seen: Mapping[str, ColumnType]) -> list[tuple[str, str]]:

@@ -43,6 +43,12 @@ _ROOT = Path(__file__).resolve().parents[2]
         (["lookup", "--service", "s", "card"], r"The key 'card' is not written as column=value"),
         (["lookup", "--service", "s", "=1"], r"The key '=1' is not written as column=value"),
         (["release", "--source", "s", "--ds", "20x"], r"--ds '20x' is not a day\. Write it as 2026-03-01"),
+        (
+            ["stats", "v", "--window", "1d", "--output", "parquet"],
+            r"--output parquet and --out FILE go together\. Give both, or neither",
+        ),
+        (["stats", "v", "--window", "1d", "--out", "f"], r"--output parquet and --out FILE go together"),
+        (["stats", "v"], r"Missing option '--window'"),
         (["simulate", "--out", "o", "--start", "2026-03-01", "--days", "0"], r"Invalid value for '--days'"),
     ],
 )

@@ -1,0 +1,93 @@
+"""Tiles, merged as their readers merge them, give what the oracle counts, however what arrives is split into cuts and passes."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from features.definitions import authoring as make
+from features.definitions.features import Aggregate
+from features.definitions.freshness import Schedule
+from features.definitions.tiling import tiling
+from features.definitions.views import FeatureView, flat
+from features.definitions.windows import Window
+from features.values.tiles import tiles
+from tests.engine import stored
+from tests.properties.agreement import same
+from tests.strategies import NO_HEALTH_CHECK, SECOND, Case, event_cases
+from tests.tile_rows import answered, arrivals, cuts_of, expected, needed
+
+
+@st.composite
+def tiled_cases(draw: st.DrawFn) -> Case:
+    """Those whose values stand between cuts, with extremes in the view and more that is taken back by later cuts."""
+    case = draw(event_cases().filter(lambda case: isinstance(case.view.freshness, Schedule) and case.view.served))
+    window, period = Window("48s", step="15s"), case.view.schedule.period_us
+    extremes = flat(
+        (make.min_("n", window, suffix="t"), make.max_("n", window, suffix="t"), make.sum_("f", window, suffix="t"))
+    )
+    rows = list(case.raw["s"])
+    for row in draw(st.lists(st.sampled_from(rows), max_size=4)) if case.view.source.event_id else []:
+        later = draw(st.sampled_from([0, 1, period, 2 * period, 3 * period]))
+        changes: list[dict[str, Any]] = [
+            {"n": -9},
+            {"n": None, "f": 0.5},
+            {"v": True},
+            {"event_time": row["event_time"] + SECOND},
+        ]
+        change = draw(st.sampled_from(changes))
+        rows.append({**row, **change, "known": row["known"] + later, "ver": (row["ver"] or 0) + 1})
+    return replace(
+        case, view=replace(case.view, features=(*case.view.features, *extremes)), raw={**case.raw, "s": rows}
+    )
+
+
+def passes(data: st.DataObject, view: FeatureView, rows: pa.Table) -> list[pa.Table]:
+    """The tiles of every cut that knows something, in one pass over some of them or in many, each given all rows or only what it needs."""
+    cuts = cuts_of(view, rows)
+    marks = [data.draw(st.integers(0, 2)) for _ in cuts]
+    made = []
+    for mark in sorted(set(marks)):
+        part = [cut for cut, other in zip(cuts, marks, strict=True) if other == mark]
+        made.append(tiles(view, needed(view, rows, part) if data.draw(st.booleans()) else rows, part))
+    return made
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
+@given(case=tiled_cases(), data=st.data())
+def test_tiles_give_what_the_oracle_counts(case: Case, data: st.DataObject) -> None:
+    view, raw = case.view, case.raw["s"]
+    plan = tiling(view)
+    rows = arrivals(view, stored(view.source, raw, case.batches))
+    assume(len(rows))
+    built = passes(data, view, rows)
+    cut = data.draw(st.sampled_from(cuts_of(view, rows))) + data.draw(st.integers(0, 3)) * view.schedule.period_us
+    length = -(-data.draw(st.integers(1, 60)) * SECOND // plan.grid_us) * plan.grid_us
+    by = data.draw(st.lists(st.sampled_from(view.keys), unique=True))
+    known = [table.filter(pc.less_equal(table["cut"], cut)) for table in built]
+    got, meant = answered(view, known, cut - length, cut, by), expected(view, raw, cut, length, by)
+    assert set(got) == set(meant)
+    for group, values in meant.items():
+        for metric in plan.metrics:
+            room = 1e-9 * _magnitude(raw, metric.group.column) if metric.group.type == "float64" else 0.0
+            assert same(metric.type, got[group][metric.name], values[metric.name], room), (group, metric.name)
+
+
+def _magnitude(raw: Any, column: str | None) -> float:
+    return float(sum(abs(row[column]) for row in raw if row[column] is not None and math.isfinite(row[column])))
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
+@given(case=tiled_cases(), data=st.data())
+def test_every_edge_of_every_window_is_the_edge_of_a_tile(case: Case, data: st.DataObject) -> None:
+    view = case.view
+    grid = tiling(view).grid_us
+    cut = view.schedule.phase_us + data.draw(st.integers(-(10**6), 10**6)) * view.schedule.period_us
+    for feature in view.features:
+        if isinstance(feature, Aggregate):
+            lower, upper = feature.window.bounds(cut, view.remember_us)
+            assert (lower % grid, upper % grid) == (0, 0), feature.name
