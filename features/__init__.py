@@ -60,7 +60,9 @@ from features.definitions.behaviour import decayed_sum as decayed_sum
 from features.definitions.behaviour import entropy as entropy
 from features.definitions.behaviour import gap_cv as gap_cv
 from features.definitions.behaviour import gap_mean as gap_mean
+from features.definitions.behaviour import last_k as last_k
 from features.definitions.behaviour import pairs as pairs
+from features.definitions.behaviour import quantile as quantile
 from features.definitions.behaviour import runs as runs
 from features.definitions.behaviour import speed as speed
 from features.definitions.behaviour import top_k as top_k
@@ -90,6 +92,6 @@ __all__ = [
     "DAILY", "EVER", "HOURLY", "Catalog", "Entity", "EventFreshness", "FeatureService", "FeatureView", "Field", "Label",
     "Schedule", "Selection", "Source", "Window", "aggregate", "attribute", "burst", "case", "cohort_rate", "col", "count",
     "count_by", "decayed_count", "decayed_mean", "decayed_sum", "difference", "distinct", "entropy", "fields", "first", "flat",
-    "gap_cv", "gap_mean", "last", "lit", "load_catalog", "max_", "mean", "min_", "pairs", "ratio", "runs", "speed", "std", "sum_",
-    "time_since_first", "time_since_last", "top_k", "trend", "velocity", "zscore",
+    "gap_cv", "gap_mean", "last", "last_k", "lit", "load_catalog", "max_", "mean", "min_", "pairs", "quantile", "ratio", "runs",
+    "speed", "std", "sum_", "time_since_first", "time_since_last", "top_k", "trend", "velocity", "zscore",
 ]  # fmt: skip

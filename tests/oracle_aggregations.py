@@ -117,8 +117,31 @@ def top_k(items: Sequence[Item], asked: Asked) -> Any:
     return found[rank - 1][1] if rank <= len(found) else None
 
 
+def last_k(items: Sequence[Item], asked: Asked) -> Any:
+    rank = int(asked.given["rank"])
+    return items[-rank][1][0] if rank <= len(items) else None
+
+
+def time_since_last_k(items: Sequence[Item], asked: Asked) -> int | None:
+    rank = int(asked.given["rank"])
+    return asked.anchor - items[-rank][0] if rank <= len(items) else None
+
+
+def quantile(items: Sequence[Item], asked: Asked) -> float | None:
+    """The middle of the bucket of the value at that rank, bucket by bucket as fractions of its power of two."""
+    if not items:
+        return None
+    value = sorted(float(value) for _, (value,) in items)[math.floor(asked.given["q"] * (len(items) - 1))]
+    if abs(value) < 2.0**-30:
+        return 0.0
+    count = math.ceil(0.5 / asked.given["accuracy"])
+    power = next(power for power in range(-30, 64) if Fraction(2) ** power <= abs(value) < Fraction(2) ** (power + 1))
+    part = math.floor((Fraction(abs(value)) / Fraction(2) ** power - 1) * count)
+    return math.copysign(float(Fraction(2) ** power * (1 + (part + Fraction(1, 2)) / count)), value)
+
+
 AGGREGATIONS: dict[str, Callable[[Sequence[Item], Asked], Any]] = {
-    "burst": burst, "entropy": entropy, "top_k": top_k, "gap_cv": gap_cv, "gap_mean": gap_mean, "trend": trend, "runs": runs,
+    "burst": burst, "entropy": entropy, "last_k": last_k, "time_since_last_k": time_since_last_k, "quantile": quantile, "top_k": top_k, "gap_cv": gap_cv, "gap_mean": gap_mean, "trend": trend, "runs": runs,
     "pairs_max": lambda items, _: max(differences(items), default=None), "pairs_mean": lambda items, _: mean(differences(items)),
     "speed_max": lambda items, _: max(speeds(items), default=None), "speed_mean": lambda items, _: mean(speeds(items)),
     "decayed_count": decayed_count, "decayed_sum": decayed_sum, "decayed_mean": decayed_mean,

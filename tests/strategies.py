@@ -186,7 +186,8 @@ def _of_course(draw: st.DrawFn, over: tuple[Window, ...], where: Expression | No
         course.speed("ver", "ver", over, take="max"), course.speed("ver", "ver", over, take="mean", where=where, suffix="w"),
         course.runs(over, of=col("n") > 1, then=col("b"), at_least=2), course.runs(over, of=col("c") == "p", then=col("n") > 2, at_least=1, suffix="p"),
         course.decayed_count("5s"), course.decayed_sum("n", "20s", over=over[:1]) if over[0] != EVER else (), course.decayed_mean("f", "1s"),
-        course.decayed_mean("n", "5s", where=where, suffix="w"), course.count_by("c", over, categories=("p", "q")), course.entropy("c", over), course.entropy("n", over, where=where, suffix="w"),
+        course.decayed_mean("n", "5s", where=where, suffix="w"), course.count_by("c", over, categories=("p", "q")), course.entropy("c", over), course.last_k("c", over, k=2), course.last_k("f", over, k=1, where=where, suffix="w"),
+        course.quantile("n", over, percent=50, accuracy=0.1), course.quantile("f", over, percent=90, accuracy=0.05, where=where, suffix="w"), course.entropy("n", over, where=where, suffix="w"),
         course.top_k("c", over, k=2), course.top_k("f", over, k=2), course.top_k("b", over, k=1), course.top_k("w", over, k=1, where=where, suffix="w"),
     ]  # fmt: skip
     return draw(st.lists(st.sampled_from([group for group in groups if group]), max_size=8, unique_by=id))

@@ -23,7 +23,9 @@ __all__ = [
     "entropy",
     "gap_cv",
     "gap_mean",
+    "last_k",
     "pairs",
+    "quantile",
     "runs",
     "speed",
     "top_k",
@@ -149,4 +151,29 @@ def top_k(
         replace(item, name="_".join(part for part in (f"top_{rank}", column, suffix, item.window.label) if part))
         for rank in range(1, k + 1)
         for item in aggregate("top_k", over, column=column, parameters={"rank": rank}, where=where)
+    )
+
+
+def last_k(
+    column: str, over: Windows, *, k: int, where: Expression | None = None, suffix: str = ""
+) -> tuple[Aggregate, ...]:
+    """The k newest values and their ages: `last_<rank>_<column>[_<suffix>]_<window>`, `time_since_last_<rank>_…`. Null where there are fewer."""
+    return tuple(
+        replace(item, name="_".join(part for part in (f"{stem}_{rank}", column, suffix, item.window.label) if part))
+        for operation, stem in (("last_k", "last"), ("time_since_last_k", "time_since_last"))
+        for rank in range(1, k + 1)
+        for item in aggregate(operation, over, column=column, parameters={"rank": rank}, where=where)
+    )
+
+
+def quantile(
+    column: str, over: Windows, *, percent: int, accuracy: float = 0.01, where: Expression | None = None, suffix: str = ""
+) -> tuple[Aggregate, ...]:  # fmt: skip
+    """About that percentile, within `accuracy` relatively, named `p<percent>_<column>[_<suffix>]_<window>`. Null when empty."""
+    made = aggregate(
+        "quantile", over, column=column, parameters={"q": percent / 100, "accuracy": accuracy}, where=where
+    )
+    return tuple(
+        replace(item, name="_".join(part for part in (f"p{percent}", column, suffix, item.window.label) if part))
+        for item in made
     )

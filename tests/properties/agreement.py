@@ -14,7 +14,7 @@ from tests.strategies import Case
 __all__ = ["differences", "expected", "same"]
 
 _TYPES: dict[ColumnType, type] = {"string": str, "int64": int, "float64": float, "bool": bool, "timestamp": int}
-_NEAR = {"entropy", "gap_cv", "trend"}
+_NEAR = {"entropy", "gap_cv", "quantile", "trend"}
 _WITHIN = {"pairs_max", "pairs_mean", "speed_max", "speed_mean", "decayed_count", "decayed_sum", "decayed_mean"}
 
 

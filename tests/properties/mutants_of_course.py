@@ -156,3 +156,19 @@ def top_k_by_value_alone(patch: pytest.MonkeyPatch) -> None:
         return (held[rank - 1], True) if len(held) >= rank else (0, False)
 
     with_functions(patch, {"top_k"}, finish=wrong)
+
+
+@mutant()
+def last_k_counts_from_the_newest_but_one(patch: pytest.MonkeyPatch) -> None:
+    def wrong(state: Any, _: Ends, rank: int) -> tuple[int, bool]:
+        return state[1 + (state[0] - 1) % rank], state[0] >= rank
+
+    with_functions(patch, {"last_k"}, finish=wrong)
+
+
+@mutant()
+def quantile_of_the_rank_above(patch: pytest.MonkeyPatch) -> None:
+    def wrong(state: Any, ends: Ends, q: float, accuracy: float) -> tuple[float, bool]:
+        return finish("quantile")(state, ends, min(q + 0.4, 1.0), accuracy)  # type: ignore[no-any-return]
+
+    with_functions(patch, {"quantile"}, finish=wrong)

@@ -15,6 +15,9 @@ KINDS = 4
 STEP = 10
 GIVEN: dict[str, tuple[Any, ...]] = {
     "top_k": (2,),
+    "last_k": (2,),
+    "time_since_last_k": (3,),
+    "quantile": (0.5, 0.1),
     "runs": (2,),
     "decayed_count": (30,),
     "decayed_sum": (30,),
