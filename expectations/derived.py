@@ -63,9 +63,15 @@ def _shape(view: FeatureView, valid_from: int) -> Iterable[Rule]:
     )
 
 
+_KEEPS_SIGN = {"sum", "mean", "min", "max", "first", "last", "decayed_sum", "decayed_mean"}
+"""Of values that are not negative these are not either; of an author's own operation nothing is known."""
+
+
 def _nonnegative(view: FeatureView, aggregate: Aggregate, facts: Facts) -> bool:
     if aggregate.operation in {"count", "distinct", "std", "time_since_first", "time_since_last"}:
         return True
+    if aggregate.operation not in _KEEPS_SIGN:
+        return False
     return aggregate.column in facts.nonnegative and view.source.types.get(aggregate.column or "") in {
         "int64",
         "float64",

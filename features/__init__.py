@@ -51,6 +51,22 @@ from features.definitions.authoring import (
 from features.definitions.authoring import (
     zscore as zscore,
 )
+from features.definitions.behaviour import aggregate as aggregate
+from features.definitions.behaviour import burst as burst
+from features.definitions.behaviour import count_by as count_by
+from features.definitions.behaviour import decayed_count as decayed_count
+from features.definitions.behaviour import decayed_mean as decayed_mean
+from features.definitions.behaviour import decayed_sum as decayed_sum
+from features.definitions.behaviour import entropy as entropy
+from features.definitions.behaviour import gap_cv as gap_cv
+from features.definitions.behaviour import gap_mean as gap_mean
+from features.definitions.behaviour import last_k as last_k
+from features.definitions.behaviour import pairs as pairs
+from features.definitions.behaviour import quantile as quantile
+from features.definitions.behaviour import runs as runs
+from features.definitions.behaviour import speed as speed
+from features.definitions.behaviour import top_k as top_k
+from features.definitions.behaviour import trend as trend
 from features.definitions.catalog import Catalog as Catalog
 from features.definitions.catalog import load_catalog as load_catalog
 from features.definitions.entities import Entity as Entity
@@ -73,8 +89,9 @@ from features.definitions.windows import EVER as EVER
 from features.definitions.windows import Window as Window
 
 __all__ = [
-    "DAILY", "EVER", "HOURLY", "Catalog", "Entity", "EventFreshness", "FeatureService", "FeatureView", "Field", "Label", "Schedule",
-    "Selection", "Source", "Window", "attribute", "case", "cohort_rate", "col", "count", "difference", "distinct", "fields", "first",
-    "flat", "last", "lit", "load_catalog", "max_", "mean", "min_", "ratio", "std", "sum_", "time_since_first", "time_since_last",
-    "velocity", "zscore",
+    "DAILY", "EVER", "HOURLY", "Catalog", "Entity", "EventFreshness", "FeatureService", "FeatureView", "Field", "Label",
+    "Schedule", "Selection", "Source", "Window", "aggregate", "attribute", "burst", "case", "cohort_rate", "col", "count",
+    "count_by", "decayed_count", "decayed_mean", "decayed_sum", "difference", "distinct", "entropy", "fields", "first", "flat",
+    "gap_cv", "gap_mean", "last", "last_k", "lit", "load_catalog", "max_", "mean", "min_", "pairs", "quantile", "ratio", "runs",
+    "speed", "std", "sum_", "time_since_first", "time_since_last", "top_k", "trend", "velocity", "zscore",
 ]  # fmt: skip

@@ -14,6 +14,7 @@ from features.definitions.freshness import Schedule
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
 from features.definitions.windows import Window
+from tests import oracle_aggregations
 
 DAY = 86_400_000_000
 INT64 = range(-(2**63), 2**63)
@@ -149,23 +150,30 @@ def arrival(source: Source, row: Row) -> int:
 
 
 def within(events: Iterable[Row], window: Window, a: int, view: FeatureView, source: Source | None = None) -> list[Row]:
+    lower, upper = edges(window, a, view)
+    time = (source or view.source).event_time
+    return [row for row in events if lower <= row[time] < upper]
+
+
+def edges(window: Window, a: int, view: FeatureView) -> tuple[int, int]:
     step = 1 if window.step == "exact" else window.step_us
     length = view.remember_us if window.length_us is None else window.length_us
     upper = a - window.offset_us
     lower = (upper - length) // step * step
     if window.offset_us > 0:
         upper = upper // step * step
-    time = (source or view.source).event_time
-    return [row for row in events if lower <= row[time] < upper]
+    return lower, upper
 
 
-def aggregate(view: FeatureView, feature: Aggregate, events: list[Row], a: int) -> Any:  # noqa: C901, PLR0911
+def aggregate(view: FeatureView, feature: Aggregate, events: list[Row], a: int) -> Any:  # noqa: C901, PLR0911, PLR0912
     rows = [
         row
         for row in within(events, feature.window, a, view)
         if feature.where is None or evaluate(feature.where, row) is True
     ]
     time = view.source.event_time
+    if feature.operation in oracle_aggregations.AGGREGATIONS:
+        return by_course(view, feature, rows, a)
     match feature.operation:
         case "count":
             return len(rows)
@@ -200,6 +208,20 @@ def aggregate(view: FeatureView, feature: Aggregate, events: list[Row], a: int) 
                 else None
             )
     raise AssertionError(feature)
+
+
+def by_course(view: FeatureView, feature: Aggregate, rows: list[Row], a: int) -> Any:
+    """Of rows all of whose inputs are values; without event ids, rows of one instant stand in the order of these."""
+    time = view.source.event_time
+    inputs = ([] if feature.column is None else [e.Column(feature.column)]) + list(feature.inputs)
+    items = [(row[time], tuple(evaluate(node, row) for node in inputs)) for row in rows]
+    items = [item for item in items if all(usable(value) for value in item[1])]
+    if view.source.event_id is None:
+        items.sort()
+    lower, upper = edges(feature.window, a, view)
+    step = 1 if feature.window.step == "exact" else feature.window.step_us
+    asked = oracle_aggregations.Asked(a, lower, upper, step, dict(feature.parameters))
+    return oracle_aggregations.AGGREGATIONS[feature.operation](items, asked)
 
 
 def usable(value: Any) -> bool:

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck
 from hypothesis import strategies as st
 
 from features.definitions import authoring as make
+from features.definitions import behaviour as course
 from features.definitions.entities import Entity
 from features.definitions.expressions import ColumnType, Expression, case, col, lit
 from features.definitions.features import Aggregate, Attribute, Difference, Feature, Ratio, Zscore
@@ -151,10 +152,12 @@ def _features(draw: st.DrawFn, outcomes: Source | None) -> tuple[Feature, ...]:
         make.last("b", over, where=where, suffix="w"), make.last("f", over), make.time_since_first(over),
         make.time_since_last(over, where=where, suffix="w"), make.count(over, where=where, suffix="w"), make.sum_("n", over, where=where, suffix="w"),
     ]  # fmt: skip
+    groups += draw(_of_course(over, where))
     chosen = groups if draw(st.booleans()) else draw(st.lists(st.sampled_from(groups), max_size=5, unique_by=id))
     a, b = over[0].label, over[1].label
     parts: list[Any] = [
-        make.count(over), make.sum_("n", over), make.mean("n", over), make.std("n", over), *chosen, make.ratio(f"sum_n_{a}", f"count_{b}"),
+        make.count(over), make.sum_("n", over), make.mean("n", over), make.std("n", over), *chosen,
+        course.runs(over, of=col("c").isin("p", "q", ""), then=col("b"), at_least=1, suffix="b"), make.ratio(f"sum_n_{a}", f"count_{b}"),
         make.difference(f"sum_n_{a}", f"sum_n_{b}"), make.difference(f"mean_n_{a}", f"count_{b}"),
         Zscore(name="z", x=f"count_{a}", mean=f"mean_n_{b}", std=f"std_n_{b}"),
     ]  # fmt: skip
@@ -170,6 +173,24 @@ def _features(draw: st.DrawFn, outcomes: Source | None) -> tuple[Feature, ...]:
         )
         parts.append(rate)
     return flat(parts)
+
+
+@st.composite
+def _of_course(draw: st.DrawFn, over: tuple[Window, ...], where: Expression | None) -> list[tuple[Aggregate, ...]]:
+    """Aggregations with functions of their own."""
+    stepped = tuple(window for window in over if window.step_us > 1)
+    groups = [
+        course.gap_mean(over), course.gap_cv(over, where=where, suffix="w"), course.gap_cv(over), course.burst(stepped),
+        course.burst(stepped, where=where, suffix="w"), course.trend(stepped), course.trend(stepped, where=where, suffix="w"),
+        course.pairs("n", over, take="max"), course.pairs("f", over, take="mean", where=where, suffix="w"), course.pairs("n", over, take="mean"),
+        course.speed("ver", "ver", over, take="max"), course.speed("ver", "ver", over, take="mean", where=where, suffix="w"),
+        course.runs(over, of=col("n") > 1, then=col("b"), at_least=2), course.runs(over, of=col("c") == "p", then=col("n") > 2, at_least=1, suffix="p"),
+        course.decayed_count("5s"), course.decayed_sum("n", "20s", over=over[:1]) if over[0] != EVER else (), course.decayed_mean("f", "1s"),
+        course.decayed_mean("n", "5s", where=where, suffix="w"), course.count_by("c", over, categories=("p", "q")), course.entropy("c", over), course.last_k("c", over, k=2), course.last_k("f", over, k=1, where=where, suffix="w"),
+        course.quantile("n", over, percent=50, accuracy=0.1), course.quantile("f", over, percent=90, accuracy=0.05, where=where, suffix="w"), course.entropy("n", over, where=where, suffix="w"),
+        course.top_k("c", over, k=2), course.top_k("f", over, k=2), course.top_k("b", over, k=1), course.top_k("w", over, k=1, where=where, suffix="w"),
+    ]  # fmt: skip
+    return draw(st.lists(st.sampled_from([group for group in groups if group]), max_size=8, unique_by=id))
 
 
 @st.composite

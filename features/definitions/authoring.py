@@ -9,7 +9,6 @@ from features.definitions.features import (
     CohortRate,
     Difference,
     Feature,
-    Operation,
     Ratio,
     Zscore,
 )
@@ -25,7 +24,7 @@ Windows = str | Window | tuple[Window, ...]
 
 
 def aggregates(
-    operation: Operation,
+    operation: str,
     column: str | None,
     over: Windows,
     where: Expression | None,

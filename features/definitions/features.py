@@ -1,41 +1,21 @@
 """Features as data: aggregations over windows, attributes, rates, and what is derived from them (semantics 4)."""
 
 from dataclasses import dataclass
-from typing import Literal
 
+from features.definitions.aggregations import AGGREGATIONS, Aggregation
 from features.definitions.durations import duration
-from features.definitions.expressions import ColumnType, Expression
+from features.definitions.expressions import Column, ColumnType, Expression
 from features.definitions.windows import Window
 
 __all__ = [
-    "OPERATIONS",
     "Aggregate",
     "Attribute",
     "CohortRate",
     "Difference",
     "Feature",
-    "Operation",
     "Ratio",
     "Zscore",
 ]
-
-Operation = Literal[
-    "count", "sum", "mean", "min", "max", "std", "distinct", "first", "last", "time_since_first", "time_since_last"
-]
-OPERATIONS: dict[Operation, frozenset[ColumnType]] = {
-    "count": frozenset(),
-    "sum": frozenset({"int64", "float64"}),
-    "mean": frozenset({"int64", "float64"}),
-    "min": frozenset({"int64", "float64", "timestamp"}),
-    "max": frozenset({"int64", "float64", "timestamp"}),
-    "std": frozenset({"int64"}),
-    "distinct": frozenset({"string", "int64", "float64", "bool", "timestamp"}),
-    "first": frozenset({"string", "int64", "float64", "bool", "timestamp"}),
-    "last": frozenset({"string", "int64", "float64", "bool", "timestamp"}),
-    "time_since_first": frozenset(),
-    "time_since_last": frozenset(),
-}
-"""Each operation with the column types it takes; none means that it reads no column."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -43,22 +23,40 @@ class Aggregate:
     """One operation over one window. Empty: counts, sums and distincts are 0, all else is null. Null inputs are skipped."""
 
     name: str
-    operation: Operation
+    operation: str
+    """A name in AGGREGATIONS."""
+
     window: Window
     column: str | None = None
     where: Expression | None = None
     limit: int | None = None
     """Of a distinct: exact up to here, saturating there."""
 
+    inputs: tuple[Expression, ...] = ()
+    """Row expressions that it reads in place of a column."""
+
+    parameters: tuple[tuple[str, float], ...] = ()
+    """Name and number of each parameter that the aggregation declares, in its order."""
+
     description: str = ""
 
     def type(self, column: ColumnType | None) -> ColumnType:
         """Of the value, given the column's. Ages are int64 microseconds."""
-        if self.operation in {"count", "distinct", "time_since_first", "time_since_last"}:
-            return "int64"
-        if self.operation in {"mean", "std"}:
-            return "float64"
-        return column or "int64"
+        aggregation = AGGREGATIONS.get(self.operation)
+        if aggregation is None or aggregation.gives == "column":
+            return column or "int64"
+        return aggregation.gives
+
+    @property
+    def reads(self) -> tuple[Expression, ...]:
+        """What it reads of a row, its condition aside."""
+        return self.inputs if self.column is None else (Column(self.column), *self.inputs)
+
+    def arguments(self, aggregation: Aggregation) -> tuple[float, ...]:
+        """What the functions of the state take: the parameters, with the window's step in microseconds in its place."""
+        given = dict(self.parameters)
+        return tuple(self.window.step_us if part == "step" else given[part.name] if not isinstance(part, str) else 0
+                     for part in aggregation.parameters)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

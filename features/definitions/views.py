@@ -5,12 +5,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import assert_never, cast
 
+from features.definitions.aggregated import operation_problems
 from features.definitions.checks import complain, where_defined
 from features.definitions.durations import DAY, duration
 from features.definitions.entities import Entity
 from features.definitions.expressions import ColumnType, Expression, columns_of, type_of
 from features.definitions.features import (
-    OPERATIONS,
     Aggregate,
     Attribute,
     CohortRate,
@@ -134,7 +134,7 @@ class FeatureView:
         for feature in self.features:
             match feature:
                 case Aggregate() if source.name == self.source.name:
-                    found |= columns_of(feature.where) | ({feature.column} if feature.column else set())
+                    found |= columns_of(feature.where).union(*(columns_of(node) for node in feature.reads))
                 case Attribute() if source.name == self.source.name:
                     found.add(feature.column)
                 case CohortRate() if source.name == self.source.name:
@@ -231,7 +231,6 @@ def _attribute_problems(feature: Attribute, types: Mapping[str, ColumnType]) -> 
 def _aggregate_problems(view: FeatureView, feature: Aggregate) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     types = view.source.types
-    takes = OPERATIONS[feature.operation]
     if view.source.kind != "events":
         found.append(
             (
@@ -239,20 +238,7 @@ def _aggregate_problems(view: FeatureView, feature: Aggregate) -> list[tuple[str
                 "Use attribute(), or a source of events.",
             )
         )
-    if takes and (feature.column is None or feature.column not in types):
-        found.append(
-            (f"there is no column {feature.column!r} in source {view.source.name!r}.", f"Use one of {sorted(types)}.")
-        )
-    elif takes and feature.column is not None and types[feature.column] not in takes:
-        hint = " Declare a scale, so that it becomes an exact integer." if types[feature.column] == "float64" else ""
-        found.append(
-            (
-                f"{feature.operation} of {feature.column!r}, which is {types[feature.column]}.",
-                f"It takes {sorted(takes)}.{hint}",
-            )
-        )
-    if feature.operation == "distinct" and (feature.limit is None or feature.limit < 1):
-        found.append((f"its limit is {feature.limit}.", "Give a positive limit."))
+    found += operation_problems(feature, view.source, view.remember_us)
     length, fresh = feature.window.length_us, view.freshness
     if length is not None and length + feature.window.offset_us > view.remember_us:
         found.append(

@@ -1,12 +1,11 @@
 """What a key without any event has: counts, sums and distincts 0, all else null (semantics 4)."""
 
+from features.definitions.aggregations import AGGREGATIONS
 from features.definitions.expressions import Scalar
 from features.definitions.features import Aggregate, Difference
 from features.definitions.views import FeatureView
 
 __all__ = ["never_seen"]
-
-_ZERO = {"count", "sum", "distinct"}
 
 
 def never_seen(view: FeatureView) -> dict[str, Scalar]:
@@ -14,7 +13,7 @@ def never_seen(view: FeatureView) -> dict[str, Scalar]:
     values: dict[str, Scalar] = {}
     for feature in view.features:
         match feature:
-            case Aggregate() if feature.operation in _ZERO:
+            case Aggregate() if AGGREGATIONS[feature.operation].empty == "0":
                 zero = True
             case Difference():
                 zero = values[feature.minuend] is not None and values[feature.subtrahend] is not None

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import assert_never
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +12,7 @@ from features.definitions.features import Aggregate, Attribute, CohortRate
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
 from features.definitions.windows import EVER, Window
-from features.values import exact, kernels
+from features.values import exact, generic, kernels
 from features.values.derived import derive
 from features.values.expressions import mask
 from features.values.hashing import hash64
@@ -148,7 +147,7 @@ class _Sweep:
             self.streams[key] = _Stream(rows=rows, asks=self.asks, anchor=self.anchor, remember=self.view.remember_us)
         return self.streams[key]
 
-    def aggregate(self, feature: Aggregate) -> pa.Array:
+    def aggregate(self, feature: Aggregate) -> pa.Array:  # noqa: PLR0911 - one branch an operation
         stream = self.stream(feature.where, feature.column)
         lo, hi, clean = stream.span(feature.window)
         match feature.operation:
@@ -169,7 +168,10 @@ class _Sweep:
             case "last" | "time_since_last":
                 at = kernels.newest(*stream.seen, lo, hi)
             case _:
-                assert_never(feature.operation)
+                lower, upper = _bounds(feature.window, self.anchor, self.view.remember_us)
+                spans = generic.Spans(asks=self.asks, anchor=self.anchor, lower=lower, upper=upper)
+                kind = ARROW_TYPES[self.view.types[feature.name]]
+                return generic.aggregate(self.view, feature, self.lines[self.view.source.name], spans, kind)
         if feature.column is not None:
             return self.picked(feature, stream, at)
         when = np.append(stream.rows.time, 0)[at]

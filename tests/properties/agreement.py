@@ -14,6 +14,8 @@ from tests.strategies import Case
 __all__ = ["differences", "expected", "same"]
 
 _TYPES: dict[ColumnType, type] = {"string": str, "int64": int, "float64": float, "bool": bool, "timestamp": int}
+_NEAR = {"entropy", "gap_cv", "quantile", "trend"}
+_WITHIN = {"pairs_max", "pairs_mean", "speed_max", "speed_mean", "decayed_count", "decayed_sum", "decayed_mean"}
 
 
 def expected(case: Case) -> list[Answer]:
@@ -30,7 +32,7 @@ def differences(case: Case, want: list[Answer] | None = None) -> list[str]:
         if got.status != meant.status:
             found.append(f"{key} at {t}: status {got.status}, meant {meant.status}")
         for name, value in meant.values.items():
-            room = _room(case, name, key, t) if isinstance(value, float) else 0.0
+            room = _room(case, name, key, t, value) if isinstance(value, float) else 0.0
             if not same(case.view.types[name], got.values[name], value, room):
                 found.append(f"{key} at {t}: {name} is {got.values[name]!r}, meant {value!r}")
     return found
@@ -45,18 +47,26 @@ def same(kind: ColumnType, got: Any, meant: Any, room: float = 0.0) -> bool:
     return type(got) is _TYPES[kind] and bool(got == meant)
 
 
-def _room(case: Case, name: str, key: tuple[Any, ...], t: int) -> float:
-    """1e-9 x sum|x| of the window for sums and means of a float column without scale, else nothing."""
+def _room(case: Case, name: str, key: tuple[Any, ...], t: int, value: float) -> float:
+    """1e-12 of what takes roots and logarithms; 1e-9 x sum|x| of the window for sums and means of a float column without scale, else nothing."""
     feature = next(feature for feature in case.view.features if feature.name == name)
+    if isinstance(feature, Aggregate) and feature.operation in _NEAR:
+        return 1e-12 * abs(value)
+    if isinstance(feature, Aggregate) and feature.operation in _WITHIN:
+        return 1e-9 * (
+            abs(value) + 1 + (magnitude(case.view, feature, _events(case, key, t), t) if feature.column else 0)
+        )
     if not (
         isinstance(feature, Aggregate)
         and feature.operation in {"sum", "mean"}
         and case.view.source.types[feature.column or ""] == "float64"
     ):
         return 0.0
-    return 1e-9 * magnitude(
-        case.view, feature, oracle.counting(case.view, case.view.source, case.raw[case.view.source.name], key, t), t
-    )
+    return 1e-9 * magnitude(case.view, feature, _events(case, key, t), t)
+
+
+def _events(case: Case, key: tuple[Any, ...], t: int) -> list[oracle.Row]:
+    return oracle.counting(case.view, case.view.source, case.raw[case.view.source.name], key, t)
 
 
 def magnitude(view: FeatureView, feature: Aggregate, events: list[oracle.Row], t: int) -> float:

@@ -1,7 +1,7 @@
 """Known-wrong engines: each a small patch of the right one, that a property must tell from it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,34 +19,11 @@ from features.values import derived, exact, expressions, hashing, kernels, outco
 from features.values.sweep import _Sweep
 from features.values.timeline import FOREVER, Rows, Timeline
 from tests import engine
+from tests.properties.registered import Patch, mutant
 
-__all__ = ["MUTANTS", "Mutant"]
+__all__: list[str] = []
 
 Array = np.ndarray
-Patch = Callable[[pytest.MonkeyPatch], None]
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """What is wrong, how to make it so, and which cases can show it."""
-
-    name: str
-    patch: Patch
-    kind: str = "events"
-
-
-MUTANTS: list[Mutant] = []
-
-
-def mutant(kind: str = "events") -> Callable[[Patch], Patch]:
-    """Registers a patch under the name of its function."""
-
-    def register(patch: Patch) -> Patch:
-        MUTANTS.append(Mutant(patch.__name__, patch, kind))
-        return patch
-
-    return register
-
 
 # Windows
 

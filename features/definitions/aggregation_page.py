@@ -1,0 +1,47 @@
+"""docs/aggregations.md, made from the registry: `python -m features.definitions.aggregation_page > docs/aggregations.md`."""
+
+import sys
+from pathlib import Path
+
+from features.definitions.aggregations import AGGREGATIONS
+from features.definitions.aggregations.aggregation import Aggregation, Parameter
+
+__all__ = ["page"]
+
+_HEAD = """# Aggregations
+Made from `features/definitions/aggregations/` by `python -m features.definitions.aggregation_page > docs/aggregations.md`; a test keeps it fresh.
+Rows with an input that is null, NaN or infinite are skipped. `merge`: states of consecutive stretches of time join. `remove`: a row can leave again.
+
+| name | value | takes | gives | parameters | empty | null | merge | remove | error |
+|---|---|---|---|---|---|---|---|---|---|
+"""
+_TAIL = """
+## Add your own
+Put one file into `features/definitions/aggregations/`; nothing else has to know. The functions are plain Python: numbers, loops, `math` and helpers of the
+same file. numba compiles them, and frames, snapshots and lookups use them. Features name it: `aggregate("burst", over="1h 24h")`, with
+`column=` or `inputs=` for what it takes and `parameters={...}` for its numbers, in their order. This is all of `burst.py`:
+
+```python
+"""
+
+
+def page() -> str:
+    """The page's text."""
+    own = (Path(__file__).parent / "aggregations" / "burst.py").read_text(encoding="utf-8")
+    return _HEAD + "".join(_line(item) for item in AGGREGATIONS.values()) + _TAIL + own + "```\n"
+
+
+def _line(item: Aggregation) -> str:
+    takes = ", ".join("any" if len(kinds) == 5 else " or ".join(sorted(kinds)) for kinds in item.takes) or "rows"  # noqa: PLR2004
+    chosen = ", ".join(_shown(part) for part in item.parameters) or "none"
+    cells = (item.name, item.says, takes, item.gives, chosen, item.empty, item.nulls,
+             "yes" if item.mergeable else "no", "yes" if item.removable else "no", item.error)  # fmt: skip
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _shown(part: str | Parameter) -> str:
+    return "the window's step" if isinstance(part, str) else f"{part.name} ({part.least:g} to {part.most:g})"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())

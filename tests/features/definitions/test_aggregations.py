@@ -1,0 +1,122 @@
+"""The algebra that every aggregation's functions obey, run as the plain Python that they are."""
+
+import random
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from features.definitions.aggregations import AGGREGATIONS
+from features.definitions.aggregations.aggregation import Aggregation, Ends, State
+
+KINDS = 4
+STEP = 10
+GIVEN: dict[str, tuple[Any, ...]] = {
+    "top_k": (2,),
+    "last_k": (2,),
+    "time_since_last_k": (3,),
+    "quantile": (0.5, 0.1),
+    "runs": (2,),
+    "decayed_count": (30,),
+    "decayed_sum": (30,),
+    "decayed_mean": (30,),
+}
+"""Parameters to test with, the step among them."""
+
+OWN = [name for name, item in AGGREGATIONS.items() if item.state is not None]
+
+
+def functions(name: str) -> tuple[Aggregation, State, tuple[Any, ...]]:
+    aggregation = AGGREGATIONS[name]
+    assert aggregation.state is not None
+    return aggregation, aggregation.state, GIVEN.get(name, (STEP,) if aggregation.stepped else ())
+
+
+def empty(name: str) -> list[Any]:
+    _, state, chosen = functions(name)
+    made: list[Any] = [9] * state.width(KINDS, *chosen)
+    state.zero(made, *chosen)
+    return made
+
+
+def rows(name: str, seed: int, count: int) -> list[tuple[int, Any]]:
+    aggregation, state, _ = functions(name)
+    draw = random.Random(seed)  # noqa: S311
+    times = sorted(draw.choice([draw.randrange(-40, 200), draw.randrange(-4, 4) * STEP]) for _ in range(count))
+
+    def value() -> Any:
+        if name == "runs":
+            return draw.choice([0, 1, 1, 1, 2])
+        if state.value == "code":
+            return draw.randrange(KINDS)
+        if state.value == "hash":
+            return draw.choice([1, -1, draw.randrange(-(2**63), 2**63)])
+        several = [draw.choice([0.0, 1.0, 2.0, -3.5, 40.25]) for _ in aggregation.takes]
+        return several if len(several) > 1 else several[0] if several else 0
+
+    return [(time, value()) for time in times]
+
+
+def folded(name: str, given: list[tuple[int, Any]]) -> list[Any]:
+    _, state, chosen = functions(name)
+    made = empty(name)
+    for time, value in given:
+        state.add(made, time, value, *chosen)
+    return made
+
+
+def finished(name: str, words: list[Any]) -> Any:
+    _, state, chosen = functions(name)
+    value, valid = state.finish(words, Ends(200, -40, 200), *chosen)
+    return value if valid else None
+
+
+def near(left: Any, right: Any) -> bool:
+    return bool(left == right) if left is None or right is None else left == pytest.approx(right, rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_no_rows_are_the_empty_value(name: str) -> None:
+    assert finished(name, empty(name)) == (0 if AGGREGATIONS[name].empty == "0" else None)
+
+
+@pytest.mark.parametrize("name", OWN)
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32), count=st.integers(0, 12), at=st.lists(st.integers(0, 12), max_size=3))
+def test_any_split_in_time_merges_to_the_whole(name: str, seed: int, count: int, at: list[int]) -> None:
+    _, state, chosen = functions(name)
+    given = rows(name, seed, count)
+    made = empty(name)
+    for start, end in pairwise([0, *sorted(at), len(given)]):
+        state.merge(made, folded(name, given[start:end]), *chosen)
+    assert near(finished(name, made), finished(name, folded(name, given)))
+    assert made == pytest.approx(folded(name, given), rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", OWN)
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**32), count=st.integers(0, 12))
+def test_merging_nothing_changes_nothing(name: str, seed: int, count: int) -> None:
+    _, state, chosen = functions(name)
+    whole = folded(name, rows(name, seed, count))
+    made = list(whole)
+    state.merge(made, empty(name), *chosen)
+    assert made == whole
+    nothing = empty(name)
+    state.merge(nothing, whole, *chosen)
+    assert nothing == whole
+
+
+@pytest.mark.parametrize("name", [name for name in OWN if AGGREGATIONS[name].removable])
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32), count=st.integers(1, 12), first=st.integers(0, 12))
+def test_remove_is_the_inverse_of_add(name: str, seed: int, count: int, first: int) -> None:
+    _, state, chosen = functions(name)
+    given = rows(name, seed, count)
+    made = folded(name, given)
+    assert state.remove is not None
+    for time, value in given[:first]:
+        state.remove(made, time, value, *chosen)
+    assert made == folded(name, given[first:])
