@@ -92,9 +92,7 @@ def prove(
 ) -> Proof:
     """Compares lookups with frames for keys of every entity at the edges of the cut's time and within it."""
     total = Proof(compared=0, different=0, informative=0, keys=0, instants=0)
-    for found in side_by_side(
-        lambda group: _prove_entity(spark, settings, catalog, group, cut, keys), entity_views(views)
-    ):
+    for found in side_by_side(lambda group: _prove_entity(spark, settings, catalog, group, cut, keys), _groups(views)):
         total = Proof(
             compared=total.compared + found.compared, different=total.different + found.different,
             informative=total.informative + found.informative, keys=total.keys + found.keys, instants=found.instants,
@@ -103,10 +101,16 @@ def prove(
     return total
 
 
+def _groups(views: tuple[FeatureView, ...]) -> list[EntityViews]:
+    """By entity and schedule: only views of one schedule serve a cut at the same instants."""
+    schedules = dict.fromkeys(view.schedule for view in views)
+    return [group for each in schedules for group in entity_views(view for view in views if view.schedule == each)]
+
+
 def _instants(group: EntityViews, cut: int) -> list[int]:
     """The first and the last instant at which the cut is served, one beside the first, and one between."""
-    begin = max(cut + view.schedule.lag_us for view in group.views)
-    end = min(cut + view.schedule.lag_us + view.schedule.period_us for view in group.views)
+    begin = cut + group.views[0].schedule.lag_us
+    end = begin + group.views[0].schedule.period_us
     return [begin, begin + 1, begin + (end - begin) * 2 // 5, end - 1]
 
 

@@ -46,6 +46,7 @@ FLOATS = (0.0, -0.0, 1.5, 2.0, -2.25, 0.1, 1e16, float("nan"), float("inf"), -fl
 ZEROS = (0.0, -0.0, 1.5, float("nan"))
 KEYS: tuple[tuple[ColumnType, tuple[Key, ...]], ...] = (
     ("string", (("x",), ("y",), ("",), ("ä",), (None,))),
+    ("string", (("",), (None,), ("x",))),  # an empty key is a key, and a null one is none
     ("string", (("1", "23"), ("12", "3"), ("", "123"), ("123", ""), ("1", None))),
     ("int64", ((1,), (-(2**63),), (2**63 - 1,), (None,))),
 )
@@ -113,8 +114,8 @@ def values(kind: ColumnType, keys: tuple[Key, ...]) -> tuple[Field, ...]:
 
 
 @st.composite
-def event_views(draw: st.DrawFn) -> tuple[FeatureView, tuple[Key, ...]]:
-    """A view of events, and the keys that it may meet."""
+def event_views(draw: st.DrawFn, *, of_course: bool = False) -> tuple[FeatureView, tuple[Key, ...]]:
+    """A view of events, and the keys that it may meet; `of_course`: of aggregations that look at how events follow one another."""
     kind, keys = draw(st.sampled_from(KEYS))
     ids: ColumnType | None = draw(st.sampled_from(["string", "string", "int64", None]))
     source = Source(
@@ -133,7 +134,7 @@ def event_views(draw: st.DrawFn) -> tuple[FeatureView, tuple[Key, ...]]:
     )  # fmt: skip
     view = FeatureView(
         name="v", entity=Entity(name="e", keys=tuple(field.name for field in key_fields(kind, keys)), type="int64" if kind == "int64" else "string"),
-        source=source, outcomes=(outcomes,) if ids else (), features=draw(_features(outcomes if ids else None)), freshness=draw(freshnesses()),
+        source=source, outcomes=(outcomes,) if ids else (), features=draw(_courses() if of_course else _features(outcomes if ids else None)), freshness=draw(freshnesses()),
         remember=draw(st.sampled_from(["1d", "2d"])),
     )  # fmt: skip
     return view, keys
@@ -152,12 +153,10 @@ def _features(draw: st.DrawFn, outcomes: Source | None) -> tuple[Feature, ...]:
         make.last("b", over, where=where, suffix="w"), make.last("f", over), make.time_since_first(over),
         make.time_since_last(over, where=where, suffix="w"), make.count(over, where=where, suffix="w"), make.sum_("n", over, where=where, suffix="w"),
     ]  # fmt: skip
-    groups += draw(_of_course(over, where))
     chosen = groups if draw(st.booleans()) else draw(st.lists(st.sampled_from(groups), max_size=5, unique_by=id))
     a, b = over[0].label, over[1].label
     parts: list[Any] = [
-        make.count(over), make.sum_("n", over), make.mean("n", over), make.std("n", over), *chosen,
-        course.runs(over, of=col("c").isin("p", "q", ""), then=col("b"), at_least=1, suffix="b"), make.ratio(f"sum_n_{a}", f"count_{b}"),
+        make.count(over), make.sum_("n", over), make.mean("n", over), make.std("n", over), *chosen, make.ratio(f"sum_n_{a}", f"count_{b}"),
         make.difference(f"sum_n_{a}", f"sum_n_{b}"), make.difference(f"mean_n_{a}", f"count_{b}"),
         Zscore(name="z", x=f"count_{a}", mean=f"mean_n_{b}", std=f"std_n_{b}"),
     ]  # fmt: skip
@@ -176,8 +175,10 @@ def _features(draw: st.DrawFn, outcomes: Source | None) -> tuple[Feature, ...]:
 
 
 @st.composite
-def _of_course(draw: st.DrawFn, over: tuple[Window, ...], where: Expression | None) -> list[tuple[Aggregate, ...]]:
+def _courses(draw: st.DrawFn) -> tuple[Feature, ...]:
     """Aggregations with functions of their own."""
+    over = (draw(st.sampled_from([window for window in WINDOWS if window is not EVER])), EVER)
+    where = draw(st.one_of(st.none(), conditions()))
     stepped = tuple(window for window in over if window.step_us > 1)
     groups = [
         course.gap_mean(over), course.gap_cv(over, where=where, suffix="w"), course.gap_cv(over), course.burst(stepped),
@@ -190,7 +191,10 @@ def _of_course(draw: st.DrawFn, over: tuple[Window, ...], where: Expression | No
         course.quantile("n", over, percent=50, accuracy=0.1), course.quantile("f", over, percent=90, accuracy=0.05, where=where, suffix="w"), course.entropy("n", over, where=where, suffix="w"),
         course.top_k("c", over, k=2), course.top_k("f", over, k=2), course.top_k("b", over, k=1), course.top_k("w", over, k=1, where=where, suffix="w"),
     ]  # fmt: skip
-    return draw(st.lists(st.sampled_from([group for group in groups if group]), max_size=8, unique_by=id))
+    chosen = draw(
+        st.lists(st.sampled_from([group for group in groups if group]), min_size=6, max_size=12, unique_by=id)
+    )
+    return flat((make.count(over), *chosen))
 
 
 @st.composite
@@ -242,9 +246,9 @@ def _versions(draw: st.DrawFn, row: Row, keys: tuple[Key, ...], prefix: str) -> 
 
 
 @st.composite
-def event_cases(draw: st.DrawFn) -> Case:
+def event_cases(draw: st.DrawFn, *, of_course: bool = False) -> Case:
     """Events and outcomes with all that section 7 of the semantics asks of a sweep."""
-    view, keys = draw(event_views())
+    view, keys = draw(event_views(of_course=of_course))
     base = draw(st.sampled_from([0, LEAP_DAY, JANUARY_1969]))
     pools = draw(st.sampled_from([SMALL, INTEGERS, EXTREMES])), draw(st.sampled_from([FLOATS, ZEROS]))
     ids = ("a", "b", "c", "d", "é", "") if view.source.types["id"] == "string" else (1, 2, 9, 10, -(2**63), 2**63 - 1)

@@ -10,7 +10,7 @@ __all__ = ["page"]
 
 _HEAD = """# Aggregations
 Made from `features/definitions/aggregations/` by `python -m features.definitions.aggregation_page > docs/aggregations.md`; a test keeps it fresh.
-Rows with an input that is null, NaN or infinite are skipped. `merge`: states of consecutive stretches of time join. `remove`: a row can leave again.
+Rows with an input that is null, NaN or infinite are skipped. `merge`: states of consecutive stretches of time join, wherever they were made. `remove`: a row can leave again.
 
 | name | value | takes | gives | parameters | empty | null | merge | remove | error |
 |---|---|---|---|---|---|---|---|---|---|

@@ -11,13 +11,13 @@ from typing import Literal, NamedTuple, cast
 
 from features.definitions.compiled import hash_of
 from features.definitions.expressions import ColumnType, Expression, columns_of
-from features.definitions.features import Aggregate, CohortRate, Operation
+from features.definitions.features import Aggregate, CohortRate
 from features.definitions.views import FeatureView
 from features.definitions.windows import EVER, Window
 
 __all__ = ["MERGED", "Group", "Metric", "Partial", "Tiling", "grid_of", "tiling", "untileable"]
 
-MERGED: frozenset[Operation] = frozenset({"count", "sum", "mean", "std", "min", "max"})
+MERGED: frozenset[str] = frozenset({"count", "sum", "mean", "std", "min", "max"})
 """Operations whose values for any group of keys follow from tiles."""
 
 _SQUARES = 6
@@ -46,7 +46,7 @@ class Group:
     type: ColumnType
     """Of the column; int64 where there is none."""
 
-    operations: frozenset[Operation]
+    operations: frozenset[str]
 
     @property
     def partials(self) -> tuple[Partial, ...]:
@@ -69,7 +69,7 @@ class Metric(NamedTuple):
     """What `asof stats` gives of some aggregates that differ in their windows alone."""
 
     name: str
-    operation: Operation
+    operation: str
     group: Group
 
     @property
@@ -168,7 +168,7 @@ def _groups(view: FeatureView, aggregates: list[Aggregate]) -> dict[tuple[str, s
         key = repr(feature.where), feature.column
         before = made.get(key)
         label = before.label if before else _free(_label(feature), {group.label.casefold() for group in made.values()})
-        operations: frozenset[Operation] = before.operations if before else frozenset()
+        operations: frozenset[str] = before.operations if before else frozenset()
         kind = view.source.types[feature.column] if feature.column else "int64"
         made[key] = Group(
             label=label, where=feature.where, column=feature.column, type=kind, operations=operations.union([feature.operation]),

@@ -34,7 +34,7 @@ def finish(operation: str) -> Callable[..., Any]:
     return state.finish
 
 
-@mutant()
+@mutant("courses")
 def gap_mean_over_rows(patch: pytest.MonkeyPatch) -> None:
     def wrong(state: Any, ends: Ends) -> tuple[float, bool]:
         value, valid = finish("gap_mean")(state, ends)
@@ -43,7 +43,7 @@ def gap_mean_over_rows(patch: pytest.MonkeyPatch) -> None:
     with_functions(patch, {"gap_mean"}, finish=wrong)
 
 
-@mutant()
+@mutant("courses")
 def gap_cv_of_two_rows_is_zero(patch: pytest.MonkeyPatch) -> None:
     def wrong(state: Any, ends: Ends) -> tuple[float, bool]:
         value, valid = finish("gap_cv")(state, ends)
@@ -52,7 +52,7 @@ def gap_cv_of_two_rows_is_zero(patch: pytest.MonkeyPatch) -> None:
     with_functions(patch, {"gap_cv"}, finish=wrong)
 
 
-@mutant()
+@mutant("courses")
 def gap_cv_of_the_population(patch: pytest.MonkeyPatch) -> None:
     def wrong(state: Any, ends: Ends) -> tuple[float, bool]:
         value, valid = finish("gap_cv")(state, ends)
@@ -62,17 +62,17 @@ def gap_cv_of_the_population(patch: pytest.MonkeyPatch) -> None:
     with_functions(patch, {"gap_cv"}, finish=wrong)
 
 
-@mutant()
+@mutant("courses")
 def burst_of_the_newest_step(patch: pytest.MonkeyPatch) -> None:
     with_functions(patch, {"burst"}, finish=lambda state, *_: (state[burst.IN_LAST], True))
 
 
-@mutant()
+@mutant("courses")
 def burst_of_steps_toward_zero(patch: pytest.MonkeyPatch) -> None:
     with_functions(patch, {"burst"}, add=lambda state, time, _, step: burst.counted(state, -(-time // step), 1))
 
 
-@mutant()
+@mutant("courses")
 def trend_with_the_running_step(patch: pytest.MonkeyPatch) -> None:
     def wrong(state: Any, ends: Ends, step: int) -> tuple[float, bool]:
         return finish("trend")(state, Ends(ends.anchor, ends.lower, ends.upper + step - 1), step)  # type: ignore[no-any-return]
@@ -80,7 +80,7 @@ def trend_with_the_running_step(patch: pytest.MonkeyPatch) -> None:
     with_functions(patch, {"trend"}, finish=wrong)
 
 
-@mutant()
+@mutant("courses")
 def trend_null_where_one_step_has_rows(patch: pytest.MonkeyPatch) -> None:
     def wrong(state: Any, ends: Ends, step: int) -> tuple[float, bool]:
         value, valid = finish("trend")(state, ends, step)
@@ -89,7 +89,7 @@ def trend_null_where_one_step_has_rows(patch: pytest.MonkeyPatch) -> None:
     with_functions(patch, {"trend"}, finish=wrong)
 
 
-@mutant()
+@mutant("courses")
 def pairs_of_the_first_and_the_last(patch: pytest.MonkeyPatch) -> None:
     def wrong(state: Any, _: Ends) -> tuple[float, bool]:
         return abs(state[pairs.LAST + 1] - state[pairs.FIRST + 1]), state[pairs.PAIRS] > 0
@@ -97,7 +97,7 @@ def pairs_of_the_first_and_the_last(patch: pytest.MonkeyPatch) -> None:
     with_functions(patch, {"pairs_max"}, finish=wrong)
 
 
-@mutant()
+@mutant("courses")
 def speed_in_km_a_second(patch: pytest.MonkeyPatch) -> None:
     def wrong(state: Any, ends: Ends) -> tuple[float, bool]:
         value, valid = finish("speed_max")(state, ends)
@@ -106,7 +106,7 @@ def speed_in_km_a_second(patch: pytest.MonkeyPatch) -> None:
     with_functions(patch, {"speed_max"}, finish=wrong)
 
 
-@mutant()
+@mutant("courses")
 def run_of_exactly_so_many(patch: pytest.MonkeyPatch) -> None:
     def wrong(state: Any, time: int, value: int, at_least: int) -> None:
         before = state[runs.FOUND]
@@ -118,7 +118,7 @@ def run_of_exactly_so_many(patch: pytest.MonkeyPatch) -> None:
     with_functions(patch, {"runs"}, add=wrong)
 
 
-@mutant()
+@mutant("courses")
 def run_goes_on_over_other_rows(patch: pytest.MonkeyPatch) -> None:
     def wrong(state: Any, time: int, value: int, at_least: int) -> None:
         if value:
@@ -127,12 +127,12 @@ def run_goes_on_over_other_rows(patch: pytest.MonkeyPatch) -> None:
     with_functions(patch, {"runs"}, add=wrong)
 
 
-@mutant()
+@mutant("courses")
 def decay_ends_at_the_newest_row(patch: pytest.MonkeyPatch) -> None:
     with_functions(patch, {"decayed_count"}, finish=lambda state, *_: (state[decayed.WEIGHT], True))
 
 
-@mutant()
+@mutant("courses")
 def decay_by_e(patch: pytest.MonkeyPatch) -> None:
     def wrong(state: Any, ends: Ends, half_life: int) -> tuple[float, bool]:
         return finish("decayed_count")(state, ends, half_life / 1.4427)  # type: ignore[no-any-return]
@@ -140,7 +140,7 @@ def decay_by_e(patch: pytest.MonkeyPatch) -> None:
     with_functions(patch, {"decayed_count"}, finish=wrong)
 
 
-@mutant()
+@mutant("courses")
 def entropy_in_bits(patch: pytest.MonkeyPatch) -> None:
     def wrong(state: Any, ends: Ends) -> tuple[float, bool]:
         value, valid = finish("entropy")(state, ends)
@@ -149,7 +149,7 @@ def entropy_in_bits(patch: pytest.MonkeyPatch) -> None:
     with_functions(patch, {"entropy"}, finish=wrong)
 
 
-@mutant()
+@mutant("courses")
 def top_k_by_value_alone(patch: pytest.MonkeyPatch) -> None:
     def wrong(state: Any, _: Ends, rank: int) -> tuple[int, bool]:
         held = [code for code in range(len(state)) if state[code] > 0]
@@ -158,7 +158,7 @@ def top_k_by_value_alone(patch: pytest.MonkeyPatch) -> None:
     with_functions(patch, {"top_k"}, finish=wrong)
 
 
-@mutant()
+@mutant("courses")
 def last_k_counts_from_the_newest_but_one(patch: pytest.MonkeyPatch) -> None:
     def wrong(state: Any, _: Ends, rank: int) -> tuple[int, bool]:
         return state[1 + (state[0] - 1) % rank], state[0] >= rank
@@ -166,7 +166,7 @@ def last_k_counts_from_the_newest_but_one(patch: pytest.MonkeyPatch) -> None:
     with_functions(patch, {"last_k"}, finish=wrong)
 
 
-@mutant()
+@mutant("courses")
 def quantile_of_the_rank_above(patch: pytest.MonkeyPatch) -> None:
     def wrong(state: Any, ends: Ends, q: float, accuracy: float) -> tuple[float, bool]:
         return finish("quantile")(state, ends, min(q + 0.4, 1.0), accuracy)  # type: ignore[no-any-return]

@@ -13,7 +13,7 @@ from tests.strategies import NO_HEALTH_CHECK, Case, attribute_cases, event_cases
 
 assert {mutants.__name__, mutants_of_course.__name__} == {item.patch.__module__ for item in MUTANTS}
 CHUNK, CHUNKS = 80, 12
-STRATEGIES = {"events": event_cases(), "attributes": attribute_cases()}
+STRATEGIES = {"events": event_cases(), "courses": event_cases(of_course=True), "attributes": attribute_cases()}
 
 
 @cache

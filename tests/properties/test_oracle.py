@@ -6,13 +6,19 @@ from hypothesis import given, settings
 from tests.properties.agreement import differences
 from tests.strategies import NO_HEALTH_CHECK, Case, attribute_cases, event_cases
 
-QUICK = settings(max_examples=300, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
+QUICK = settings(max_examples=200, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
 SLOW = settings(QUICK, max_examples=3_000)
 
 
 @QUICK
 @given(event_cases())
 def test_events(case: Case) -> None:
+    assert differences(case) == []
+
+
+@settings(QUICK, max_examples=150)
+@given(event_cases(of_course=True))
+def test_courses_of_events(case: Case) -> None:
     assert differences(case) == []
 
 
@@ -27,6 +33,14 @@ def test_attributes(case: Case) -> None:
 @SLOW
 @given(event_cases())
 def test_events_at_length(case: Case) -> None:
+    assert differences(case) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@settings(SLOW, max_examples=1_000)
+@given(event_cases(of_course=True))
+def test_courses_of_events_at_length(case: Case) -> None:
     assert differences(case) == []
 
 

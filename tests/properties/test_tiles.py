@@ -57,7 +57,7 @@ def passes(data: st.DataObject, view: FeatureView, rows: pa.Table) -> list[pa.Ta
     return made
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
+@settings(max_examples=60, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
 @given(case=tiled_cases(), data=st.data())
 def test_tiles_give_what_the_oracle_counts(case: Case, data: st.DataObject) -> None:
     view, raw = case.view, case.raw["s"]
@@ -81,7 +81,7 @@ def _magnitude(raw: Any, column: str | None) -> float:
     return float(sum(abs(row[column]) for row in raw if row[column] is not None and math.isfinite(row[column])))
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
+@settings(max_examples=60, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
 @given(case=tiled_cases(), data=st.data())
 def test_every_edge_of_every_window_is_the_edge_of_a_tile(case: Case, data: st.DataObject) -> None:
     view = case.view

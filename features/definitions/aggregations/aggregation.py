@@ -59,9 +59,9 @@ class State:
     remove: Callable[..., None] | None = None
     """`remove(state, time, value, *parameters)`: the inverse of add; only where it is exact."""
 
-    value: Literal["number", "code", "hash"] = "number"
-    """What add gets: the number itself (instants as microseconds, booleans as 0 and 1), its place among the key's different values in
-    ascending order from 0, or the 64 bits of its hash as a signed integer."""
+    value: Literal["number", "code"] = "number"
+    """What add gets: the number itself (instants as microseconds, booleans as 0 and 1), or its place among the key's different values in
+    ascending order from 0. Such places mean something only among the rows they were counted in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +87,6 @@ class Aggregation:
     parameters: tuple[str | Parameter, ...] = ()
     """In the order that the functions take them. The word "step" is the window's step in microseconds: such an aggregation needs one."""
 
-    mergeable: bool = True
     error: str = "exact"
     """How far the value may be from the true one."""
 
@@ -99,6 +98,11 @@ class Aggregation:
 
     subtractable: bool = False
     """Of those with a kernel: whether removing is exact."""
+
+    @property
+    def mergeable(self) -> bool:
+        """Whether states join wherever they were made; those of places among values join only among the same rows."""
+        return self.state is None or self.state.value == "number"
 
     @property
     def removable(self) -> bool:

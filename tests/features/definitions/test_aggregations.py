@@ -51,8 +51,6 @@ def rows(name: str, seed: int, count: int) -> list[tuple[int, Any]]:
             return draw.choice([0, 1, 1, 1, 2])
         if state.value == "code":
             return draw.randrange(KINDS)
-        if state.value == "hash":
-            return draw.choice([1, -1, draw.randrange(-(2**63), 2**63)])
         several = [draw.choice([0.0, 1.0, 2.0, -3.5, 40.25]) for _ in aggregation.takes]
         return several if len(several) > 1 else several[0] if several else 0
 

@@ -1,0 +1,30 @@
+"""The benchmark runner on tiny inputs: its values are checked, and its line is what the page says."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bench")
+    subprocess.run([sys.executable, str(ROOT / "benchmarks/workloads.py"), str(folder), "--scale", "0.002"], check=True)
+    return folder
+
+
+@pytest.mark.parametrize("workload", ["frame"])
+def test_a_workload_is_checked_and_timed(data: Path, workload: str) -> None:
+    command = [sys.executable, str(ROOT / "benchmarks/run.py"), str(data), "--only", workload, "--runs", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    line = json.loads(done.stdout.splitlines()[-1])
+    assert (line["workload"], line["rows"], len(line["seconds"])) == (workload, 2_000, 1)
+    assert line["compared"] >= 20 * 2_000
+    assert line["rows_per_second_and_core"] > 0
+    assert line["peak_worker_mb"] > 0
