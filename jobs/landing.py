@@ -81,5 +81,6 @@ def _csv(spark: SparkSession, source: Source, place: str) -> DataFrame:
         "mode": "PERMISSIVE",
         "columnNameOfCorruptRecord": "asof_corrupt",
         "enforceSchema": "false",
+        "escape": '"',  # RFC 4180: a quote within quotes is doubled, and a backslash is a character like any other
     }
     return spark.read.options(**options).schema(schema).csv(place)

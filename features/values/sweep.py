@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from features.definitions.aggregations import AGGREGATIONS
 from features.definitions.expressions import Expression
 from features.definitions.features import Aggregate, Attribute, CohortRate
 from features.definitions.sources import Source
@@ -120,6 +121,8 @@ class _Sweep:
         made: dict[str, pa.Array] = {}
         for feature in self.view.features:
             match feature:
+                case Aggregate() if AGGREGATIONS[feature.operation].state is not None:
+                    made[feature.name] = self.folded(feature)
                 case Aggregate():
                     made[feature.name] = self.aggregate(feature)
                 case CohortRate():
@@ -143,11 +146,12 @@ class _Sweep:
             if column is not None and self.view.source.event_id is None:
                 rows = _by_value(rows, column)
             elif rows is line and key != ("None", None):
-                return self.stream(None, None)  # nothing is left out: its edges are found once
+                self.streams[key] = self.stream(None, None)  # nothing is left out: its edges are found once
+                return self.streams[key]
             self.streams[key] = _Stream(rows=rows, asks=self.asks, anchor=self.anchor, remember=self.view.remember_us)
         return self.streams[key]
 
-    def aggregate(self, feature: Aggregate) -> pa.Array:  # noqa: PLR0911 - one branch an operation
+    def aggregate(self, feature: Aggregate) -> pa.Array:
         stream = self.stream(feature.where, feature.column)
         lo, hi, clean = stream.span(feature.window)
         match feature.operation:
@@ -168,14 +172,18 @@ class _Sweep:
             case "last" | "time_since_last":
                 at = kernels.newest(*stream.seen, lo, hi)
             case _:
-                lower, upper = _bounds(feature.window, self.anchor, self.view.remember_us)
-                spans = generic.Spans(asks=self.asks, anchor=self.anchor, lower=lower, upper=upper)
-                kind = ARROW_TYPES[self.view.types[feature.name]]
-                return generic.aggregate(self.view, feature, self.lines[self.view.source.name], spans, kind)
+                raise AssertionError(feature)  # the registry says that there is a kernel for it
         if feature.column is not None:
             return self.picked(feature, stream, at)
         when = np.append(stream.rows.time, 0)[at]
         return pa.array(self.anchor - when, mask=at < 0)
+
+    def folded(self, feature: Aggregate) -> pa.Array:
+        """By the aggregation's own functions."""
+        lower, upper = _bounds(feature.window, self.anchor, self.view.remember_us)
+        spans = generic.Spans(asks=self.asks, anchor=self.anchor, lower=lower, upper=upper)
+        kind = ARROW_TYPES[self.view.types[feature.name]]
+        return generic.aggregate(self.view, feature, self.lines[self.view.source.name], spans, kind)
 
     def picked(self, feature: Aggregate, stream: _Stream, at: Array) -> pa.Array:
         """The column's value at these rows, null at -1."""

@@ -126,6 +126,16 @@ def test_rows_that_do_not_fit_are_set_aside_with_their_reason_and_the_good_ones_
     assert f"6 in quarantine ({quarantine_of(source)}); 1 NaN or infinite values made null." in capsys.readouterr().out
 
 
+def test_quotes_within_quotes_and_backslashes_are_kept_as_they_are_meant(
+    spark: SparkSession, home: Settings, tmp_path: Path
+) -> None:
+    source = own("bad_quotes")
+    rows = [sale("a", shop='"the ""best"" shop"'), sale("b", shop='"C:\\dir\\"'), sale("c", shop='"one, two"')]
+    made = ingest.ingest(spark, home, source, land(tmp_path, {1: rows}))
+    assert [(item.rows, item.quarantined) for item in made] == [(3, 0)]
+    assert [row[1] for row in stored(spark, source)] == ['the "best" shop', "C:\\dir\\", "one, two"]
+
+
 def test_an_event_delivered_twice_is_stored_once_and_a_second_ingest_changes_nothing(
     spark: SparkSession, home: Settings, tmp_path: Path
 ) -> None:

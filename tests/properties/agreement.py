@@ -15,7 +15,8 @@ __all__ = ["differences", "expected", "same"]
 
 _TYPES: dict[ColumnType, type] = {"string": str, "int64": int, "float64": float, "bool": bool, "timestamp": int}
 _NEAR = {"entropy", "gap_cv", "quantile", "trend"}
-_WITHIN = {"pairs_max", "pairs_mean", "speed_max", "speed_mean", "decayed_count", "decayed_sum", "decayed_mean"}
+_WITHIN = {"pairs_mean", "decayed_count", "decayed_sum", "decayed_mean"}
+_RELATIVE = {"speed_max", "speed_mean"}
 
 
 def expected(case: Case) -> list[Answer]:
@@ -48,10 +49,12 @@ def same(kind: ColumnType, got: Any, meant: Any, room: float = 0.0) -> bool:
 
 
 def _room(case: Case, name: str, key: tuple[Any, ...], t: int, value: float) -> float:
-    """1e-12 of what takes roots and logarithms; 1e-9 x sum|x| of the window for sums and means of a float column without scale, else nothing."""
+    """1e-12 of what takes roots and logarithms; 1e-9 of speeds; 1e-9 x sum|x| of the window for sums and means of a float column without scale, else nothing."""
     feature = next(feature for feature in case.view.features if feature.name == name)
     if isinstance(feature, Aggregate) and feature.operation in _NEAR:
         return 1e-12 * abs(value)
+    if isinstance(feature, Aggregate) and feature.operation in _RELATIVE:
+        return 1e-9 * abs(value)
     if isinstance(feature, Aggregate) and feature.operation in _WITHIN:
         return 1e-9 * (
             abs(value) + 1 + (magnitude(case.view, feature, _events(case, key, t), t) if feature.column else 0)
