@@ -131,7 +131,7 @@ class _Demo:
         self.say(
             f"Starting Airflow (scheduler with LocalExecutor) while Spark ingests; logs under {self.home / 'logs'} and {self.home / 'airflow/logs'}."
         )
-        with EmbeddedAirflow(self.home, Path(__file__).parent, self.env) as airflow:
+        with EmbeddedAirflow(self.home, Path(__file__).parent, self.env, port=self.settings.airflow.port) as airflow:
             self.timed("start airflow", began)
             self._finish_ingest(loading)
             self.timed("ingest", began)

@@ -4,6 +4,7 @@ Nested settings join with two underscores: `ASOF_SPARK__MASTER`. What this relea
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -34,6 +35,7 @@ _NOT_SETTINGS = ("ASOF_CONFIG", "ASOF_TEST_")
 # Values that may carry a password, shown by no message.
 _HIDDEN = ("url", "conf", "root")
 _TABLE_SCHEMES = ("hdfs", "s3a")
+_MASTERS = re.compile(r"local(\[(\*|\d+)(,\d+)?\])?|local-cluster\[.+\]|spark://\S+|yarn|k8s://\S+")
 
 
 class _Group(BaseModel):
@@ -93,11 +95,8 @@ class RegistrySettings(_Group):
 
 
 class AirflowSettings(_Group):
-    """How the DAGs are cut and where Airflow keeps its record."""
+    """How the DAGs are cut. A team's Airflow has its own settings, its database and executor among them; the demo's is on SQLite."""
 
-    kind: Literal["sqlite", "postgres"] = "sqlite"
-    url: SecretStr | None = None
-    executor: str = "LocalExecutor"
     port: Annotated[int, Field(ge=1, le=65535)] | None = None
     """Of the demo's API server; None: any free one."""
     grouping: Literal["schedule", "entity", "view"] = "schedule"
@@ -310,6 +309,11 @@ def _refuse_unsupported(settings: Settings) -> None:
             f"The setting stream.kind = {settings.stream.kind!r} is not supported in this release. Supported: 'none' (scheduled "
             "views, fresh to the last cut). Use 'none'; 'folder' (one machine) and 'kafka' (a team) come with streaming."
         )
+    if not _MASTERS.fullmatch(settings.spark.master):
+        raise SettingsError(
+            f"The setting spark.master = {settings.spark.master!r} is not supported. Supported: local[*] or local[n] (one machine), "
+            "spark://host:port (a standalone cluster), yarn and k8s://… (a cluster that the company runs)."
+        )
     root = settings.tables.root
     if root and "://" in root and root.partition("://")[0] not in _TABLE_SCHEMES:
         raise SettingsError(
@@ -323,7 +327,6 @@ def _refuse_incomplete(settings: Settings) -> None:
         ("metastore", "uri", settings.metastore.uri, "thrift"),
         ("online", "url", settings.online.url, "redis"),
         ("registry", "url", settings.registry.url, "postgres"),
-        ("airflow", "url", settings.airflow.url, "postgres"),
     )
     for group, field, value, kind in needed:
         if getattr(settings, group).kind == kind and value is None:

@@ -36,7 +36,6 @@ app = typer.Typer(
 )
 
 View = Annotated[list[str] | None, typer.Option("--view", help="A view; again for more. Default: all of this cut.")]
-Group = Annotated[str | None, typer.Option(help="Only the views of this group.")]
 Cut = Annotated[str, typer.Option(help="The cut, UTC: 2026-03-02 or 2026-03-02T06:00Z.")]
 Day = Annotated[str, typer.Option(help="A day, UTC: 2026-03-01.")]
 
@@ -137,8 +136,8 @@ def ingest(
 
 
 def _stage(kind: type[commands.Stage], help_: str) -> Callable[..., Any]:
-    def stage(cut: Cut, view: View = None, group: Group = None) -> commands.Stage:
-        return kind(cut=_instant("--cut", cut, plain_date=True), views=tuple(view or ()), group=group)
+    def stage(cut: Cut, view: View = None) -> commands.Stage:
+        return kind(cut=_instant("--cut", cut, plain_date=True), views=tuple(view or ()))
 
     return app.command(kind.name, help=help_)(stage)
 

@@ -98,15 +98,12 @@ class Stage:
     cut: datetime
     """With its zone."""
     views: tuple[str, ...] = ()
-    """Empty: all views of the group that have this cut."""
-    group: str | None = None
-    """None: every group."""
+    """Empty: all views that have this cut."""
 
     def argv(self) -> list[str]:
         """The arguments after `asof`."""
         views = [argument for view in self.views for argument in ("--view", view)]
-        group = ["--group", self.group] if self.group is not None else []
-        return [self.name, "--cut", _instant(self.cut), *views, *group]
+        return [self.name, "--cut", _instant(self.cut), *views]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from pyarrow import fs
 
 from features.errors import BusyError
 
-__all__ = ["exists", "folders", "make_folder", "parquet_rows", "read_record", "write_record"]
+__all__ = ["exists", "folders", "make_folder", "parquet_rows", "read_record", "remove_folder", "write_record"]
 
 Record = dict[str, Any]
 
@@ -68,6 +68,13 @@ def make_folder(path: str) -> None:
     """With its parents; nothing happens where it is there."""
     files, place = _open(path)
     files.create_dir(place, recursive=True)
+
+
+def remove_folder(path: str) -> None:
+    """With all that is in it; nothing happens where it is missing."""
+    files, place = _open(path)
+    if files.get_file_info(place).type == fs.FileType.Directory:
+        files.delete_dir(place)
 
 
 def parquet_rows(

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -14,11 +15,14 @@ from features.definitions.durations import duration
 from features.definitions.sources import Field, Source
 from features.values.sweep import ARROW_TYPES
 
-__all__ = ["Fitted", "fit", "fitted_schema"]
+__all__ = ["Fitted", "fit", "fitted_schema", "known_at"]
 
 _EARLIEST = -62_135_596_800_000_000  # 0001-01-01, where `t - window` cannot wrap
 _LATEST = 253_402_300_799_999_999  # 9999-12-31
 _UNIT = 1e-6
+_EXACT_UNIT = Decimal("1e-6")
+_DIGITS = Context(prec=4000, Emin=-99_999, Emax=99_999)
+_FLOAT_UNITS = 2.0**52
 _TRUE, _FALSE = ("true", "t", "1", "yes"), ("false", "f", "0", "no")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,4000}")
 _NO_FRACTION = re.compile(r"\.0+$")
@@ -55,14 +59,25 @@ def fit(source: Source, raw: pa.Table) -> Fitted:
             reasons.setdefault(row, f"{column.name}: {reason}")
         if column.type == "float64":
             cleared += int(made[column.name].null_count) - _empty(values) - len(wrong)
-    known = made[source.known_at or source.event_time]
-    if source.known_at is None and source.lag_us:
-        known = pc.add(known.cast(pa.int64()), source.lag_us).cast(ARROW_TYPES["timestamp"])
+    known = _lagged(source, made[source.known_at or source.event_time])
     _refuse(source, made, known, reasons)
     good = np.ones(len(raw), dtype=bool)
     good[list(reasons)] = False
     table = pa.table({**made, "asof_known_at": known}, schema=fitted_schema(source))
     return Fitted(rows=table.filter(pa.array(good)), reasons=reasons, cleared=max(cleared, 0))
+
+
+def known_at(source: Source, raw: pa.Table) -> pa.Array:
+    """From when on raw rows are known; null where that cannot be read."""
+    name = source.known_at or source.event_time
+    column = next(column for column in source.columns if column.name == name)
+    return _lagged(source, _convert(column, raw[name].combine_chunks())[0])
+
+
+def _lagged(source: Source, values: pa.Array) -> pa.Array:
+    if source.known_at is not None or not source.lag_us:
+        return values
+    return pc.add(values.cast(pa.int64()), source.lag_us).cast(ARROW_TYPES["timestamp"])
 
 
 def _refuse(source: Source, made: dict[str, pa.Array], known: pa.Array, reasons: dict[int, str]) -> None:
@@ -124,7 +139,25 @@ def _each(values: pa.Array, parse: Callable[[str], object], kind: pa.DataType) -
 def _strings(column: Field, values: pa.Array) -> Converted:
     if pa.types.is_timestamp(values.type) or pa.types.is_nested(values.type) or pa.types.is_floating(values.type):
         return _all_wrong(values, column, "text or an integer")
-    return values.cast(pa.string()), {}
+    try:
+        made = values.cast(pa.string())
+        made.validate(full=True)  # Spark hands text on as it finds it
+    except pa.ArrowInvalid:
+        return _decoded(values.cast(pa.binary()))
+    return made, {}
+
+
+def _decoded(values: pa.Array) -> Converted:
+    """Bytes, value by value."""
+    wrong: dict[int, str] = {}
+    made: list[str | None] = []
+    for row, given in enumerate(values.to_pylist()):
+        try:
+            made.append(None if given is None else given.decode())
+        except UnicodeDecodeError:
+            made.append(None)
+            wrong[row] = f"{given!r} is not UTF-8"
+    return pa.array(made, pa.string()), wrong
 
 
 def _integers(column: Field, values: pa.Array) -> Converted:
@@ -135,9 +168,20 @@ def _integers(column: Field, values: pa.Array) -> Converted:
         if limits is not None and (pc.max(values).as_py() or 0) > 2**63 - 1:
             return _each(values.cast(pa.string()), _integer, pa.int64())
         return values.cast(pa.int64()), {}
-    if pa.types.is_floating(values.type) or pa.types.is_decimal(values.type):
+    if pa.types.is_floating(values.type):
+        return _whole(values.cast(pa.float64()))
+    if pa.types.is_decimal(values.type):
         return _each(values.cast(pa.string()), _integer, pa.int64())
     return _all_wrong(values, column, "an integer")
+
+
+def _whole(values: pa.Array) -> Converted:
+    """Floats that are whole and within 64 bits."""
+    numbers = np.asarray(pc.fill_null(values, 0.0))
+    good = np.isfinite(numbers) & (numbers == np.rint(numbers)) & (numbers >= -(2.0**63)) & (numbers < 2.0**63)
+    wrong = {int(row): f"{float(numbers[row])!r} is not a whole number within 64 bits" for row in np.flatnonzero(~good)}
+    keep = good & np.asarray(values.is_valid())
+    return pa.array(np.where(keep, numbers, 0).astype(np.int64), mask=~keep), wrong
 
 
 def _integer(text: str) -> int:
@@ -162,25 +206,54 @@ def _number(text: str) -> float:
 
 
 def _floats(column: Field, values: pa.Array) -> Converted:
-    wrong: dict[int, str] = {}
-    if _is_text(values):
-        values, wrong = _each(values, _number, pa.float64())
-    elif not (
-        pa.types.is_integer(values.type) or pa.types.is_floating(values.type) or pa.types.is_decimal(values.type)
-    ):
+    numeric = pa.types.is_integer(values.type) or pa.types.is_floating(values.type) or pa.types.is_decimal(values.type)
+    if not _is_text(values) and not numeric:
         return _all_wrong(values, column, "a number")
-    numbers = values.cast(pa.float64())
+    if column.scale is not None and not pa.types.is_floating(values.type):
+        return _exact_units(values, column.scale)
+    numbers, wrong = _each(values, _number, pa.float64()) if _is_text(values) else (values.cast(pa.float64()), {})
     finite = pc.fill_null(pc.is_finite(numbers), False)
     numbers = pc.if_else(finite, numbers, pa.scalar(None, pa.float64()))
-    if column.scale is None:
-        return numbers, wrong
-    units = np.asarray(pc.fill_null(numbers, 0.0)) * 10.0**column.scale
+    return (numbers, wrong) if column.scale is None else _float_units(numbers, column.scale)
+
+
+def _float_units(numbers: pa.Array, scale: int) -> Converted:
+    """Floats that are within 1e-6 of a whole number of units, or the float nearest to one, as far as floats tell units apart."""
+    given = np.asarray(pc.fill_null(numbers, 0.0))
+    units = given * 10.0**scale
     whole = np.rint(units)  # half to even
-    bad = (np.abs(units - whole) > _UNIT * np.maximum(1.0, np.abs(units) * 1e-9)) | (np.abs(whole) >= 2.0**63)
-    for row in np.flatnonzero(bad):
-        wrong[int(row)] = f"{numbers[int(row)].as_py()!r} is not a whole number of 1e-{column.scale} within 64 bits"
-    keep = np.asarray(finite) & ~bad
+    near = (np.abs(units - whole) <= _UNIT) | (whole / 10.0**scale == given)
+    beyond = np.abs(whole) >= _FLOAT_UNITS
+    wrong = {}
+    for row in np.flatnonzero(~near | beyond):
+        value = f"{float(given[row])!r}"
+        wrong[int(row)] = (
+            f"{value} is so large that a float does not tell it from the next 1e-{scale}; deliver a decimal or text"
+            if beyond[row]
+            else f"{value} is not a whole number of 1e-{scale} within 64 bits"
+        )
+    keep = np.asarray(numbers.is_valid()) & near & ~beyond
     return pa.array(np.where(keep, whole, 0).astype(np.int64), mask=~keep), wrong
+
+
+def _exact_units(values: pa.Array, scale: int) -> Converted:
+    """Texts, integers and decimals, without a float on the way."""
+    texts = values if _is_text(values) else values.cast(pa.string())
+    return _each(texts, lambda text: _units(text, scale), pa.int64())
+
+
+def _units(text: str, scale: int) -> int | None:
+    _number(text)  # one rule for what a number looks like
+    given = Decimal(text)
+    if not given.is_finite():
+        return None
+    if given.adjusted() + scale < 20:  # noqa: PLR2004 - 64 bits have nineteen digits
+        units = given.scaleb(scale, _DIGITS)
+        whole = int(units.to_integral_value(ROUND_HALF_EVEN))
+        if abs(units - whole) <= _EXACT_UNIT and -(2**63) <= whole < 2**63:
+            return whole
+    msg = f"{text} is not a whole number of 1e-{scale} within 64 bits"
+    raise ValueError(msg)
 
 
 def _booleans(column: Field, values: pa.Array) -> Converted:

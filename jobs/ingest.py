@@ -3,46 +3,38 @@
 Each partition `ds` of a source is a function of the rows known on that day and of what was stored before it.
 """
 
-import json
-from collections.abc import Iterable, Iterator
-from datetime import UTC, date, datetime, timedelta
-from typing import Any
+import re
+from datetime import date, timedelta
 from uuid import uuid4
 
-import pyarrow as pa
-import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from features.definitions.catalog import load_catalog
-from features.definitions.compiled import compile_definition, load_definition
-from features.definitions.names import micros, quarantine_of, waiting_of
+from features.definitions.names import micros, quarantine_of, snapshots_of, utc, waiting_of
 from features.definitions.sources import Source
 from features.errors import InputError, MissingError
 from features.settings import Settings
 from features.values.snapshots import Snapshot
-from features.values.sweep import ARROW_TYPES
-from features.values.versions import ADD
+from features.values.versions import ADD, AGAIN
 from jobs import ledger, tables
 from jobs.commands import Ingest
-from jobs.files import folders, make_folder
-from jobs.fit import fit
+from jobs.files import exists, folders, make_folder, remove_folder
+from jobs.fitting import NO_DAY, fitted, from_the_day_before
 from jobs.landing import read_landing
-from jobs.parents import enrich
-from jobs.resolving import to_stored
+from jobs.placing import placed
+from jobs.resolving import LATE, stored_columns, to_stored
 from jobs.session import spark as session
 from jobs.stages import say
 
 __all__ = ["ingest", "run"]
 
-_ROLES = {"fitted": 0, "parent": 1}
+_NAMED = re.compile(r"/ds=(\d{4}-\d\d-\d\d)(?=/|$)")
 _FOLLOWS = {
     "events": "corrections find what they replace",
     "changes": "corrections find what they replace",
     "full": "each snapshot is compared with the one before it",
 }
-NO_DAY = "unknown"
-"""The ds in quarantine of a row that neither its folder nor its time places."""
 
 
 def run(command: Ingest, settings: Settings) -> int:
@@ -69,86 +61,45 @@ def ingest(
         raise InputError(msg)
     root = f"{settings.tables_root}/sources/{source.name}/{uuid4().hex[:12]}"
     began = micros(settings.now())  # what arrives while it runs may be missed
-    raw = read_landing(spark, source, path, only=only)
-    _fitted(source, raw, only).write.mode("overwrite").parquet(f"{root}/fitted")
-    fitted = spark.read.parquet(f"{root}/fitted")
-    days = _days(source, fitted, path, only)
+    _landed(spark, source, path, only).write.mode("overwrite").parquet(f"{root}/fitted")
+    landed = spark.read.parquet(f"{root}/fitted")
+    days = _days(source, landed, path, only)
     _refuse_order(settings, source, days)
-    good, waiting = _placed(spark, source, fitted, days)
-    made = to_stored(spark, source, good, _snapshots(source, fitted), days[0])
-    made.repartition("ds").write.mode("overwrite").partitionBy("ds").parquet(f"{root}/rows")
+    mine = landed.where((F.col("ds") <= days[-1]) | F.col("asof_reason").isNotNull())
+    good = mine.where(F.col("asof_reason").isNull()).select(*(c.name for c in source.columns), "asof_known_at", "ds")
+    rows, waiting = placed(spark, settings, source, good.drop("ds"), days)
+    snapshots = _snapshots(source, mine)
+    made = to_stored(spark, source, rows, snapshots, days[0])
+    shelved = made.withColumn("asof_shelf", F.when(F.col("asof_op") == LATE, "late").otherwise("rows"))
+    shelved.repartition("ds").write.mode("overwrite").partitionBy("asof_shelf", "ds").parquet(f"{root}/made")
     if waiting is not None:
         waiting.coalesce(1).write.mode("overwrite").parquet(f"{root}/waiting/ds={days[-1]}")
-    return _show(spark, settings, source, root, days, began)
+    if source.kind == "full":
+        good.repartition("ds").write.mode("overwrite").partitionBy("ds").parquet(f"{root}/snapshots")
+    _refuse_other_rows(spark, settings, source, root, days)
+    return _show(spark, settings, source, root, days, began, {utc(item.taken_at).date(): item for item in snapshots})
 
 
-def _fitted(source: Source, raw: DataFrame, only: date | None) -> DataFrame:
-    """Good rows with their ds and known_at; the others with a reason and the row as JSON; both in one table."""
-    compiled = compile_definition(source)
-    wanted = None if only is None else str(only)
-
-    def fitted(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        here = load_definition(compiled, Source)
-        for batch in batches:
-            table = pa.Table.from_batches([batch])
-            # First: the fields that Spark could read of a broken row may fit by chance.
-            broken = table.filter(pc.is_valid(table["asof_corrupt"]))
-            texts = broken["asof_corrupt"].to_pylist()
-            yield from _refused(
-                broken, [f"the row has too many or too few fields: {text}" for text in texts], here, wanted
-            )
-            table = table.filter(pc.is_null(table["asof_corrupt"]))
-            found = fit(here, table.drop_columns(["asof_input_ds", "asof_corrupt"]))
-            yield from _padded(_with_ds(found.rows, wanted), cleared=found.cleared)
-            bad = sorted(found.reasons)
-            yield from _refused(table.take(pa.array(bad, pa.int64())), [found.reasons[n] for n in bad], here, wanted)
-
-    columns = {name: tables.HIVE_TYPES[column.stored] for column in source.columns for name in (column.name,)}
-    schema = ", ".join(f"`{name}` {kind}" for name, kind in {**columns, "asof_known_at": "timestamp"}.items())
-    return raw.mapInArrow(fitted, f"{schema}, ds string, asof_reason string, asof_row string, asof_cleared bigint")
-
-
-def _with_ds(rows: pa.Table, wanted: str | None) -> pa.Table:
-    ds = pc.strftime(rows["asof_known_at"], format="%Y-%m-%d")
-    rows = rows.append_column("ds", ds)
-    return rows if wanted is None else rows.filter(pc.equal(ds, wanted))
-
-
-def _padded(rows: pa.Table, *, cleared: int) -> Iterator[pa.RecordBatch]:
-    empty = pa.nulls(len(rows), pa.string())
-    counts = [cleared] + [0] * (len(rows) - 1) if len(rows) else []
-    rows = (
-        rows.append_column("asof_reason", empty)
-        .append_column("asof_row", empty)
-        .append_column("asof_cleared", pa.array(counts, pa.int64()))
+def _landed(spark: SparkSession, source: Source, path: str, only: date | None) -> DataFrame:
+    """Fitted rows of the input; for one day also those that its day before's folder holds of it."""
+    rows = fitted(source, read_landing(spark, source, path, only=only), only)
+    before = None if only is None else only - timedelta(days=1)
+    if only is None or before is None or not exists(f"{path.rstrip('/')}/ds={before}"):
+        return rows
+    return rows.unionByName(
+        from_the_day_before(source, read_landing(spark, source, f"{path.rstrip('/')}/ds={before}"), only)
     )
-    yield from rows.combine_chunks().to_batches()
 
 
-def _refused(rows: pa.Table, reasons: list[str], source: Source, wanted: str | None) -> Iterator[pa.RecordBatch]:
-    if not len(rows):
-        return
-    ds = [found or wanted or NO_DAY for found in rows["asof_input_ds"].to_pylist()]
-    shown = [
-        json.dumps(row, default=str, sort_keys=True)
-        for row in rows.drop_columns(["asof_input_ds", "asof_corrupt"]).to_pylist()
-    ]
-    columns: dict[str, Any] = {c.name: pa.nulls(len(rows), ARROW_TYPES[c.stored]) for c in source.columns}
-    columns |= {
-        "asof_known_at": pa.nulls(len(rows), ARROW_TYPES["timestamp"]),
-        "ds": ds,
-        "asof_reason": reasons,
-        "asof_row": shown,
-    }
-    yield from pa.table({**columns, "asof_cleared": pa.array([0] * len(rows), pa.int64())}).to_batches()
-
-
-def _days(source: Source, fitted: DataFrame, path: str, only: date | None) -> list[str]:
+def _days(source: Source, landed: DataFrame, path: str, only: date | None) -> list[str]:
     """Partitions that this input fills: those its folders name, and the days of its rows; a file is complete between its first and last day."""
     if only is not None:
         return [str(only)]
-    found = {row[0] for row in fitted.where("asof_reason is null").select("ds").distinct().collect()}
+    found = {row[0] for row in landed.where("asof_reason is null").select("ds").distinct().collect()}
     named = {name.removeprefix("ds=") for name in folders(path) if name.startswith("ds=")} if "*" not in path else set()
+    named |= set(_NAMED.findall(path))
+    if named:  # what its last folder holds of the day after comes with that day
+        found = {ds for ds in found if ds <= max(named)}
     if not found | named:
         msg = f"The input {path} of source {source.name!r} has no rows that fit. Nothing was changed; look at the path, and at the declared columns."
         raise InputError(msg)
@@ -181,115 +132,76 @@ def _refuse_order(settings: Settings, source: Source, days: list[str]) -> None:
             raise MissingError(msg)
 
 
-def _placed(
-    spark: SparkSession, source: Source, fitted: DataFrame, days: list[str]
-) -> tuple[DataFrame, DataFrame | None]:
-    """Good rows with their parent's columns, and those whose parent is not known yet (None: the source has no parent)."""
-    good = fitted.where(F.col("asof_reason").isNull()).select(*(c.name for c in source.columns), "asof_known_at")
-    if source.enriched is None:
-        return good, None
-    rows = _enriched(spark, source, good, days).persist()
-    own = [c.name for c in source.columns]
-    waiting = rows.where(F.col("asof_known_at").isNull()).select(*own, F.col("asof_waits").alias("asof_known_at"))
-    return rows.where(F.col("asof_known_at").isNotNull()).drop("asof_waits"), waiting
-
-
-def _snapshots(source: Source, fitted: DataFrame) -> tuple[Snapshot, ...]:
+def _snapshots(source: Source, landed: DataFrame) -> tuple[Snapshot, ...]:
     """Of a full source, the days that have rows; none for the other kinds."""
     if source.kind != "full":
         return ()
     bad = F.count_if(F.col("asof_reason").isNotNull())
-    seen = fitted.groupBy("ds").agg(F.unix_micros(F.max("asof_known_at")).alias("known"), bad.alias("bad")).collect()
+    seen = landed.groupBy("ds").agg(F.unix_micros(F.max("asof_known_at")).alias("known"), bad.alias("bad")).collect()
     nowhere = any(row["ds"] == NO_DAY for row in seen)  # rows that may belong to any of the snapshots
-    found = [Snapshot(row["known"], not (row["bad"] or nowhere)) for row in seen if row["known"] is not None]
-    return tuple(sorted(found, key=lambda snapshot: snapshot.known_at))
+    taken = {row["known"]: not (row["bad"] or nowhere) for row in seen if row["known"] is not None}
+    return tuple(Snapshot(known, taken[known], known) for known in sorted(taken))
 
 
-def _enriched(spark: SparkSession, source: Source, good: DataFrame, days: list[str]) -> DataFrame:
-    """Children with their parent's columns; those without keep their own known_at in `asof_waits`, and have a null asof_known_at."""
-    link = source.enriched
-    if link is None:
-        return good
-    end = micros(datetime.fromisoformat(days[-1]).replace(tzinfo=UTC) + timedelta(days=1))
-    good = good.unionByName(_waiting(spark, source, days[0])) if spark.catalog.tableExists(waiting_of(source)) else good
-    ids = good.select(F.col(link.on).alias("asof_id")).distinct()
-    parents = tables.stored_rows(spark, link.parent, before=end)
-    parents = parents.join(ids, parents[link.parent.event_id or ""] == ids["asof_id"], "left_semi")
-    columns = [
-        name for name in link.parent.types if name in {*link.columns, link.parent.event_id, link.parent.event_time}
-    ]
-    taken = parents.select(
-        *(F.col(name).alias(f"p_{name}") for name in columns), F.col("asof_known_at"), F.col("asof_op").alias("p_op")
-    )
-    both = good.withColumn("asof_role", F.lit(_ROLES["fitted"])).withColumn("asof_id", F.col(link.on).cast("string"))
-    taken = taken.withColumn("asof_role", F.lit(_ROLES["parent"])).withColumn(
-        "asof_id", F.col(f"p_{link.parent.event_id}").cast("string")
-    )
-    compiled = compile_definition(source)
-
-    def joined(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        here = load_definition(compiled, Source)
-        found = list(batches)
-        if not found or here.enriched is None:
-            return
-        table = pa.Table.from_batches(found)
-        own = [c.name for c in here.columns]
-        children = table.filter(pc.equal(table["asof_role"], _ROLES["fitted"])).select([*own, "asof_known_at"])
-        those = table.filter(pc.equal(table["asof_role"], _ROLES["parent"]))
-        parent = pa.table(
-            {
-                **{name: those[f"p_{name}"] for name in columns},
-                "asof_known_at": those["asof_known_at"],
-                "asof_op": those["p_op"],
-            }
+def _refuse_other_rows(spark: SparkSession, settings: Settings, source: Source, root: str, days: list[str]) -> None:
+    """A day that later ones were built on may be ingested again, but not with other rows: theirs would stay as they are."""
+    later = [item.ds for item in ledger.partitions(settings, source.name) if item.ds > days[-1]]
+    if not later or source.event_id is None:
+        return
+    columns = sorted({*source.types, *tables.STORED_COLUMNS})
+    new, old = _made(spark, source, root), tables.source_table(spark, source).where(F.col(source.partition).isin(days))
+    sums = [_content(rows, columns) for rows in (new, old)]
+    differ = sorted({*sums[0], *sums[1]} - {ds for ds in sums[0] if sums[0][ds] == sums[1].get(ds)})
+    if differ:
+        msg = (
+            f"The input has other rows for {differ[0]} of source {source.name!r} than its table, and the later partition {later[0]} was built on those. "
+            f"Nothing was changed. Ingest from {differ[0]} on to the end in one input, so that {_FOLLOWS[source.kind]}."
         )
-        with_parent, without = enrich(here, here.enriched, children, parent)
-        nothing = pa.nulls(len(with_parent), ARROW_TYPES["timestamp"])
-        yield from with_parent.append_column("asof_waits", nothing).combine_chunks().to_batches()
-        padded = {
-            name: without[name] if name in own else pa.nulls(len(without), ARROW_TYPES[kind])
-            for name, kind in here.types.items()
-        }
-        padded |= {
-            "asof_known_at": pa.nulls(len(without), ARROW_TYPES["timestamp"]),
-            "asof_waits": without["asof_known_at"],
-        }
-        yield from pa.table(padded).combine_chunks().to_batches()
-
-    schema = ", ".join(f"`{name}` {tables.HIVE_TYPES[kind]}" for name, kind in source.types.items())
-    union = both.unionByName(taken, allowMissingColumns=True)
-    return union.repartition("asof_id").mapInArrow(joined, f"{schema}, asof_known_at timestamp, asof_waits timestamp")
+        raise InputError(msg)
 
 
-def _waiting(spark: SparkSession, source: Source, before: str) -> DataFrame:
-    """Children that found no parent up to the newest partition before a day."""
-    earlier = [ds for ds in tables.partition_values(spark, waiting_of(source)) if ds < before]
-    rows = spark.table(waiting_of(source)).where(F.col("ds") == (max(earlier) if earlier else ""))
-    return rows.select(*(c.name for c in source.columns), "asof_known_at")
+def _content(rows: DataFrame, columns: list[str]) -> dict[str, tuple[int, int]]:
+    """Of each ds the rows, and a sum of their hashes."""
+    hashes = F.sum(F.xxhash64(*columns).cast("decimal(38, 0)"))
+    found = rows.groupBy("ds").agg(F.count(F.lit(1)), hashes).collect()
+    return {str(ds): (count, int(total)) for ds, count, total in found}
+
+
+def _made(spark: SparkSession, source: Source, root: str, shelf: str = "rows") -> DataFrame:
+    """Stored rows that this run wrote; none where it wrote none."""
+    schema = f"{stored_columns(source)}, ds string"
+    place = f"{root}/made/asof_shelf={shelf}"
+    return spark.read.schema(schema).parquet(place) if exists(place) else spark.createDataFrame([], schema)
 
 
 def _show(
-    spark: SparkSession, settings: Settings, source: Source, root: str, days: list[str], began: int
+    spark: SparkSession,
+    settings: Settings,
+    source: Source,
+    root: str,
+    days: list[str],
+    began: int,
+    snapshots: dict[date, Snapshot],
 ) -> list[ledger.Partition]:
-    """Splits what was written, points the tables at it, and records the partitions, oldest first."""
-    fitted = spark.read.parquet(f"{root}/fitted")
-    quarantined = F.count_if(F.col("asof_reason").isNotNull())
-    seen = fitted.groupBy("ds").agg(quarantined.alias("n"), F.sum("asof_cleared").alias("cleared")).collect()
-    refused = {row["ds"]: row["n"] for row in seen if row["n"]}
-    stored = spark.read.schema(_stored_schema(source)).parquet(f"{root}/rows")
-    first = (F.col("asof_op") == ADD) & F.col("asof_first")
-    tally = stored.groupBy("ds").agg(F.count(F.lit(1)).alias("n"), F.count_if(~first).alias("changed")).collect()
+    """Points the tables at what was written, and records the partitions, oldest first."""
+    landed, late = spark.read.parquet(f"{root}/fitted"), _late(_made(spark, source, root, "late"), source)
+    seen = landed.agg(F.sum("asof_cleared").alias("cleared"), F.sum("asof_raised").alias("raised")).collect()[0]
+    bad = landed.where("asof_reason is not null").select("asof_reason", "asof_row", "ds").unionByName(late)
+    refused = {row["ds"]: row["count"] for row in bad.groupBy("ds").count().collect()}
+    first = (F.col("asof_op") == ADD) & F.col("asof_first") | (F.col("asof_op") == AGAIN)
+    tally = _made(spark, source, root).groupBy("ds").agg(F.count_if(F.col("asof_op") != AGAIN).alias("n"), F.count_if(~first).alias("changed")).collect()  # fmt: skip
     counts = {str(row["ds"]): row["n"] for row in tally}
     changed = {str(row["ds"]): row["changed"] for row in tally}
-    _point(spark, settings, source.table, tables.source_columns(source), root, "rows", sorted({*days, *counts} - {""}))
+    _point(spark, settings, source.table, tables.source_columns(source), root, "made/asof_shelf=rows", days)
     if refused:
         columns = {"asof_reason": "string", "asof_row": "string"}
-        bad = fitted.where("asof_reason is not null").select("asof_reason", "asof_row", "ds")
         bad.repartition("ds").write.mode("overwrite").partitionBy("ds").parquet(f"{root}/quarantine")
         _point(spark, settings, quarantine_of(source), columns, root, "quarantine", sorted(refused))
+    given = {c.name: tables.HIVE_TYPES[c.stored] for c in source.columns} | {"asof_known_at": "timestamp"}
     if source.enriched is not None:
-        columns = {c.name: tables.HIVE_TYPES[c.stored] for c in source.columns} | {"asof_known_at": "timestamp"}
-        _point(spark, settings, waiting_of(source), columns, root, "waiting", [days[-1]])
+        _point(spark, settings, waiting_of(source), given, root, "waiting", [days[-1]])
+    if source.kind == "full":
+        _point(spark, settings, snapshots_of(source), given, root, "snapshots", days)
     made = [
         ledger.record_ingest(
             settings,
@@ -300,21 +212,31 @@ def _show(
                 quarantined=refused.get(ds, 0),
                 ingested_at=began,
                 changed=changed.get(ds, 0),
+                snapshot_at=None if (taken := snapshots.get(date.fromisoformat(ds))) is None else taken.known_at,
+                whole=taken is None or taken.complete,
             ),
         )
         for ds in days
     ]
-    cleared = sum(row["cleared"] or 0 for row in seen)
+    raised = f"; {seen['raised']} known from their folder's day on, after their known_at" if seen["raised"] else ""
+    remove_folder(f"{root}/fitted")
     say(
         f"{source.name}: {sum(counts.values())} rows into {len(days)} partition(s) {days[0]} … {days[-1]} of {source.table}; "
-        f"{sum(refused.values())} in quarantine{f' ({quarantine_of(source)})' if refused else ''}; {cleared} NaN or infinite values made null."
+        f"{sum(refused.values())} in quarantine{f' ({quarantine_of(source)})' if refused else ''}; {seen['cleared'] or 0} NaN or infinite values made null{raised}."
     )
     return made
 
 
-def _stored_schema(source: Source) -> str:
-    kinds = {**tables.source_columns(source), "ds": "string"}
-    return ", ".join(f"`{name}` {kind}" for name, kind in kinds.items())
+def _late(rows: DataFrame, source: Source) -> DataFrame:
+    """Versions that came too late, as rows of the quarantine."""
+    event = f"{source.event_id}: {source.event_id} %s was last heard of at %s"
+    reason = F.format_string(
+        f"{event}, more than {source.correctable} before this row; older events are not corrected",
+        F.col(source.event_id or source.event_time).cast("string"),
+        F.date_format("asof_undoes", "yyyy-MM-dd'T'HH:mm:ss.SSSSSS'Z'"),
+    )
+    row = F.to_json(F.struct(*sorted(c.name for c in source.columns)))
+    return rows.select(reason.alias("asof_reason"), row.alias("asof_row"), "ds")
 
 
 def _point(

@@ -77,7 +77,9 @@ def _batches(path: str, keys: Mapping[str, str]) -> tuple[pa.Schema, Iterator[pa
             column_types=kinds, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False
         )
         try:
-            reader = csv.open_csv(path, convert_options=options)
+            reader = csv.open_csv(
+                path, parse_options=csv.ParseOptions(newlines_in_values=True), convert_options=options
+            )
         except pa.ArrowInvalid as error:
             raise _no_csv(path, error) from error
         return reader.schema, _rest(path, reader)

@@ -1,4 +1,4 @@
-"""Raw files as they arrive, Parquet or CSV: the declared columns as found, a CSV's broken rows marked."""
+"""Raw files as they arrive, Parquet or CSV: the declared columns as found, why rows of a CSV are broken beside them."""
 
 from datetime import date
 
@@ -13,8 +13,15 @@ from jobs.files import exists
 __all__ = ["read_landing"]
 
 
+_EMPTY = "\x00"
+"""Stands for a text of nothing within quotes, which is no null, until the row is read."""
+
+_REPLACED = "\ufffd"
+_NOT_UTF_8 = "' holds bytes that are not UTF-8; write the file in UTF-8"
+
+
 def read_landing(spark: SparkSession, source: Source, path: str, *, only: date | None = None) -> DataFrame:
-    """Columns: the source's as the input has them, `asof_input_ds` (of a folder ds=…, else null), `asof_corrupt` (the text of a broken row).
+    """Columns: the source's as the input has them, `asof_input_ds` (of a folder ds=…, else null), `asof_broken` (why a row is broken).
 
     Raises:
         MissingError: there is no such input, or a declared column is not in it.
@@ -27,7 +34,7 @@ def read_landing(spark: SparkSession, source: Source, path: str, *, only: date |
     rows = _csv(spark, source, place) if _is_csv(place) else spark.read.parquet(place)
     named = F.regexp_extract(F.col("_metadata.file_path"), r"/ds(?:=|%3D)([0-9]{4}-[0-9]{2}-[0-9]{2})/", 1)
     folder = F.when(named == "", F.lit(None)).otherwise(named)
-    corrupt = F.col("asof_corrupt") if "asof_corrupt" in rows.columns else F.lit(None).cast("string")
+    broken = F.col("asof_broken") if "asof_broken" in rows.columns else F.lit(None).cast("string")
     for name in [c.name for c in source.columns if c.name not in rows.columns and _filled(source, c.name)]:
         rows = rows.withColumn(name, F.lit(False))
     if missing := [c.name for c in source.columns if c.name not in rows.columns]:
@@ -35,7 +42,7 @@ def read_landing(spark: SparkSession, source: Source, path: str, *, only: date |
         msg = f"The input {place} has no column {', '.join(missing)}, which source {source.name!r} ({source.where}) declares. It has {there}."
         raise MissingError(msg)
     return rows.select(
-        *(F.col(f"`{c.name}`") for c in source.columns), folder.alias("asof_input_ds"), corrupt.alias("asof_corrupt")
+        *(F.col(f"`{c.name}`") for c in source.columns), folder.alias("asof_input_ds"), broken.alias("asof_broken")
     )
 
 
@@ -82,5 +89,15 @@ def _csv(spark: SparkSession, source: Source, place: str) -> DataFrame:
         "columnNameOfCorruptRecord": "asof_corrupt",
         "enforceSchema": "false",
         "escape": '"',  # RFC 4180: a quote within quotes is doubled, and a backslash is a character like any other
+        "multiLine": "true",  # and a newline within quotes ends no row
+        "emptyValue": _EMPTY,
     }
-    return spark.read.options(**options).schema(schema).csv(place)
+    rows = spark.read.options(**options).schema(schema).csv(place)
+    columns = {name: F.col(f"`{name}`") for name in header}
+    texts = [F.when(column == _EMPTY, "").otherwise(column).alias(name) for name, column in columns.items()]
+    fields = F.concat(F.lit("the row has too many or too few fields: "), F.col("asof_corrupt"))
+    coded = [
+        F.when(column.contains(_REPLACED), F.concat(F.lit(f"{name}: '"), column, F.lit(_NOT_UTF_8)))
+        for name, column in columns.items()
+    ]
+    return rows.select(*texts, F.coalesce(fields, *coded).alias("asof_broken"), F.col("_metadata"))

@@ -32,6 +32,12 @@ class Partition:
     changed: int | None = None
     """Rows that are no first additions: corrections, what they take back, voids. None: not counted."""
 
+    snapshot_at: int | None = None
+    """Of a full source: when its snapshot of that day was whole, microseconds UTC. None where it brought no row."""
+
+    whole: bool = True
+    """No row of it is in quarantine."""
+
     held_at: int | None = None
     reason: str | None = None
     released_at: int | None = None

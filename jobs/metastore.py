@@ -3,6 +3,7 @@
 Embedded Derby admits one process; through this service many Spark applications share one catalogue. It is for `metastore.kind = "derby"`.
 """
 
+import shutil
 import socket
 import struct
 from collections.abc import Iterator, Sequence
@@ -71,6 +72,7 @@ def hive_site(settings: Settings) -> dict[str, str]:
 
 def _service(settings: Settings) -> Service:
     def command(port: int) -> Sequence[str]:
+        _remove_unborn(settings)
         _configure(settings)
         jars = files("pyspark") / "jars" / "*"
         opens = [f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in _OPENS]
@@ -92,6 +94,13 @@ def _service(settings: Settings) -> Service:
     return Service(
         name="The Hive metastore service", folder=_folder(settings), log=_log(settings), port=settings.metastore.port, command=command, answers=answers
     )  # fmt: skip
+
+
+def _remove_unborn(settings: Settings) -> None:
+    """A database that a killed first start left without `service.properties`, the last file of its making, opens never again and holds nothing."""
+    database = _folder(settings) / "derby"
+    if database.is_dir() and not (database / "service.properties").exists():
+        shutil.rmtree(database)
 
 
 def _configure(settings: Settings) -> None:

@@ -1,23 +1,31 @@
-"""Proof of parity: sampled keys are looked up online and computed anew through the frame's path, at several instants. Equal to the bit."""
+"""Proof of parity: sampled keys are looked up online and computed anew through the frame's path, at several instants. Equal to the bit.
+
+Half of the keys come from what is published, half from the sources' rows, so that a key that was lost on the way is missed; and as many keys are
+published and online as were computed.
+"""
 
 import math
 import struct
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from features.definitions.catalog import Catalog
-from features.definitions.names import cut_text, micros, status_column, utc
+from features.definitions.durations import DAY
+from features.definitions.names import cut_text, micros, status_column, utc, view_table
 from features.definitions.services import FeatureService
 from features.definitions.views import FeatureView
 from features.errors import MissingError, ParityError
 from features.serving.reader import Reader
 from features.settings import Settings
+from features.store.stores import open_store
 from features.values.partition import EntityViews, entity_views
+from features.values.versions import ADD
 from jobs import tables
 from jobs.commands import Prove
+from jobs.files import read_record
 from jobs.frame import answers
 from jobs.proofs import record_proof
 from jobs.session import spark as session
@@ -26,8 +34,9 @@ from jobs.stages import say, side_by_side, stage_views
 __all__ = ["Proof", "prove", "run"]
 
 KEYS = 300
-"""Published keys drawn for each entity."""
+"""Keys drawn for each entity."""
 
+_RECENT = 7 * DAY
 UNKNOWN = 10
 """Keys that no source has, drawn besides."""
 
@@ -74,7 +83,7 @@ def run(command: Prove, settings: Settings) -> int:
     if proof.different:
         shown = "\n  ".join(proof.examples)
         msg = (
-            f"{proof.different} of {proof.compared} values differ between lookup and frame at cut {cut_text(cut)}:\n  {shown}\n"
+            f"{proof.different} difference(s) in {proof.compared} values between lookup and frame at cut {cut_text(cut)}:\n  {shown}\n"
             f"Do not serve these views: compute and materialize the cut anew, and if it stays so, report it with this text."
         )
         raise ParityError(msg)
@@ -90,8 +99,11 @@ def prove(
     *,
     keys: int = KEYS,
 ) -> Proof:
-    """Compares lookups with frames for keys of every entity at the edges of the cut's time and within it."""
-    total = Proof(compared=0, different=0, informative=0, keys=0, instants=0)
+    """Compares lookups with frames for keys of every entity at the edges of the cut's time and within it, and counts keys of every view."""
+    missing = [line for view in views for line in _miscounted(spark, settings, view, cut)]
+    total = Proof(
+        compared=0, different=len(missing), informative=0, keys=0, instants=0, examples=tuple(missing[:_SHOWN])
+    )
     for found in side_by_side(lambda group: _prove_entity(spark, settings, catalog, group, cut, keys), _groups(views)):
         total = Proof(
             compared=total.compared + found.compared, different=total.different + found.different,
@@ -146,22 +158,48 @@ def _prove_entity(
     )  # fmt: skip
 
 
+def _miscounted(spark: SparkSession, settings: Settings, view: FeatureView, cut: int) -> list[str]:
+    """A sentence where fewer or more keys are published, or online, than were computed."""
+    published = tables.published(spark, view, cut).count()
+    place = tables.location(spark, view_table(view), "cut", cut_text(cut))
+    record = read_record(f"{place}/_finished.json") or {}
+    found = {"computed": record.get("rows"), "published": published}
+    store = open_store(settings, writable=False)
+    try:
+        head = store.head(view.name)
+    finally:
+        store.close()
+    if head is not None and head.cut == cut:
+        found["online"] = head.rows
+    if len(set(found.values())) == 1:
+        return []
+    return [f"{view.name}: {', '.join(f'{rows} keys {where}' for where, rows in found.items())}"]
+
+
 def _draw(spark: SparkSession, group: EntityViews, cut: int, keys: int) -> list[tuple[Any, ...]]:
-    """Keys by the order of a hash that changes with the cut, and some that nobody ever saw."""
-    share = -(-keys // len(group.views))
+    """Keys by the order of a hash that changes with the cut: published ones, those of source rows, and some that nobody ever saw."""
+    share = -(-keys // (2 * len(group.views)))
     found: dict[tuple[Any, ...], None] = {}
-    for view in group.views:
-        columns = [F.col(name) for name in view.keys]
-        rows = (
-            tables.published(spark, view, cut)
-            .select(*columns)
-            .orderBy(F.xxhash64(*columns, F.lit(cut)), *columns)
-            .limit(share)
-        )
-        found |= dict.fromkeys(tuple(row) for row in rows.collect())
     entity = group.views[0].entity
+    for view in group.views:
+        found |= dict.fromkeys(_first(tables.published(spark, view, cut), list(view.keys), cut, share))
+    for source in group.sources:
+        columns = list(source.key_columns(entity.name, entity.keys))
+        rows = tables.stored_rows(spark, source, before=cut).where(F.col("asof_op") == ADD)
+        # The last days' rows: keys that are asked for tomorrow, and not every partition is read.
+        recent = rows.where(F.col(source.partition) >= str(utc(cut - _RECENT).date())).dropna(subset=columns)
+        found |= dict.fromkeys(
+            _first(recent.select(*columns).distinct(), columns, cut, share * len(group.views) // len(group.sources) + 1)
+        )
     strange = (f"never seen {n}" if entity.type == "string" else -(2**62) - n for n in range(UNKNOWN))
     return [*found, *(tuple(value for _ in entity.keys) for value in strange)]
+
+
+def _first(rows: DataFrame, columns: list[str], cut: int, count: int) -> list[tuple[Any, ...]]:
+    keys = [F.col(name) for name in columns]
+    return [
+        tuple(row) for row in rows.select(*keys).orderBy(F.xxhash64(*keys, F.lit(cut)), *keys).limit(count).collect()
+    ]
 
 
 def _looked_up(

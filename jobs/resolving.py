@@ -1,28 +1,31 @@
 """Good rows become stored rows, beside what is stored already: versions of events, changes of whole snapshots. One shuffle by event id."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from features.definitions.compiled import compile_definition, load_definition
-from features.definitions.durations import duration
 from features.definitions.names import micros
 from features.definitions.sources import Source
 from features.values.snapshots import Snapshot, changes
-from features.values.versions import RETRACT, STORED_FIELDS, resolve
+from features.values.versions import ADD, RETRACT, STORED_FIELDS, VOID, resolve, with_stored_fields
 from jobs import tables
 
-__all__ = ["to_stored"]
+__all__ = ["LATE", "by_event", "changes_of", "newest_of", "stored_columns", "to_stored"]
+
+LATE = "late"
+"""The `asof_op` of a row that comes too late to correct anything: it goes to quarantine, `asof_undoes` says when its event was last heard of."""
 
 
 def to_stored(
     spark: SparkSession, source: Source, good: DataFrame, snapshots: tuple[Snapshot, ...], first: str
 ) -> DataFrame:
-    """Additions, retractions and tombstones of the good rows, each with its ds.
+    """What to store of the good rows, each with its ds, and those that are refused, with the op LATE.
 
     Args:
         spark: the session.
@@ -34,46 +37,96 @@ def to_stored(
     standing = None
     if source.event_id is not None and spark.catalog.tableExists(source.table):
         standing = _standing(spark, source, good, micros(datetime.fromisoformat(first).replace(tzinfo=UTC)))
-    return _by_event(source, good, standing, snapshots).withColumn("ds", F.date_format("asof_known_at", "yyyy-MM-dd"))
+    made = changes_of(source, good, standing, snapshots) if source.kind == "full" else _versions(source, good, standing)
+    return made.withColumn("ds", F.date_format("asof_known_at", "yyyy-MM-dd"))
 
 
 def _standing(spark: SparkSession, source: Source, good: DataFrame, start: int) -> DataFrame:
-    """The newest addition or tombstone, stored before `start`, of each event among the good rows; of a full source, of every row."""
-    event_id = source.event_id or ""
+    """The newest addition or tombstone, stored before `start`, of each event among the good rows; of a full source, of every row.
+
+    `asof_heard` is when anything of the event became known last.
+    """
     rows = tables.stored_rows(spark, source, before=start).where(F.col("asof_op") != RETRACT)
-    if source.kind != "full":
-        oldest = datetime.fromtimestamp((start - duration(source.correctable)) / 1e6, UTC).date()
-        rows = rows.where(F.col("ds") >= str(oldest)).join(good.select(event_id).distinct(), event_id, "left_semi")
-    newest = Window.partitionBy(event_id).orderBy(F.col("asof_known_at").desc())
-    return (
-        rows.withColumn("asof_n", F.row_number().over(newest))
-        .where("asof_n = 1")
-        .select(*source.types, "asof_known_at")
-    )
+    if source.kind == "full":
+        return newest_of(source, rows).withColumn("asof_heard", F.col("asof_known_at"))
+    event_id = source.event_id or ""
+    ids = good.select(event_id).distinct()
+    # The ids of all that is stored are read, of other columns only those partitions that know one of them.
+    days = [row[0] for row in rows.join(ids, event_id, "left_semi").select(source.partition).distinct().collect()]
+    found = rows.where(F.col(source.partition).isin(days)).join(ids, event_id, "left_semi")
+    last = Window.partitionBy(event_id)
+    return newest_of(source, found.withColumn("asof_heard", F.max("asof_known_at").over(last)), "asof_heard")
 
 
-def _by_event(
-    source: Source, good: DataFrame, standing: DataFrame | None, snapshots: tuple[Snapshot, ...]
+def newest_of(source: Source, rows: DataFrame, *more: str) -> DataFrame:
+    """The newest addition or tombstone of each event: the source's columns, `asof_known_at` and those named."""
+    newest = Window.partitionBy(source.event_id or "").orderBy(F.col("asof_known_at").desc())
+    rows = rows.where(F.col("asof_op").isin(ADD, VOID)).withColumn("asof_n", F.row_number().over(newest))
+    return rows.where("asof_n = 1").select(*source.types, "asof_known_at", *more)
+
+
+def changes_of(
+    source: Source, statements: DataFrame, standing: DataFrame | None, snapshots: tuple[Snapshot, ...]
 ) -> DataFrame:
-    rows = good.select(*source.types, "asof_known_at").withColumn("asof_stands", F.lit(False))
+    """Of a full source: what its snapshots say that what stood before them did not. Columns as stored."""
+    if standing is not None:
+        standing = standing.select(*source.types, "asof_known_at")
+
+    def made(here: Source, new: pa.Table, old: pa.Table) -> pa.Table:
+        return changes(here, new, old, snapshots)
+
+    return _beside(source, statements, standing, made)
+
+
+def _versions(source: Source, good: DataFrame, standing: DataFrame | None) -> DataFrame:
+    def made(here: Source, new: pa.Table, old: pa.Table) -> pa.Table:
+        found = resolve(here, new.drop_columns(["asof_heard"]), old)
+        late = with_stored_fields(found.late.drop_columns(["asof_heard"]), LATE, None, np.zeros(len(found.late), bool))
+        heard = late.schema.get_field_index("asof_undoes")
+        return pa.concat_tables([
+            found.rows, late.set_column(heard, late.schema.field(heard), found.late["asof_heard"])
+        ])  # fmt: skip
+
+    nothing = F.lit(None).cast("timestamp")
+    return _beside(source, good.withColumn("asof_heard", nothing), standing, made)
+
+
+def _beside(
+    source: Source,
+    good: DataFrame,
+    standing: DataFrame | None,
+    made: Callable[[Source, pa.Table, pa.Table], pa.Table],
+) -> DataFrame:
+    """New rows beside what stands of the same events."""
+    columns = [name for name in good.columns if name in {*source.types, "asof_known_at", "asof_heard"}]
+    rows = good.select(*columns).withColumn("asof_stands", F.lit(False))
     if standing is not None:
         rows = rows.unionByName(standing.withColumn("asof_stands", F.lit(True)))
+
+    def both(here: Source, table: pa.Table) -> pa.Table:
+        stands = table["asof_stands"]
+        table = table.drop_columns(["asof_stands"])
+        return made(here, table.filter(pc.invert(stands)), table.filter(stands))
+
+    return by_event(source, rows, both)
+
+
+def by_event(source: Source, rows: DataFrame, made: Callable[[Source, pa.Table], pa.Table]) -> DataFrame:
+    """Stored rows of all rows of some events, brought together. Without event ids there is nothing to bring together."""
     compiled = compile_definition(source)
 
     def resolved(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         here = load_definition(compiled, Source)
         found = list(batches)
         if found:
-            table = pa.Table.from_batches(found)
-            stands = table["asof_stands"]
-            table = table.drop_columns(["asof_stands"])
-            old, new = table.filter(stands), table.filter(pc.invert(stands))
-            made = changes(here, new, old, snapshots) if here.kind == "full" else resolve(here, new, old).rows
-            yield from made.combine_chunks().to_batches()
+            yield from made(here, pa.Table.from_batches(found)).combine_chunks().to_batches()
 
-    order = [
+    return (rows.repartition(source.event_id) if source.event_id else rows).mapInArrow(resolved, stored_columns(source))
+
+
+def stored_columns(source: Source) -> str:
+    """Spark schema of stored rows, without the partition."""
+    return ", ".join([
         *(f"`{name}` {tables.HIVE_TYPES[kind]}" for name, kind in source.types.items()),
         *(f"{field.name} {tables.STORED_COLUMNS[field.name]}" for field in STORED_FIELDS),
-    ]
-    # No event id: nothing to bring together.
-    return (rows.repartition(source.event_id) if source.event_id else rows).mapInArrow(resolved, ", ".join(order))
+    ])  # fmt: skip

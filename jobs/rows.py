@@ -13,8 +13,9 @@ from features.definitions.sources import Source
 from features.settings import Settings
 from features.values.partition import ASK, EntityViews
 from jobs import ledger
+from jobs.known import known_rows
 from jobs.sizing import reached
-from jobs.tables import HIVE_TYPES, known_rows
+from jobs.tables import HIVE_TYPES
 
 __all__ = ["ask_rows", "event_rows", "output_schema"]
 
@@ -65,7 +66,9 @@ def _shape(settings: Settings, group: EntityViews, before: int) -> _Shape:
     # Another reading of a table does not know the lag that the table was written with.
     stamped = any(source.known_at or source.enriched or source.reads for source in group.sources)
     return _Shape(
-        corrected=any(item.changed != 0 for item in found) or any(source.kind != "events" for source in group.sources),
+        # Without a held partition, or once it is released, versions follow others than those that ingest saw.
+        corrected=any(item.changed != 0 or item.held_at is not None for item in found)
+        or any(source.kind != "events" for source in group.sources),
         later=bool(stamped) or any(item.released_at is not None for item in found),
     )
 

@@ -6,17 +6,15 @@ from datetime import timedelta
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from features.definitions.durations import duration
 from features.definitions.names import cut_text, parse_cut, tiles_table, utc, view_table
 from features.definitions.sources import Source
 from features.definitions.tiling import tiling
 from features.definitions.views import FeatureView
 from features.errors import InputError, MissingError
 from features.settings import Settings
-from jobs import ledger
 
 __all__ = [
-    "HIVE_TYPES", "STORED_COLUMNS", "ensure_table", "ensure_tiles", "known_rows", "partition_values", "point_at", "published", "published_cuts",
+    "HIVE_TYPES", "STORED_COLUMNS", "ensure_table", "ensure_tiles", "partition_values", "point_at", "published", "published_cuts",
     "show_tiles", "shown_tiles", "source_table", "stored_rows", "tile_columns", "tile_rows", "view_columns",
 ]  # fmt: skip
 
@@ -198,73 +196,6 @@ def stored_rows(spark: SparkSession, source: Source, *, before: int) -> DataFram
     last = (utc(before) - timedelta(microseconds=1)).date()
     rows = source_table(spark, source).where(F.col(source.partition) <= str(last))
     return rows.where(F.unix_micros("asof_known_at") < before)
-
-
-def known_rows(
-    spark: SparkSession,
-    settings: Settings,
-    source: Source,
-    *,
-    before: int,
-    since: int | None = None,
-    first_day: str | None = None,
-) -> DataFrame:
-    """What engines may see: no tombstones, nothing of a held partition, and of a released one only what is known by then.
-
-    With `since` only events from that instant on, and only partitions that can hold such; with `first_day` only the partitions from there on.
-
-    Columns: the source's, `asof_known` and `asof_undoes` (microseconds; null where it undoes nothing), `asof_op`, `asof_first`.
-
-    Raises:
-        MissingError: a partition between the first one and `before` is not there.
-    """
-    partitions = ledger.partitions(settings, source.ingested_by)
-    refuse_gaps(source, partitions, before)
-    last = str((utc(before) - timedelta(microseconds=1)).date())
-    shut = [item.ds for item in partitions if item.held and item.ds <= last]
-    rows = source_table(spark, source).where((F.col(source.partition) <= last) & (F.col("asof_op") != "void"))
-    if first_day is not None:
-        rows = rows.where(F.col(source.partition) >= first_day)
-    if shut:
-        # What a held partition brought cannot be taken back either.
-        undone = F.coalesce(F.date_format("asof_undoes", "yyyy-MM-dd"), F.lit(""))
-        rows = rows.where(~F.col(source.partition).isin(shut) & ~undone.isin(shut))
-    if since is not None:
-        # known_at may be earlier than event_time, by max_future at most.
-        oldest = str(utc(since - duration(source.max_future)).date())
-        rows = rows.where((F.col(source.partition) >= oldest) & (F.unix_micros(source.event_time) >= since))
-    known, undoes = F.unix_micros("asof_known_at"), F.unix_micros("asof_undoes")
-    for item in partitions:
-        if item.released_at is not None:
-            known = F.when(F.col(source.partition) == item.ds, F.greatest(known, F.lit(item.released_at))).otherwise(
-                known
-            )
-            was = F.date_format("asof_undoes", "yyyy-MM-dd") == item.ds
-            undoes = F.when(was, F.greatest(undoes, F.lit(item.released_at))).otherwise(undoes)
-    columns = [F.col(name) for name in source.types]
-    made = rows.select(*columns, known.alias("asof_known"), undoes.alias("asof_undoes"), "asof_op", "asof_first")
-    return made.where(F.col("asof_known") < before)
-
-
-def refuse_gaps(source: Source, partitions: Sequence[ledger.Partition], before: int) -> None:
-    """Every day from the first partition to the last whole day before an instant must be there."""
-    days = {item.ds for item in partitions}
-    end = utc(before).date()
-    if not days or min(days) >= str(end):
-        msg = (
-            f"Source {source.name!r} has no partition before {end}. Load it: `asof ingest --source {source.ingested_by} --input …`, "
-            f"or ask for an instant after {min(days, default='its first partition')}."
-        )
-        raise MissingError(msg)
-    first = utc(0).fromisoformat(min(days)).date()
-    wanted = (str(first + timedelta(days=n)) for n in range((end - first).days))
-    if gaps := [day for day in wanted if day not in days]:
-        shown = ", ".join(gaps[:5]) + (" …" if len(gaps) > 5 else "")  # noqa: PLR2004
-        msg = (
-            f"Source {source.name!r}: {len(gaps)} partition(s) of {source.table} before {end} are missing: {shown}. "
-            f"Load them: `asof ingest --source {source.ingested_by} --input … --ds {gaps[0]}`."
-        )
-        raise MissingError(msg)
 
 
 def published_cuts(spark: SparkSession, view: FeatureView) -> tuple[int, ...]:

@@ -17,6 +17,7 @@ from features.settings import Settings
 from features.values.tiles import build, key_names
 from jobs import ledger, tables, tile_builds
 from jobs.files import write_record
+from jobs.known import known_rows
 from jobs.tile_builds import Build, begun
 
 __all__ = ["build_tiles", "in_place", "missing", "show", "up_to_date"]
@@ -109,7 +110,7 @@ def _rows(
     known = _known(view)
     # Of the first day alone, no partition is whole: the end of that day stands for cuts within it.
     before = max(last, begun(partitions) + DAY) if partitions else last
-    rows = tables.known_rows(spark, settings, view.source, before=before, first_day=min(oldest.values()))
+    rows = known_rows(spark, settings, view.source, before=before, first_day=min(oldest.values()))
     fresh = _read(rows, view, plan).where((known >= first) & (known < last))
     if plan.removable:
         return fresh, oldest
@@ -120,7 +121,7 @@ def _rows(
     if not reach:
         return fresh, oldest
     oldest |= {cut: min(oldest[cut], str(utc(since).date())) for cut, since in reach.items()}
-    again = tables.known_rows(spark, settings, view.source, before=before, first_day=min(oldest.values()))
+    again = known_rows(spark, settings, view.source, before=before, first_day=min(oldest.values()))
     places = [*key_names(view), "asof_tile"]
     older = _read(again, view, plan).where(known < first).join(hits.select(*places).distinct(), places, "left_semi")
     return fresh.unionByName(older), oldest

@@ -11,9 +11,37 @@ from features.definitions.views import FeatureView
 from features.values import sweep as engine
 from features.values import versions
 from features.values.timeline import Asks, Rows
-from tests.oracle import Answer, Row
+from tests.oracle import HELD, Answer, Row
 
 UTC_US = pa.timestamp("us", "UTC")
+
+
+def as_known(source: Source, raw: Sequence[Row], table: pa.Table) -> pa.Table:
+    """What engines see of stored rows where some of the raw ones were held, and perhaps released: the events that have such are stood up anew."""
+    released = {
+        row[source.known_at or source.event_time]: row["asof_released"] for row in raw if "asof_released" in row
+    }
+    if not released:
+        return table
+    known = table["asof_known_at"].cast(pa.int64()).to_pylist()
+    events = table[source.event_id].to_pylist() if source.event_id else list(range(len(table)))
+    touched = {event for event, at in zip(events, known, strict=True) if at in released}
+    starts = [max(at, released.get(at, at)) for at in known]
+    mine = np.array([event in touched for event in events], bool)
+    kept = np.array([at != HELD for at in starts], bool)
+    if source.event_id is None:
+        return _set_known(table, starts).filter(pa.array(kept))
+    delivered = mine & kept & (np.array(table["asof_op"].to_pylist(), object) != versions.RETRACT)
+    columns = [*source.types, "asof_known_at"]
+    rows = table.select(columns).filter(pa.array(delivered))
+    starting = pa.array([at for at, used in zip(starts, delivered, strict=True) if used], pa.int64())
+    stood = versions.stand(source, rows.append_column("asof_from", starting))
+    return pa.concat_tables([table.filter(pa.array(~mine)), stood])
+
+
+def _set_known(table: pa.Table, known: Sequence[float]) -> pa.Table:
+    values = pa.array([0 if at == HELD else at for at in known], pa.int64()).cast(UTC_US)
+    return table.set_column(table.schema.get_field_index("asof_known_at"), "asof_known_at", values)
 
 
 def stored(source: Source, raw: Sequence[Row], batches: int = 1) -> pa.Table:
@@ -49,15 +77,18 @@ def stored(source: Source, raw: Sequence[Row], batches: int = 1) -> pa.Table:
 
 
 def standing(source: Source, table: pa.Table) -> pa.Table:
-    """The newest addition or void of each event."""
+    """The newest addition or void of each event, and when it was last heard of."""
     kept: dict[Any, tuple[int, int]] = {}
+    heard: dict[Any, int] = {}
     known = table["asof_known_at"].cast(pa.int64()).to_pylist()
     for n, (event, op) in enumerate(
         zip(table[source.event_id or ""].to_pylist(), table["asof_op"].to_pylist(), strict=True)
     ):
-        if op != versions.RETRACT and (event not in kept or known[n] >= kept[event][0]):
+        if op in {versions.ADD, versions.VOID} and (event not in kept or known[n] >= kept[event][0]):
             kept[event] = (known[n], n)
-    return table.take(pa.array([n for _, n in kept.values()], pa.int64()))
+        heard[event] = max(heard.get(event, known[n]), known[n])
+    found = table.take(pa.array([n for _, n in kept.values()], pa.int64()))
+    return found.append_column("asof_heard", pa.array([heard[event] for event in kept], pa.int64()).cast(UTC_US))
 
 
 def encoded(key: tuple[Any, ...]) -> Hashable | None:
@@ -71,7 +102,7 @@ def engine_rows(view: FeatureView, source: Source, table: pa.Table, codes: Mappi
     keep = [
         n
         for n, (key, op) in enumerate(zip(keys, table["asof_op"].to_pylist(), strict=True))
-        if key in codes and op != versions.VOID
+        if key in codes and op in {versions.ADD, versions.RETRACT}
     ]
     table = table.take(pa.array(keep, pa.int64()))
     return Rows(
@@ -93,7 +124,9 @@ def answers(
         key=np.array([coded[n] for n in order], np.int64), instant=np.array([asks[n][1] for n in order], np.int64)
     )
     rows = {
-        source.name: engine_rows(view, source, stored(source, raw[source.name], batches), codes)
+        source.name: engine_rows(
+            view, source, as_known(source, raw[source.name], stored(source, raw[source.name], batches)), codes
+        )
         for source in view.sources
     }
     found = engine.sweep(view, rows, sorted_asks)

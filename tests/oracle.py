@@ -17,6 +17,8 @@ from features.definitions.windows import Window
 from tests import oracle_aggregations
 
 DAY = 86_400_000_000
+HELD = math.inf
+"""A row's `asof_released` where its partition is held."""
 INT64 = range(-(2**63), 2**63)
 Row = Mapping[str, Any]
 
@@ -61,10 +63,9 @@ def newest_cut(schedule: Schedule, t: int) -> int:
     return (t - schedule.lag_us - schedule.phase_us) // schedule.period_us * schedule.period_us + schedule.phase_us
 
 
-def known_at(source: Source, row: Row) -> int:
+def known_at(source: Source, row: Row) -> float:
     time: int = row[source.event_time]
-    stamped: int = row[source.known_at] if source.known_at else time
-    return max(stamped, time + source.lag_us) if source.lag_us else stamped
+    return max(arrival(source, row), time + source.lag_us) if source.lag_us else arrival(source, row)
 
 
 def content(source: Source, row: Row) -> tuple[Any, ...]:
@@ -86,7 +87,7 @@ def read(view: FeatureView, row: Row) -> tuple[Any, ...]:
 
 def rank(source: Source, row: Row) -> tuple[Any, ...]:
     version = (row.get(source.version) or 0) if source.version else 0
-    return (version, bool(row.get(source.void)) if source.void else False, arrival(source, row), content(source, row))
+    return (version, bool(row.get(source.void)) if source.void else False, received(source, row), content(source, row))
 
 
 def counting(view: FeatureView, source: Source, rows: Sequence[Row], key: tuple[Any, ...] | None, t: int) -> list[Row]:
@@ -120,7 +121,7 @@ def counting(view: FeatureView, source: Source, rows: Sequence[Row], key: tuple[
 def stood(source: Source, delivered: Sequence[Row]) -> list[Row]:
     """The versions of an event that came to stand: each the highest when it arrived, and more than what stood before once again."""
     made: list[Row] = []
-    for instant in sorted({arrival(source, row) for row in delivered}):
+    for instant in sorted({arrival(source, row) for row in delivered} - {HELD}):
         highest = max((row for row in delivered if arrival(source, row) <= instant), key=lambda row: rank(source, row))
         again = bool(made) and content(source, made[-1]) == content(source, highest)
         if arrival(source, highest) == instant and not again:
@@ -143,10 +144,16 @@ def taken_back(view: FeatureView, source: Source, by: Row, t: int) -> bool:
     return arrival(source, by) < newest_cut(fresh if isinstance(fresh, Schedule) else fresh.cuts, t)
 
 
-def arrival(source: Source, row: Row) -> int:
-    """Before the source's lag: the order in which versions came."""
+def received(source: Source, row: Row) -> int:
+    """The order in which versions came, whatever a gate made of them."""
     instant: int = row[source.event_time] if source.known_at is None else row[source.known_at]
     return instant
+
+
+def arrival(source: Source, row: Row) -> float:
+    """Before the source's lag: from when on a version is known, which a hold delays until the release (`asof_released`), or for good."""
+    released: float = row.get("asof_released", -HELD)
+    return max(received(source, row), released)
 
 
 def within(events: Iterable[Row], window: Window, a: int, view: FeatureView, source: Source | None = None) -> list[Row]:

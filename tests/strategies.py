@@ -15,6 +15,7 @@ from features.definitions.freshness import EventFreshness, Freshness, Schedule
 from features.definitions.sources import Field, Source, fields
 from features.definitions.views import FeatureView, flat
 from features.definitions.windows import EVER, Window
+from tests.oracle import HELD
 
 __all__ = [
     "DAY",
@@ -246,8 +247,8 @@ def _versions(draw: st.DrawFn, row: Row, keys: tuple[Key, ...], prefix: str) -> 
 
 
 @st.composite
-def event_cases(draw: st.DrawFn, *, of_course: bool = False) -> Case:
-    """Events and outcomes with all that section 7 of the semantics asks of a sweep."""
+def event_cases(draw: st.DrawFn, *, of_course: bool = False, held: bool = False) -> Case:
+    """Events and outcomes with all that section 7 of the semantics asks of a sweep; `held`: some of what arrived together is held, or released."""
     view, keys = draw(event_views(of_course=of_course))
     base = draw(st.sampled_from([0, LEAP_DAY, JANUARY_1969]))
     pools = draw(st.sampled_from([SMALL, INTEGERS, EXTREMES])), draw(st.sampled_from([FLOATS, ZEROS]))
@@ -262,7 +263,20 @@ def event_cases(draw: st.DrawFn, *, of_course: bool = False) -> Case:
     raw = {"s": rows}
     if view.outcomes:
         raw["o"] = draw(_outcomes(rows, keys))
+    if held:
+        raw = {source.name: draw(_held(source, raw[source.name])) for source in view.sources}
     return Case(view=view, raw=raw, asks=draw(_asks(base, keys, rows)), batches=draw(st.integers(1, 3)))
+
+
+@st.composite
+def _held(draw: st.DrawFn, source: Source, rows: list[Row]) -> list[Row]:
+    """Of all that arrived within some spans of five seconds, when it was released, or that it is held."""
+    name = source.known_at or source.event_time
+    spans = sorted({row[name] // STEP for row in rows})
+    shut = draw(st.lists(st.sampled_from(spans), max_size=3, unique=True)) if spans else []
+    delays = st.sampled_from([HELD, HELD, 0, 1, SECOND, STEP, 2 * STEP, 20 * SECOND])
+    released = {span: (span + 1) * STEP + draw(delays) for span in shut}
+    return [{**row, "asof_released": released[at]} if (at := row[name] // STEP) in released else row for row in rows]
 
 
 @st.composite
@@ -317,8 +331,8 @@ def attribute_views(draw: st.DrawFn) -> tuple[FeatureView, tuple[Key, ...]]:
 
 
 @st.composite
-def attribute_cases(draw: st.DrawFn) -> Case:
-    """Changes that arrive late, twice, and out of order, with deletions."""
+def attribute_cases(draw: st.DrawFn, *, held: bool = False) -> Case:
+    """Changes that arrive late, twice, and out of order, with deletions; `held` as for events."""
     view, keys = draw(attribute_views())
     base = draw(st.sampled_from([0, LEAP_DAY, JANUARY_1969]))
     rows: list[Row] = []
@@ -326,6 +340,8 @@ def attribute_cases(draw: st.DrawFn) -> Case:
         st.lists(_row(base, keys, draw(st.sampled_from([SMALL, INTEGERS, EXTREMES])), FLOATS), min_size=3, max_size=10)
     ):
         rows += draw(_versions(row, keys, "k"))
+    if held:
+        rows = draw(_held(view.source, rows))
     return Case(view=view, raw={"s": rows}, asks=draw(_asks(base, keys, rows)), batches=draw(st.integers(1, 3)))
 
 

@@ -13,7 +13,7 @@ from features.definitions.views import FeatureView
 from features.definitions.windows import Window
 from features.values.tile_values import merged, metrics
 from features.values.tiles import key_names
-from features.values.versions import RETRACT, VOID
+from features.values.versions import ADD, RETRACT
 from tests import oracle
 
 __all__ = ["answered", "arrivals", "cuts_of", "expected", "needed"]
@@ -24,7 +24,7 @@ Row = Mapping[str, Any]
 def arrivals(view: FeatureView, stored: pa.Table) -> pa.Table:
     """Rows as ingest stored them, as `features.values.tiles` takes them."""
     source = view.source
-    stored = stored.filter(pa.array([op != VOID for op in stored["asof_op"].to_pylist()], pa.bool_()))
+    stored = stored.filter(pa.array([op in {ADD, RETRACT} for op in stored["asof_op"].to_pylist()], pa.bool_()))
     keys = source.key_columns(view.entity.name, view.entity.keys)
     return pa.table({
         **{name: stored[key] for name, key in zip(key_names(view), keys, strict=True)},

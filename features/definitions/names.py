@@ -13,6 +13,7 @@ __all__ = [
     "micros",
     "parse_cut",
     "quarantine_of",
+    "snapshots_of",
     "status_column",
     "tiles_table",
     "utc",
@@ -48,6 +49,11 @@ def quarantine_of(source: Source) -> str:
 def waiting_of(source: Source) -> str:
     """The Hive table of enriched rows whose parent is not known yet."""
     return f"{source.table}__waiting"
+
+
+def snapshots_of(source: Source) -> str:
+    """The Hive table of what a full source's snapshots said, row by row."""
+    return f"{source.table}__snapshots"
 
 
 def status_column(view: FeatureView | str) -> str:

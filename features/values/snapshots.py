@@ -1,6 +1,6 @@
 """Whole snapshots as changes (semantics 4, kind="full"): what a key's rows said day by day, stored where they say something new."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from numba import njit
 from features.definitions.sources import Source
 from features.values.versions import ADD, equal_rows, ordered, with_stored_fields
 
-__all__ = ["Snapshot", "changes"]
+__all__ = ["Snapshot", "changes", "standing_snapshots"]
 
 Array = np.ndarray
 _DAY = 86_400_000_000
@@ -27,6 +27,18 @@ class Snapshot:
 
     complete: bool
     """Every row of it fits. A key that is missing is gone; of an incomplete snapshot it may be among the rows in quarantine."""
+
+    taken_at: int
+    """Microseconds, on the UTC day of its rows. Earlier than `known_at` where a gate held it until then."""
+
+
+def standing_snapshots(taken: Iterable[Snapshot]) -> tuple[Snapshot, ...]:
+    """Those that say something once they are known: a snapshot that is released when a later one is known already says nothing new."""
+    made: list[Snapshot] = []
+    for snapshot in sorted(taken, key=lambda item: item.taken_at, reverse=True):
+        if not made or snapshot.known_at < made[-1].known_at:
+            made.append(snapshot)
+    return tuple(reversed(made))
 
 
 def changes(source: Source, incoming: pa.Table, standing: pa.Table | None, snapshots: Sequence[Snapshot]) -> pa.Table:
@@ -50,7 +62,7 @@ def changes(source: Source, incoming: pa.Table, standing: pa.Table | None, snaps
     table = _without_nulls(pa.concat_tables([old, incoming]).combine_chunks(), source)
     known = _micros(table, "asof_known_at")
     ids = np.asarray(table[source.event_id or ""].combine_chunks().dictionary_encode().indices).astype(np.int64)
-    days = np.array([snapshot.known_at // _DAY for snapshot in snapshots], np.int64)
+    days = np.array([snapshot.taken_at // _DAY for snapshot in snapshots], np.int64)
     at = np.where(np.arange(len(table)) < len(old), -1, np.searchsorted(days, known // _DAY))
     order = ordered(table, columns, ids, at, known)
     last = np.ones(len(order), bool)

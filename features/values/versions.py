@@ -1,7 +1,8 @@
 """Versions, voids and redeliveries of events as additions and retractions (semantics 2): what ingest stores and engines see.
 
 Stored rows carry, beside their source's columns, `asof_op` (add: counts from now on; retract: an earlier addition no longer does; void: a
-tombstone, so that lower versions stay dead), `asof_known_at`, `asof_undoes` (of a retraction, known_at of what it takes back), `asof_first`.
+tombstone, so that lower versions stay dead; again: a version that changed nothing when it came, and may where what stood before is held),
+`asof_known_at`, `asof_undoes` (of a retraction, known_at of what it takes back), `asof_first`.
 """
 
 from dataclasses import dataclass
@@ -11,15 +12,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numba import njit
 
+from features.definitions.durations import duration
 from features.definitions.sources import Source
 
 __all__ = [
-    "ADD", "RETRACT", "STORED_FIELDS", "VOID", "Resolved", "equal_rows", "ordered", "resolve", "with_stored_fields",
+    "ADD", "AGAIN", "RETRACT", "STORED_FIELDS", "VOID", "Resolved", "equal_rows", "ordered", "resolve", "stand", "with_stored_fields",
 ]  # fmt: skip
 
 Array = np.ndarray
-ADD, RETRACT, VOID = "add", "retract", "void"
+ADD, RETRACT, VOID, AGAIN = "add", "retract", "void", "again"
 _TIMESTAMP = pa.timestamp("us", "UTC")
+_NEVER = np.iinfo(np.int64).min
 STORED_FIELDS = (
     pa.field("asof_op", pa.string()), pa.field("asof_known_at", _TIMESTAMP), pa.field("asof_undoes", _TIMESTAMP), pa.field("asof_first", pa.bool_()),
 )  # fmt: skip
@@ -27,57 +30,90 @@ STORED_FIELDS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolved:
-    """What to store, and what became of the rows that are not stored."""
+    """What to store, and what is refused."""
 
     rows: pa.Table
-    redelivered: int
-    """Equal to the version before in all but known_at."""
-
-    outranked: int
-    """Below a version, or a void, that was known before."""
+    late: pa.Table
+    """Versions that came too late to correct anything, with `asof_heard`: when their event was last heard of."""
 
 
 def resolve(source: Source, incoming: pa.Table, standing: pa.Table | None = None) -> Resolved:
-    """Additions and retractions of versions that arrive.
+    """What to store of versions that arrive.
 
     Args:
-        source: its event_id, version and void say what a version is.
+        source: its event_id, version and void say what a version is; its correctable span, how long after the last one of its event it may come.
         incoming: the source's columns and `asof_known_at`; any order.
-        standing: stored rows, the newest addition or void of each event in `incoming` that has one; known before all of `incoming`.
+        standing: stored rows, the newest addition or void of each event in `incoming` that has one, known before all of `incoming`. With
+            `asof_heard`, the known_at of the newest row of any kind that is stored of the event; without, its own.
     """
-    columns = [field.name for field in incoming.schema if field.name != "asof_known_at"]
-    content = [name for name in columns if name != source.known_at]
     if source.event_id is None:
-        return Resolved(
-            rows=with_stored_fields(incoming, ADD, None, np.ones(len(incoming), bool)), redelivered=0, outranked=0
-        )
-    names = [*columns, "asof_known_at"]
-    old = incoming.slice(0, 0) if standing is None else standing.select(names).cast(incoming.schema)
+        rows = with_stored_fields(incoming, ADD, None, np.ones(len(incoming), bool))
+        return Resolved(rows=rows, late=_heard(incoming.slice(0, 0), np.empty(0, np.int64)))
+    old = incoming.slice(0, 0) if standing is None else standing.select(incoming.column_names).cast(incoming.schema)
     table = pa.concat_tables([old, incoming]).combine_chunks()
-    known = np.asarray(table["asof_known_at"].cast(pa.int64()))
-    ids = np.asarray(table[source.event_id].combine_chunks().dictionary_encode().indices).astype(np.int64)
-    rank = _ranks(source, table)
-    order = ordered(table, columns, ids, known, rank)
-    wins, before, opens = _winners(ids[order], rank[order], known[order])
+    known = _micros(table, "asof_known_at")
+    heard = known.copy()
+    if standing is not None and "asof_heard" in standing.column_names:
+        heard[: len(old)] = _micros(standing, "asof_heard")
+    received = known if source.known_at is None else _micros(table, source.known_at)
+    return _resolved(source, table, len(old), received, heard, duration(source.correctable))
+
+
+def stand(source: Source, delivered: pa.Table) -> pa.Table:
+    """Additions and retractions of events whose rows are known at other instants than they were stored with: some were held and released.
+
+    A release delays when a version counts; it stays below the versions that were received after it.
+
+    Args:
+        source: with an event_id.
+        delivered: the source's columns and `asof_known_at` of every stored version of these events, tombstones and those that changed nothing
+            among them, and `asof_from`: from when on each is known, microseconds.
+    """
+    known = np.asarray(delivered["asof_from"].to_numpy()).astype(np.int64)
+    received = _micros(delivered, source.known_at or "asof_known_at")
+    names = [name for name in delivered.column_names if name != "asof_from"]
+    table = _known_at(delivered.select(names), known).combine_chunks()
+    made = _resolved(source, table, 0, received, known, np.iinfo(np.int64).max).rows
+    return made.filter(pc.is_in(made["asof_op"], pa.array([ADD, RETRACT])))
+
+
+def _resolved(source: Source, table: pa.Table, old: int, received: Array, heard: Array, correctable: int) -> Resolved:
+    """Of a table whose first `old` rows are stored already."""
+    columns = [field.name for field in table.schema if field.name != "asof_known_at"]
+    content = [name for name in columns if name != source.known_at]
+    known, rank = _micros(table, "asof_known_at"), _ranks(source, table)
+    ids = np.asarray(table[source.event_id or ""].combine_chunks().dictionary_encode().indices).astype(np.int64)
+    order = ordered(table, columns, ids, known, rank, received)
+    wins, before, opens, lost, last = _winners(
+        ids[order], rank[order], received[order], known[order], heard[order], correctable
+    )
     same = np.zeros(len(order), dtype=bool)
     follows = np.flatnonzero(wins & (before >= 0))
     same[follows] = equal_rows(table, content, order[follows], order[before[follows]])
     undone = _representatives(wins, before, same)
-    fresh = order >= len(old)
+    fresh = order >= old
+    late = last != _NEVER
     new = wins & fresh & ~same
+    again = fresh & ~new & ~lost & ~late
     void = (rank & 1).astype(bool)[order]
     undoes = np.flatnonzero(new & (undone >= 0))
     undoes = undoes[~void[undone[undoes]]]
     taken = order[undone[undoes]]
-    return Resolved(
-        rows=pa.concat_tables([
-            with_stored_fields(table.take(order[new & ~void]), ADD, None, opens[new & ~void]),
-            with_stored_fields(table.take(order[new & void]), VOID, None, opens[new & void]),
-            with_stored_fields(_known_at(table.take(taken), known[order[undoes]]), RETRACT, known[taken], np.zeros(len(taken), bool)),
-        ]),
-        redelivered=int((same & fresh).sum()),
-        outranked=int((~wins & fresh).sum()),
-    )  # fmt: skip
+    rows = pa.concat_tables([
+        with_stored_fields(table.take(order[new & ~void]), ADD, None, opens[new & ~void]),
+        with_stored_fields(table.take(order[new & void]), VOID, None, opens[new & void]),
+        with_stored_fields(table.take(order[again]), AGAIN, None, np.zeros(again.sum(), bool)),
+        with_stored_fields(_known_at(table.take(taken), known[order[undoes]]), RETRACT, known[taken], np.zeros(len(taken), bool)),
+    ])  # fmt: skip
+    return Resolved(rows=rows, late=_heard(table.take(order[late]), last[late]))
+
+
+def _heard(table: pa.Table, heard: Array) -> pa.Table:
+    return table.append_column("asof_heard", pa.array(heard, pa.int64()).cast(_TIMESTAMP))
+
+
+def _micros(table: pa.Table, name: str) -> Array:
+    return np.asarray(table[name].cast(pa.int64()).to_numpy())
 
 
 def _ranks(source: Source, table: pa.Table) -> Array:
@@ -110,22 +146,34 @@ def _rank_column(column: pa.ChunkedArray) -> pa.Array:
 
 
 @njit(cache=True)
-def _winners(ids: Array, rank: Array, known: Array) -> tuple[Array, Array, Array]:
-    """Which rows count once known, the one that counted before each, and which open their event. Rows sorted by (event, known, rank)."""
+def _winners(
+    ids: Array, rank: Array, received: Array, known: Array, heard: Array, correctable: int
+) -> tuple[Array, Array, Array, Array, Array]:
+    """Which rows count once known, the one that counted before each, which open their event, and which lost in the instant they became known.
+
+    Last, of rows that came more than `correctable` after the event was heard of: when that was (else the least integer, and they take part).
+    Rows sorted by (event, known, rank, received).
+    """
     n = len(ids)
-    wins, opens, before = np.zeros(n, np.bool_), np.zeros(n, np.bool_), np.full(n, -1, np.int64)
+    wins, opens, lost = np.zeros(n, np.bool_), np.zeros(n, np.bool_), np.zeros(n, np.bool_)
+    before, late = np.full(n, -1, np.int64), np.full(n, _NEVER, np.int64)
     top = -1
-    began = np.int64(0)
+    began = last = np.int64(0)
     for i in range(n):
         if i == 0 or ids[i] != ids[i - 1]:
-            top, began = -1, known[i]
+            top, began, last = -1, known[i], known[i]
+        if known[i] - last > correctable:
+            late[i] = last
+            continue
+        last = max(last, heard[i])
         if i + 1 < n and ids[i + 1] == ids[i] and known[i + 1] == known[i]:
-            continue  # outranked in the instant it became known
-        if top >= 0 and rank[i] < rank[top]:
+            lost[i] = True
+            continue
+        if top >= 0 and (rank[i] < rank[top] or (rank[i] == rank[top] and received[i] < received[top])):
             continue
         wins[i], before[i], opens[i] = True, top, known[i] == began
         top = i
-    return wins, before, opens
+    return wins, before, opens, lost, late
 
 
 @njit(cache=True)

@@ -20,24 +20,19 @@ def test_defaults_are_embedded_and_live_under_one_home(toml: Path) -> None:
     settings = load()
     assert settings.home == toml.parent / ".asof"
     assert settings.tables_root == str(toml.parent / ".asof" / "warehouse")
-    assert (settings.metastore.kind, settings.online.kind, settings.registry.kind, settings.airflow.kind) == (
-        "derby",
-        "sqlite",
-        "sqlite",
-        "sqlite",
-    )
+    assert (settings.metastore.kind, settings.online.kind, settings.registry.kind) == ("derby", "sqlite", "sqlite")
     assert settings.online_db.parent == settings.logs.parent == settings.home
 
 
 def test_an_argument_beats_a_variable_beats_the_file_beats_the_default(
     toml: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    toml.write_text('[spark]\nmaster = "file"\ndriver_memory = "4g"\n[airflow]\nport = 1\n')
-    assert load().spark.master == "file"
-    monkeypatch.setenv("ASOF_SPARK__MASTER", "variable")
-    assert load().spark.master == "variable"
-    settings = load(spark={"master": "argument"})
-    assert (settings.spark.master, settings.spark.driver_memory, settings.airflow.port) == ("argument", "4g", 1)
+    toml.write_text('[spark]\nmaster = "local[1]"\ndriver_memory = "4g"\n[airflow]\nport = 1\n')
+    assert load().spark.master == "local[1]"
+    monkeypatch.setenv("ASOF_SPARK__MASTER", "local[2]")
+    assert load().spark.master == "local[2]"
+    settings = load(spark={"master": "local[3]"})
+    assert (settings.spark.master, settings.spark.driver_memory, settings.airflow.port) == ("local[3]", "4g", 1)
     assert settings.spark.shuffle_partitions is None
 
 
@@ -138,7 +133,12 @@ def test_a_group_that_is_no_json_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
         ),
         ("online", {"kind": "redis"}, r"online.kind = 'redis' needs online.url.*ASOF_ONLINE__URL.*'sqlite'"),
         ("registry", {"kind": "postgres"}, r"registry.kind = 'postgres' needs registry.url.*ASOF_REGISTRY__URL"),
-        ("airflow", {"kind": "postgres"}, r"airflow.kind = 'postgres' needs airflow.url.*ASOF_AIRFLOW__URL"),
+        ("airflow", {"kind": "postgres"}, r"There is no setting airflow.kind.*Known there: port, grouping, submit"),
+        (
+            "spark",
+            {"master": "mesos://host:5050"},
+            r"spark.master = 'mesos://host:5050' is not supported.*local\[n\].*spark://host:port.*yarn",
+        ),
     ],
 )
 def test_what_is_not_supported_or_not_whole_refuses_with_a_remedy(group: str, value: dict[str, str], said: str) -> None:

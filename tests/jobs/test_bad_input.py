@@ -18,6 +18,7 @@ from features.settings import Settings
 from features.values.versions import resolve
 from jobs import attempts, compute, frame, ingest, ledger, publish, tables
 from jobs.commands import Compute, Frame, Ingest, Publish
+from jobs.known import known_rows
 
 pytestmark = pytest.mark.slow
 CATALOG = "tests.jobs.catalogue_of_bad_input"
@@ -145,6 +146,7 @@ def test_an_event_delivered_twice_is_stored_once_and_a_second_ingest_changes_not
     rows = stored(spark, source)
     assert rows == [
         ("a", "s1", 100, "add", "2026-03-01"),
+        ("a", "s1", 100, "again", "2026-03-02"),
         ("b", "s1", 100, "add", "2026-03-01"),
         ("c", "s1", 100, "add", "2026-03-02"),
     ]
@@ -171,7 +173,7 @@ def test_an_event_delivered_again_later_changes_nothing() -> None:
         "event_time": pa.array([first] * 2, kind),
     }
     made = resolve(SALES, pa.table({**columns, "known": known, "asof_known_at": known}))
-    assert made.rows["asof_op"].to_pylist() == ["add"]  # semantics 2: equal in all but known_at
+    assert made.rows["asof_op"].to_pylist() == ["add", "again"]  # semantics 2: equal in all but known_at
 
 
 def test_an_input_without_rows(spark: SparkSession, home: Settings, tmp_path: Path) -> None:
@@ -240,7 +242,7 @@ def test_a_missing_table_and_a_missing_column_of_a_table(spark: SparkSession, ho
     ledger.record_ingest(home, ledger.Partition(source=source.name, ds="2026-03-01", rows=1))
     before = micros(datetime(2026, 3, 2, tzinfo=UTC))
     with pytest.raises(MissingError) as caught:
-        tables.known_rows(spark, home, source, before=before)
+        known_rows(spark, home, source, before=before)
     assert str(caught.value) == (
         "There is no Hive table bad_input.bad_table, which source 'bad_table' reads. Load it: `asof ingest --source bad_table --input …`."
     )
@@ -250,14 +252,14 @@ def test_a_missing_table_and_a_missing_column_of_a_table(spark: SparkSession, ho
         MissingError,
         match=r"Table bad_input\.bad_table has no column shop, which source 'bad_table' \(.*`asof ingest --source bad_table`\.",
     ):
-        tables.known_rows(spark, home, source, before=before)
+        known_rows(spark, home, source, before=before)
 
 
 def test_missing_partitions_are_named_with_the_command_that_loads_them(spark: SparkSession, home: Settings) -> None:
     source = own("bad_gaps")
     before = micros(datetime(2026, 3, 10, tzinfo=UTC))
     with pytest.raises(MissingError) as caught:
-        tables.known_rows(spark, home, source, before=before)
+        known_rows(spark, home, source, before=before)
     assert str(caught.value) == (
         "Source 'bad_gaps' has no partition before 2026-03-10. Load it: `asof ingest --source bad_gaps --input …`, "
         "or ask for an instant after its first partition."
@@ -265,7 +267,7 @@ def test_missing_partitions_are_named_with_the_command_that_loads_them(spark: Sp
     for day in (1, 3):
         ledger.record_ingest(home, ledger.Partition(source=source.name, ds=f"2026-03-0{day}", rows=1))
     with pytest.raises(MissingError) as caught:
-        tables.known_rows(spark, home, source, before=before)
+        known_rows(spark, home, source, before=before)
     assert str(caught.value) == (
         "Source 'bad_gaps': 7 partition(s) of bad_input.bad_gaps before 2026-03-10 are missing: "
         "2026-03-02, 2026-03-04, 2026-03-05, 2026-03-06, 2026-03-07 …. Load them: `asof ingest --source bad_gaps --input … --ds 2026-03-02`."

@@ -35,7 +35,7 @@ _EACH: tuple[Command, ...] = (
     Ingest(source="payments", input="x/*.csv"),
     Ingest(source="payments", input="x", ds=date(2024, 2, 29)),
     *(stage(cut=_CUT) for stage in (Ready, Compute, Validate, Held, Publish, Materialize, Prove)),
-    Compute(cut=_CUT, views=("a", "b"), group="daily"),
+    Compute(cut=_CUT, views=("a", "b")),
     Prove(cut=_CUT, views=("a",)),
     Backfill(start=_CUT, end=_CUT + timedelta(days=9)),
     Backfill(start=_CUT, end=_CUT + timedelta(days=9), views=("a", "-b"), at_once=2),

@@ -75,6 +75,13 @@ def test_amounts_become_whole_units_half_to_even() -> None:
     assert values(CENTS, pa.array([0.1 + 0.2, 12.34, -0.01, 1e9 + 0.07, None])) == [30, 1234, -1, 100_000_000_007, None]
     assert values(CENTS, ["12.34", "-0.01"]) == [1234, -1]
     assert values(Field(name="x", type="float64", scale=0), pa.array([3.0, -2.0])) == [3, -2]
+    # As far as floats tell cents apart; beyond, texts, decimals and integers do.
+    assert values(CENTS, pa.array([123_456_789.01, 21_474_836_470_000.07])) == [12_345_678_901, 2_147_483_647_000_007]
+    exact = ["90071992547409.93", "-92233720368547758.08", "1.2E+3", " 7 "]
+    assert values(CENTS, exact) == [9_007_199_254_740_993, -(2**63), 120_000, 700]
+    assert values(CENTS, pa.array([Decimal("90071992547409.930"), None])) == [9_007_199_254_740_993, None]
+    assert values(CENTS, pa.array([90_071_992_547_409_931])) == [9_007_199_254_740_993_100]
+    assert values(INT, pa.array([1e14, -3e15, None])) == [10**14, -3 * 10**15, None]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +92,8 @@ def test_amounts_become_whole_units_half_to_even() -> None:
         (INT, ["٣"], "x: '٣' is not a whole number"),
         (INT, ["9223372036854775808"], "x: 9223372036854775808 does not fit 64 bits"),
         (INT, pa.array([2**63], pa.uint64()), "x: 9223372036854775808 does not fit 64 bits"),
-        (INT, pa.array([0.5]), "x: '0.5' is not a whole number"),
+        (INT, pa.array([0.5]), "x: 0.5 is not a whole number within 64 bits"),
+        (INT, pa.array([1e19]), "x: 1e+19 is not a whole number within 64 bits"),
         (INT, pa.array([True]), "x: the input holds bool, not an integer"),
         (FLOAT, ["1,5"], "x: '1,5' is not a number"),
         (FLOAT, ["1_0"], "x: '1_0' is not a number"),
@@ -93,7 +101,15 @@ def test_amounts_become_whole_units_half_to_even() -> None:
         (FLOAT, pa.array([NOON], AT), "x: the input holds timestamp[us, tz=UTC], not a number"),
         (CENTS, ["0.125"], "x: 0.125 is not a whole number of 1e-2 within 64 bits"),
         (CENTS, ["0.115"], "x: 0.115 is not a whole number of 1e-2 within 64 bits"),
-        (CENTS, ["1e17"], "x: 1e+17 is not a whole number of 1e-2 within 64 bits"),
+        (CENTS, ["1e17"], "x: 1e17 is not a whole number of 1e-2 within 64 bits"),
+        (CENTS, pa.array([6000000000000.004]), "x: 6000000000000.004 is not a whole number of 1e-2 within 64 bits"),
+        (
+            CENTS,
+            pa.array([90071992547409.93]),
+            "x: 90071992547409.94 is so large that a float does not tell it from the next 1e-2; deliver a decimal or text",
+        ),
+        (CENTS, pa.array([2**62]), "x: 4611686018427387904 is not a whole number of 1e-2 within 64 bits"),
+        (TEXT, pa.array([b"caf\xe9"]), r"x: b'caf\xe9' is not UTF-8"),
         (TEXT, pa.array([1.5]), "x: the input holds double, not text or an integer"),
         (TEXT, pa.array([[1]]), "x: the input holds list<item: int64>, not text or an integer"),
         (TEXT, pa.array([NOON], AT), "x: the input holds timestamp[us, tz=UTC], not text or an integer"),

@@ -223,7 +223,7 @@ def ties_unsorted(patch: pytest.MonkeyPatch) -> None:
 def with_ranks(patch: pytest.MonkeyPatch, change: Callable[[Array], Array]) -> None:
     """Other ranks decide who wins; what is a void stays one."""
     right = versions._winners
-    patch.setattr(versions, "_winners", lambda ids, rank, known: right(ids, change(rank), known))
+    patch.setattr(versions, "_winners", lambda ids, rank, *rest: right(ids, change(rank), *rest))
 
 
 @mutant()

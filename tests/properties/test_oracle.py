@@ -28,6 +28,26 @@ def test_attributes(case: Case) -> None:
     assert differences(case) == []
 
 
+@QUICK
+@given(event_cases(held=True))
+def test_events_some_of_which_are_held(case: Case) -> None:
+    assert differences(case) == []
+
+
+@settings(QUICK, max_examples=100)
+@given(attribute_cases(held=True))
+def test_attributes_some_of_which_are_held(case: Case) -> None:
+    assert differences(case) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@settings(SLOW, max_examples=1_500)
+@given(event_cases(held=True))
+def test_events_some_of_which_are_held_at_length(case: Case) -> None:
+    assert differences(case) == []
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @SLOW

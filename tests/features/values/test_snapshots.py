@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from features import Source, fields
 from features.definitions.sources import Field
-from features.values.snapshots import Snapshot, changes
+from features.values.snapshots import Snapshot, changes, standing_snapshots
 
 DAY = 86_400_000_000
 NOON = DAY // 2
@@ -29,7 +29,7 @@ Stored = tuple[str, str | None, int, int, bool]
 
 
 def snapshot(day: int, *, complete: bool = True) -> Snapshot:
-    return Snapshot(day * DAY + NOON, complete)
+    return Snapshot(day * DAY + NOON, complete, day * DAY + NOON)
 
 
 def table(days: Mapping[int, Sequence[Said]]) -> pa.Table:
@@ -81,7 +81,9 @@ def test_a_key_twice_in_one_snapshot_counts_as_it_was_known_last() -> None:
     later = rows.slice(0, 1)
     for name in ("seen", "asof_known_at"):
         later = later.set_column(later.schema.get_field_index(name), name, pa.array([ONE + 7], TIME))
-    made = changes(SOURCE, pa.concat_tables([later, rows.slice(1)]), None, [Snapshot(ONE + 7, complete=True)])
+    made = changes(
+        SOURCE, pa.concat_tables([later, rows.slice(1)]), None, [Snapshot(ONE + 7, complete=True, taken_at=ONE + 7)]
+    )
     assert stored(made) == [("m", "Rome", 5, ONE + 7, False)]
 
 
@@ -127,6 +129,48 @@ def test_drawn_snapshots_say_what_a_plain_walk_says(drawn: Any, batch: int, shuf
         for k in range(7):
             for a in range(0, 7 * DAY, NOON):
                 assert attribute(mine, a, k * DAY) == walked(days, whole, name, a, k * DAY), (name, a, k, mine)
+
+
+HOLDS = st.dictionaries(st.integers(0, 5), st.sampled_from([None, 0, 1, 2, 3]), max_size=3)
+"""Day to the days after which it was released; None: held."""
+
+
+@settings(max_examples=400, deadline=None)
+@given(drawn=DRAWN, holds=HOLDS)
+def test_held_snapshots_say_what_a_plain_walk_without_them_says(drawn: Any, holds: dict[int, int | None]) -> None:
+    days = {n: [(name, *said) for name, said in rows.items()] for n, (rows, _) in enumerate(drawn)}
+    days = {n: [(name, city, since * DAY + NOON) for name, city, since in said] for n, said in days.items() if said}
+    whole = {n: drawn[n][1] for n in days}
+    delays = {n: holds.get(n, 0) for n in days}
+    known = {n: (n + delay) * DAY + NOON + bool(delay) for n, delay in delays.items() if delay is not None}
+    taken = standing_snapshots(Snapshot(known[n], whole[n], n * DAY + NOON) for n in known)
+    left = {n: days[n] for n in (snapshot.taken_at // DAY for snapshot in taken)}
+    found = stored(changes(SOURCE, table(left), None, taken)) if left else []
+    for name in "mno":
+        mine = [row for row in found if row[0] == name]
+        for k in range(10):
+            for a in range(0, 10 * DAY, NOON):
+                assert attribute(mine, a, k * DAY) == told(days, whole, known, name, a, k * DAY), (name, a, k, mine)
+
+
+def told(
+    days: dict[int, list[Said]], whole: dict[int, bool], known: dict[int, int], name: str, a: int, k: int
+) -> str | None:
+    """Instant by instant, each snapshot as it becomes known, unless a later one was known before it or with it."""
+    history: list[tuple[int, str | None]] = []
+    heard = -1
+    for day in sorted((n for n in known if known[n] < k), key=lambda n: (known[n], -n)):
+        if day < heard:
+            continue
+        heard = day
+        row = next((row for row in days[day] if row[0] == name), None)
+        if row is None and not whole[day]:
+            continue
+        says, stands = None if row is None else f"is {row[1]}", history[-1][1] if history else None
+        if says != stands:
+            since = known[day] if row is None else row[2]
+            history.append((max(since, history[-1][0]) if history else since, says))
+    return next((says for since, says in reversed(history) if since <= a), None)
 
 
 def newest(rows: pa.Table) -> pa.Table:

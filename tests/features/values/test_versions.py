@@ -9,7 +9,7 @@ import pytest
 from features import Schedule, Source, fields
 from features.definitions.freshness import EventFreshness
 from features.values.timeline import FOREVER, Rows, timeline, visible_at_cut
-from features.values.versions import Resolved, resolve
+from features.values.versions import Resolved, resolve, stand
 
 SOURCE = Source(
     name="payments", table="raw.payments", event_id="id", version="version", void="void",
@@ -30,7 +30,7 @@ def resolved(*rows: Incoming, standing: pa.Table | None = None) -> Resolved:
 
 
 def stored(found: Resolved) -> list[tuple[Any, ...]]:
-    """(op, known_at, card, amount, undoes, first), in the order of time."""
+    """(op, known_at, card, amount, undoes, first), in the order of time; what changes nothing is left out."""
     table = found.rows.set_column(
         found.rows.schema.get_field_index("asof_known_at"),
         "asof_known_at",
@@ -41,7 +41,8 @@ def stored(found: Resolved) -> list[tuple[Any, ...]]:
     )
     names = ("asof_op", "asof_known_at", "card", "amount", "asof_undoes", "asof_first")
     return sorted(
-        (tuple(row[name] for name in names) for row in table.to_pylist()), key=lambda row: (row[1], row[0] != "retract")
+        (tuple(row[name] for name in names) for row in table.to_pylist() if row["asof_op"] != "again"),
+        key=lambda row: (row[1], row[0] != "retract"),
     )
 
 
@@ -64,18 +65,76 @@ def test_what_is_stored_of_one_event(rows: list[Incoming], meant: list[tuple[Any
     assert stored(resolved(*reversed(rows))) == meant
 
 
-def test_what_is_not_stored_is_counted() -> None:
-    found = resolved((5, "a", 10, 1, False), (6, "a", 10, 1, False), (7, "a", 99, 0, False))
-    assert (found.redelivered, found.outranked) == (1, 1)
+def test_versions_that_change_nothing_are_kept_apart() -> None:
+    found = resolved((5, "a", 10, 1, False), (6, "a", 10, 1, False), (7, "a", 99, 0, False), (7, "a", 98, 0, False))
+    assert again(found) == [(6, "a", 10), (7, "a", 99)]
+
+
+def again(found: Resolved) -> list[tuple[Any, ...]]:
+    """(known_at, card, amount) of what changed nothing."""
+    rows = [row for row in found.rows.to_pylist() if row["asof_op"] == "again"]
+    return sorted((int(row["asof_known_at"].timestamp() * 1e6), row["card"], row["amount"]) for row in rows)
 
 
 def test_a_later_batch_knows_what_stands() -> None:
     before = resolved((5, "a", 10, 0, False)).rows
     assert stored(resolved((9, "a", 10, 0, False), standing=before)) == []
+    assert again(resolved((9, "a", 10, 0, False), standing=before)) == [(9, "a", 10)]
     assert stored(resolved((9, "a", 12, 0, False), standing=before)) == [
         ("retract", 9, "a", 10, 5, False),
         ("add", 9, "a", 12, None, False),
     ]
+
+
+DAY = 86_400_000_000
+
+
+def test_what_comes_later_than_a_source_corrects_is_refused_in_one_batch_and_in_two() -> None:
+    first, second, late = (0, "a", 10, 0, False), (180 * DAY, "a", 10, 0, False), (360 * DAY + 1, "a", 12, 0, False)
+    prompt, again_late = (360 * DAY, "a", 11, 0, False), (541 * DAY, "a", 13, 0, False)
+    for rows in ((first, second, late), (first, second, prompt, again_late)):
+        one = resolved(*rows)
+        standing = resolved(*rows[:-1]).rows
+        heard = pa.array([rows[-2][0]], TIME)
+        newest = standing.filter(pa.array([op == "add" for op in standing["asof_op"].to_pylist()]))
+        newest = newest.slice(len(newest) - 1).append_column("asof_heard", heard)
+        two = resolved(rows[-1], standing=newest)
+        for found in (one, two):
+            assert found.late["amount"].to_pylist() == [rows[-1][2]]
+            assert found.late["asof_heard"].cast(pa.int64()).to_pylist() == [rows[-2][0]]
+        assert stored(one) == stored(resolved(*rows[:-1]))
+        assert len(two.rows) == 0
+
+
+Delivered = tuple[int, int | None, int, int, bool]
+
+
+def stood(*rows: Delivered) -> list[tuple[Any, ...]]:
+    """Of one event: (received at, known from or None where it is held, amount, version, void)."""
+    known = [row for row in rows if row[1] is not None]
+    table = pa.Table.from_pylist([
+        {"id": "p", "card": "a", "amount": amount, "version": version, "void": void, "event_time": 1, "asof_known_at": at}
+        for at, _, amount, version, void in known
+    ], SCHEMA)  # fmt: skip
+    made = stand(SOURCE, table.append_column("asof_from", pa.array([row[1] for row in known], pa.int64())))
+    return [(row[0], row[1], *row[3:]) for row in stored(Resolved(rows=made, late=made))]
+
+
+@pytest.mark.parametrize(("rows", "meant"), [
+    pytest.param([(1, 1, 10, 0, False), (2, None, 20, 0, False), (3, 3, 30, 0, False)],
+                 [("add", 1, 10, None, True), ("retract", 3, 10, 1, False), ("add", 3, 30, None, False)], id="held between"),
+    pytest.param([(1, 1, 10, 0, False), (2, None, 20, 0, False), (3, 3, 20, 0, True)], [("add", 1, 10, None, True), ("retract", 3, 10, 1, False)], id="void after what is held"),
+    pytest.param([(2, None, 20, 0, False), (3, 3, 20, 0, False)], [("add", 3, 20, None, True)], id="delivered again"),
+    pytest.param([(1, 1, 10, 0, False), (2, 9, 20, 0, False), (3, 3, 30, 0, False)],
+                 [("add", 1, 10, None, True), ("retract", 3, 10, 1, False), ("add", 3, 30, None, False)], id="released after a later version"),
+    pytest.param([(1, 1, 10, 0, False), (2, 9, 20, 1, False), (3, 3, 30, 0, False)],
+                 [("add", 1, 10, None, True), ("retract", 3, 10, 1, False), ("add", 3, 30, None, False), ("retract", 9, 30, 3, False), ("add", 9, 20, None, False)],
+                 id="released, and of a larger version"),
+    pytest.param([(1, 9, 10, 0, False), (2, 9, 20, 0, False)], [("add", 9, 20, None, True)], id="released together"),
+])  # fmt: skip
+def test_what_stands_where_some_is_held(rows: list[Delivered], meant: list[tuple[Any, ...]]) -> None:
+    assert stood(*rows) == meant
+    assert stood(*reversed(rows)) == meant
 
 
 SCHEDULE = Schedule(period="10us", phase="3us", publish_lag="2us")

@@ -1,0 +1,95 @@
+"""Children take their parents' columns (semantics 4, enrich); those whose parent is not known yet wait for it."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from features.definitions.compiled import compile_definition, load_definition
+from features.definitions.names import micros, waiting_of
+from features.definitions.sources import Enrich, Source
+from features.settings import Settings
+from features.values.sweep import ARROW_TYPES
+from jobs import tables
+from jobs.known import known_rows
+from jobs.parents import enrich
+
+__all__ = ["placed"]
+
+_ROLES = {"child": 0, "parent": 1}
+
+
+def placed(
+    spark: SparkSession, settings: Settings, source: Source, good: DataFrame, days: list[str]
+) -> tuple[DataFrame, DataFrame | None]:
+    """Good rows with their parent's columns, and those whose parent is not known yet (None: the source has no parent).
+
+    A parent that a gate holds is not known; one that was held is known from its release on.
+    """
+    if source.enriched is None:
+        return good, None
+    rows = _enriched(spark, settings, source, source.enriched, good, days).persist()
+    own = [c.name for c in source.columns]
+    waiting = rows.where(F.col("asof_known_at").isNull()).select(*own, F.col("asof_waits").alias("asof_known_at"))
+    return rows.where(F.col("asof_known_at").isNotNull()).drop("asof_waits"), waiting
+
+
+def _enriched(
+    spark: SparkSession, settings: Settings, source: Source, link: Enrich, good: DataFrame, days: list[str]
+) -> DataFrame:
+    """Children with their parent's columns; those without keep their own known_at in `asof_waits`, and have a null asof_known_at."""
+    end = micros(datetime.fromisoformat(days[-1]).replace(tzinfo=UTC) + timedelta(days=1))
+    good = good.unionByName(_waiting(spark, source, days[0])) if spark.catalog.tableExists(waiting_of(source)) else good
+    ids = good.select(F.col(link.on).alias("asof_id")).distinct()
+    parents = known_rows(spark, settings, link.parent, before=end)
+    parents = parents.join(ids, parents[link.parent.event_id or ""] == ids["asof_id"], "left_semi")
+    columns = [
+        name for name in link.parent.types if name in {*link.columns, link.parent.event_id, link.parent.event_time}
+    ]
+    taken = parents.select(
+        *(F.col(name).alias(f"p_{name}") for name in columns),
+        F.timestamp_micros("asof_known").alias("asof_known_at"),
+        F.col("asof_op").alias("p_op"),
+    )
+    both = good.withColumn("asof_role", F.lit(_ROLES["child"])).withColumn("asof_id", F.col(link.on).cast("string"))
+    taken = taken.withColumn("asof_role", F.lit(_ROLES["parent"])).withColumn(
+        "asof_id", F.col(f"p_{link.parent.event_id}").cast("string")
+    )
+    compiled = compile_definition(source)
+
+    def joined(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        here = load_definition(compiled, Source)
+        found = list(batches)
+        if found and here.enriched is not None:
+            yield from _joined(here, here.enriched, pa.Table.from_batches(found), columns)
+
+    schema = ", ".join(f"`{name}` {tables.HIVE_TYPES[kind]}" for name, kind in source.types.items())
+    union = both.unionByName(taken, allowMissingColumns=True)
+    return union.repartition("asof_id").mapInArrow(joined, f"{schema}, asof_known_at timestamp, asof_waits timestamp")
+
+
+def _joined(source: Source, link: Enrich, table: pa.Table, columns: list[str]) -> Iterable[pa.RecordBatch]:
+    own = [c.name for c in source.columns]
+    children = table.filter(pc.equal(table["asof_role"], _ROLES["child"])).select([*own, "asof_known_at"])
+    those = table.filter(pc.equal(table["asof_role"], _ROLES["parent"]))
+    parent = pa.table({name: those[f"p_{name}"] for name in columns})
+    parent = parent.append_column("asof_known_at", those["asof_known_at"]).append_column("asof_op", those["p_op"])
+    found, without = enrich(source, link, children, parent)
+    nothing = ARROW_TYPES["timestamp"]
+    yield from found.append_column("asof_waits", pa.nulls(len(found), nothing)).combine_chunks().to_batches()
+    padded = {
+        name: without[name] if name in own else pa.nulls(len(without), ARROW_TYPES[kind])
+        for name, kind in source.types.items()
+    }
+    padded |= {"asof_known_at": pa.nulls(len(without), nothing), "asof_waits": without["asof_known_at"]}
+    yield from pa.table(padded).combine_chunks().to_batches()
+
+
+def _waiting(spark: SparkSession, source: Source, before: str) -> DataFrame:
+    """Children that found no parent up to the newest partition before a day."""
+    earlier = [ds for ds in tables.partition_values(spark, waiting_of(source)) if ds < before]
+    rows = spark.table(waiting_of(source)).where(F.col("ds") == (max(earlier) if earlier else ""))
+    return rows.select(*(c.name for c in source.columns), "asof_known_at")

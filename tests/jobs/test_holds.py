@@ -1,0 +1,200 @@
+"""Held and released partitions through real Spark and Hive: what frames and snapshots know, against the oracle and by literal days."""
+
+import math
+import random
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pyspark.sql import SparkSession
+
+from features import Schedule, cohort_rate, count, flat, sum_
+from features.definitions.names import utc
+from features.definitions.sources import Source
+from features.definitions.views import FeatureView
+from features.settings import Settings
+from features.values.partition import entity_views
+from jobs import ledger
+from jobs.compute import snapshot
+from jobs.frame import answers
+from jobs.ingest import ingest
+from tests.jobs import hostile_days as days
+from tests.jobs.shop import DAILY_VIEW, DISPUTES, FEATURES, LIVE_VIEW, PAYMENTS
+from tests.jobs.test_full_sources import DAYS as SNAPSHOTS
+from tests.jobs.test_full_sources import MERCHANT, land, own
+from tests.jobs.test_full_sources import VIEW as RECORD
+from tests.jobs.test_parity import with_parents
+from tests.oracle import HELD, answer
+
+pytestmark = pytest.mark.slow
+assert DISPUTES.enriched is not None
+BOUGHT = replace(PAYMENTS, name="held_payments", table="held.payments")
+DISPUTED = replace(
+    DISPUTES, name="held_disputes", table="held.disputes", enriched=replace(DISPUTES.enriched, parent=BOUGHT)
+)
+DAILY = replace(
+    DAILY_VIEW, name="held_daily", source=BOUGHT, outcomes=(DISPUTED,),
+    features=(*FEATURES, *cohort_rate(DISPUTED, of="payment", over="2d 5d", delay="1d")),
+)  # fmt: skip
+LIVE = replace(LIVE_VIEW, name="held_live", source=BOUGHT)
+HELD_DAY, RELEASED, RELEASED_LATE = 1, 2, 3
+"""Of payments: one day is held for good, one is released within the next day, one later; of disputes the first is released."""
+RELEASES: dict[str, dict[int, int | None]] = {
+    BOUGHT.name: {
+        HELD_DAY: None,
+        RELEASED: days.START + 3 * days.DAY + 7,
+        RELEASED_LATE: days.START + 4 * days.DAY + 7_200_000_000,
+    },
+    DISPUTED.name: {2: days.START + 4 * days.DAY},
+}
+
+
+def close(home: Settings, source: Source, ds: str, released: int | None) -> None:
+    """Holds a partition, and releases it."""
+    found = ledger.partition(home, source.name, ds)
+    assert found is not None
+    held = ledger.hold(home, found, at=1, reason="a test holds it")
+    if released is not None:
+        ledger.release(home, held, at=released)
+
+
+@pytest.fixture(scope="module")
+def home(spark_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return spark_settings.model_copy(update={"home": tmp_path_factory.mktemp("held")})
+
+
+@pytest.fixture(scope="module")
+def raw(
+    spark: SparkSession, home: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, list[dict[str, Any]]]:
+    """Hostile days; the rows of those that are held say when they are known at the earliest."""
+    made, landing = days.days(seed=23), tmp_path_factory.mktemp("landing")
+    days.write_days(made, landing)
+    for source, there in ((BOUGHT, PAYMENTS), (DISPUTED, DISPUTES)):
+        ingest(spark, home, source, str(landing / there.name))
+    made = with_parents(made)
+    known = {BOUGHT.name: made[PAYMENTS.name], DISPUTED.name: made[DISPUTES.name]}
+    for source in (BOUGHT, DISPUTED):
+        for day, released in RELEASES[source.name].items():
+            close(home, source, str(utc(days.START + day * days.DAY).date()), released)
+            for row in known[source.name]:
+                if (row["known"] - days.START) // days.DAY == day:
+                    row["asof_released"] = HELD if released is None else released
+    assert any(math.isinf(row.get("asof_released", 0)) for row in known[BOUGHT.name])
+    return known
+
+
+@pytest.mark.parametrize("view", [DAILY, LIVE], ids=["daily", "live"])
+def test_a_frame_gives_what_the_oracle_gives(
+    spark: SparkSession, home: Settings, raw: dict[str, list[dict[str, Any]]], view: FeatureView
+) -> None:
+    rng = random.Random(7)  # noqa: S311 - not for secrets
+    keys = [key for key in days.KEYS if key is not None]
+    edges = [days.START + n * days.DAY + h * 3_600_000_000 + d for n in range(1, 6) for h in (0, 2) for d in (-1, 0, 1)]
+    asked = [(rng.choice(keys), rng.choice(edges)) for _ in range(150)]
+    (group,) = entity_views((view,))
+    asks = spark.createDataFrame(
+        [(key, n, at) for n, (key, at) in enumerate(asked)], "k0 string, asof_row bigint, asof_time bigint"
+    )
+    instants = [at for _, at in asked]
+    found = answers(spark, home, group, asks, earliest=min(instants), latest=max(instants), rows=len(asked))
+    for row in found.collect():
+        key, at = asked[row["asof_row"]]
+        meant = answer(view, raw, (key,), at)
+        got = {name: row[f"{view.name}__{name}"] for name in meant.values}
+        assert (got, row[f"{view.name}__asof_status"]) == (meant.values, meant.status), (key, utc(at))
+
+
+def test_a_snapshot_gives_what_the_oracle_gives(
+    spark: SparkSession, home: Settings, raw: dict[str, list[dict[str, Any]]]
+) -> None:
+    (group,) = entity_views((DAILY,))
+    for cut in (days.START + n * days.DAY for n in (2, 3, 4, 5)):
+        rows = {row["k0"]: row for row in snapshot(spark, home, group, [cut]).collect()}
+        for key in (key for key in days.KEYS if key is not None):
+            meant = answer(DAILY, raw, (key,), cut + DAILY.schedule.lag_us)
+            assert (rows[key]["held_daily__asof_status"] if key in rows else "never_seen") == meant.status
+            if key in rows:
+                assert {name: rows[key][f"held_daily__{name}"] for name in meant.values} == meant.values, (key, cut)
+
+
+def micros(day: int) -> int:
+    return int(datetime(2026, 3, day, tzinfo=UTC).timestamp() * 1e6)
+
+
+def sale(name: str, day: int, amount: int, *, void: bool = False, version: int = 0) -> dict[str, Any]:
+    return {
+        "id": name, "card": "c", "shop": "s", "status": None, "amount": amount, "version": version, "voided": void,
+        "event_time": micros(1), "known": micros(day) + 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("rows", "released", "meant"), [
+    pytest.param([sale("p", 1, 100), sale("p", 2, 200), sale("p", 3, 300)], None, (1, 300), id="versions before, in and after"),
+    pytest.param([sale("p", 1, 100), sale("p", 2, 200), sale("p", 3, 200, void=True)], None, (0, 0), id="voided after"),
+    pytest.param([sale("p", 2, 200), sale("p", 3, 200)], None, (1, 200), id="delivered again after"),
+    pytest.param([sale("p", 2, 200, version=1), sale("p", 3, 300)], micros(3) + 9, (1, 200), id="released, and above what came after it"),
+])  # fmt: skip
+def test_a_held_day_is_known_to_no_version_after_it(
+    spark: SparkSession,
+    home: Settings,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    rows: list[dict[str, Any]],
+    released: int | None,
+    meant: tuple[int, int],
+) -> None:
+    name = f"held_{request.node.callspec.id.replace(' ', '_').replace(',', '')}"
+    source = replace(PAYMENTS, name=name, table=f"held.{name}")
+    view = FeatureView(name=name, entity=DAILY.entity, source=source, features=flat((count("9d"), sum_("amount", "9d"))), freshness=Schedule())  # fmt: skip
+    for day in (1, 2, 3):
+        known = [row for row in rows if micros(day) <= row["known"] < micros(day + 1)]
+        days.write(known, source, tmp_path / f"ds=2026-03-{day:02d}" / "part-0.parquet")
+        ingest(spark, home, source, str(tmp_path), only=date(2026, 3, day))
+        if day == 2:
+            close(home, source, "2026-03-02", released)
+    (group,) = entity_views((view,))
+    found = [row for row in snapshot(spark, home, group, [micros(4)]).collect() if row["k0"] == "c"]
+    got = [(row[f"{name}__count_9d"], row[f"{name}__sum_amount_9d"]) for row in found] or [(0, 0)]
+    assert got == [meant]
+
+
+@pytest.mark.parametrize(("released", "meant"), [
+    pytest.param(None, {3: {("m", "Rome"), ("n", "Bonn")}, 4: {("n", "Bonn"), ("o", "Kiel")}}, id="held"),
+    pytest.param(micros(3) + 15 * 3_600_000_000, {3: {("m", "Rome"), ("n", "Bonn")}, 4: {("n", "Bonn"), ("o", "Kiel")}}, id="released after the next snapshot"),
+    pytest.param(micros(3) + 5, {3: {("m", "Rome"), ("n", "Bonn")}, 4: {("n", "Bonn"), ("o", "Kiel")}}, id="released before the next snapshot"),
+])  # fmt: skip
+def test_a_held_snapshot_says_nothing_and_the_next_one_says_all(
+    spark: SparkSession, home: Settings, tmp_path: Path, released: int | None, meant: dict[int, set[tuple[str, str]]]
+) -> None:
+    source = own(f"full_held_{released or 0}")
+    view = replace(RECORD, name=source.name, entity=MERCHANT, source=source)
+    ingest(spark, home, source, land(tmp_path, SNAPSHOTS))
+    close(home, source, "2026-03-02", released)
+    (group,) = entity_views((view,))
+    for day, cities in meant.items():
+        rows = snapshot(spark, home, group, [micros(day)]).where(f"{source.name}__asof_status != 'never_seen'")
+        assert {(row["k0"], row[f"{source.name}__city"]) for row in rows.collect()} == cities, day
+
+
+def test_a_child_waits_for_a_parent_that_is_held(spark: SparkSession, home: Settings, tmp_path: Path) -> None:
+    parent = replace(PAYMENTS, name="held_parents", table="held.parents")
+    assert DISPUTES.enriched is not None
+    child = replace(
+        DISPUTES, name="held_children", table="held.children", enriched=replace(DISPUTES.enriched, parent=parent)
+    )
+    dispute = {"dispute": "d", "payment": "p", "event_time": micros(2), "known": micros(2) + 1}
+    days.write([sale("p", 1, 100)], parent, tmp_path / "p" / "ds=2026-03-01" / "part-0.parquet")
+    for day in (2, 3):
+        days.write([], parent, tmp_path / "p" / f"ds=2026-03-{day:02d}" / "part-0.parquet")
+        days.write([dispute][: 3 - day], child, tmp_path / "c" / f"ds=2026-03-{day:02d}" / "part-0.parquet")
+    ingest(spark, home, parent, str(tmp_path / "p"))
+    close(home, parent, "2026-03-01", micros(3) + 9)
+    for day, known in ((2, []), (3, [micros(3) + 9])):
+        ingest(spark, home, child, str(tmp_path / "c"), only=date(2026, 3, day))
+        rows = spark.table("held.children").selectExpr("unix_micros(asof_known_at) AS known").collect()
+        assert [row["known"] for row in rows] == known
+    assert pa.table(spark.table("held.children").select("card").toArrow()).to_pylist() == [{"card": "c"}]
