@@ -44,7 +44,7 @@ class Failure:
     def sentence(self) -> str:
         """All of it in a line."""
         rows = f" For example {'; '.join(self.examples)}." if self.examples else ""
-        return f"{self.rule}: {self.says} Observed {self.observed}, expected {self.expected}.{rows} {self.remedy}"
+        return f"{self.rule} does not hold: {self.says} Observed {self.observed}, expected {self.expected}.{rows} {self.remedy}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from expectations.conditions import quoted, violation
+from expectations.overview import write_overview
 from expectations.report import Outcome
 from expectations.rules import Rule, metric_of
 
@@ -136,7 +137,14 @@ def write_docs(folder: Path, results: Mapping[str, Judged]) -> Path:
         for name, result in results.items():
             store.set(ValidationResultIdentifier(ExpectationSuiteIdentifier(name), run, name), result)
         pages = context.build_data_docs()
-    return Path(next(iter(pages.values())).removeprefix("file://"))
+        found = {key.expectation_suite_identifier.name: _tally(store, key) for key in store.list_keys()}
+    return write_overview(Path(next(iter(pages.values())).removeprefix("file://")).parent, found)
+
+
+def _tally(store: Any, key: Any) -> tuple[int, int, datetime]:  # noqa: ANN401 - GX's own
+    result = store.get(key)
+    statistics = result.statistics
+    return int(statistics["evaluated_expectations"]), int(statistics["unsuccessful_expectations"]), key.run_id.run_time
 
 
 def _run(name: str, source: str, frame: Any, expectations: Sequence[Any], result_format: str = "BOOLEAN_ONLY") -> Any:  # noqa: ANN401 - GX's own

@@ -80,23 +80,31 @@ class Service:
             if running and running.alive() and self._wait(running, _STOP_SECONDS):
                 return running.port
             _end(running)
+            if self.port is not None and not _is_free(self.port):
+                message = f"Port {self.port} of 127.0.0.1, on which {self.name} should listen, is taken. End what listens there, or set another port (none takes any free one)."
+                raise BusyError(message)
+            began = time.monotonic()
             running = self._start()
             if not self._wait(running, _START_SECONDS):
+                how = "did not answer" if running.alive() else "ended without an answer"
                 _end(running)
                 message = (
-                    f"{self.name} did not answer on 127.0.0.1:{running.port} within {_START_SECONDS} s. "
+                    f"{self.name} {how} on 127.0.0.1:{running.port} within {time.monotonic() - began:.0f} s. "
                     f"Its log says why: {self.log}. Try again; if its database is damaged, remove {self.folder}."
                 )
                 raise BusyError(message)
             return running.port
 
-    def stop(self) -> None:
-        """End it where it runs; nothing otherwise."""
+    def stop(self) -> bool:
+        """End it where it runs; nothing otherwise. Whether it ran."""
         if not (self.folder / "service.json").exists():
-            return
+            return False
         with self._lock():
-            _end(self._read())
+            running = self._read()
+            ran = running is not None and running.alive()
+            _end(running)
             (self.folder / "service.json").unlink(missing_ok=True)
+        return ran
 
     def _start(self) -> _Running:
         port = self.port or free_port()
@@ -157,6 +165,16 @@ def write_whole(path: Path, text: str) -> None:
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.write_text(text, encoding="utf-8")
     draft.replace(path)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 def free_port() -> int:

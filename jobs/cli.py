@@ -274,6 +274,8 @@ def _instant(option: str, text: str, *, plain_date: bool = False) -> datetime:
         value = datetime.fromisoformat(text)
     except ValueError:
         raise InputError(f"{option} {text!r} is not an instant. Write it as {example}.") from None
+    if value.tzinfo is None and len(text) == len("2026-03-02"):
+        raise InputError(f"{option} {text!r} is a day, and here an instant is needed. Write it as {example}.")
     if value.tzinfo is None:
         raise InputError(
             f"{option} {text!r} has no zone, so it names no instant. Write {text}Z if it is UTC, or its offset."

@@ -8,12 +8,17 @@ import socket
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from urllib.parse import urlsplit
 from uuid import NAMESPACE_URL, uuid5
 
+from features.errors import BusyError
 from features.settings import Settings
 from jobs.background import Service
 
-__all__ = ["ensure", "stop"]
+__all__ = ["ensure", "require", "stop"]
+
+_PORT = 15002
+_PATIENCE_SECONDS = 10
 
 _OURS = {
     # Anyone who reaches it may run code: this machine only.
@@ -33,9 +38,24 @@ def ensure(settings: Settings, conf: Mapping[str, str]) -> str:
     return f"sc://127.0.0.1:{_service(settings, conf).ensure()}/;user_id=asof;session_id={session}"
 
 
-def stop(settings: Settings) -> None:
-    """End the server where it runs; nothing otherwise."""
-    _service(settings, {}).stop()
+def require(url: str) -> None:
+    """Checks that something listens at a `sc://host:port/…` address; Spark's own client would try for minutes.
+
+    Raises:
+        BusyError: nobody does.
+    """
+    found = urlsplit(url)
+    try:
+        with socket.create_connection((found.hostname or "", found.port or _PORT), timeout=_PATIENCE_SECONDS):
+            return
+    except OSError as error:
+        msg = f"The Spark Connect server {found.scheme}://{found.hostname}:{found.port or _PORT} does not answer: {error}. Start it, or correct spark.remote; unset, each command starts its own Spark."
+        raise BusyError(msg) from error
+
+
+def stop(settings: Settings) -> bool:
+    """End the server where it runs; nothing otherwise. Whether it ran."""
+    return _service(settings, {}).stop()
 
 
 def _service(settings: Settings, conf: Mapping[str, str]) -> Service:

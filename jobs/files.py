@@ -10,15 +10,36 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from pyarrow import fs
 
-from features.errors import BusyError
+from features.errors import AsofError, BusyError, SettingsError
 
-__all__ = ["exists", "folders", "make_folder", "parquet_rows", "read_record", "remove_folder", "write_record"]
+__all__ = [
+    "exists",
+    "folders",
+    "make_folder",
+    "open_system",
+    "parquet_rows",
+    "read_record",
+    "remove_folder",
+    "write_record",
+]
 
 Record = dict[str, Any]
 
 
-def _open(path: str) -> tuple[fs.FileSystem, str]:
-    return fs.FileSystem.from_uri(path) if "://" in path else (fs.LocalFileSystem(), path)
+def open_system(path: str) -> tuple[fs.FileSystem, str]:
+    """The file system of a path or URL, and the path in it.
+
+    Raises:
+        SettingsError: it cannot be reached.
+    """
+    try:
+        return fs.FileSystem.from_uri(path) if "://" in path else (fs.LocalFileSystem(), path)
+    except OSError as error:
+        msg = (
+            f"{path} cannot be reached: {str(error).splitlines()[0]}. Of hdfs:// a Hadoop client must be here (HADOOP_HOME, CLASSPATH and ARROW_LIBHDFS_DIR name it), of "
+            "s3a:// its key and endpoint in the environment; or set tables.root to a folder of this machine."
+        )
+        raise SettingsError(msg) from error
 
 
 def write_record(path: str, record: Mapping[str, Any]) -> None:
@@ -27,7 +48,7 @@ def write_record(path: str, record: Mapping[str, Any]) -> None:
     Raises:
         BusyError: the file system refuses, for instance because it is full.
     """
-    files, place = _open(path)
+    files, place = open_system(path)
     temporary = f"{place}.{uuid4().hex}.tmp"
     try:
         files.create_dir(place.rpartition("/")[0], recursive=True)
@@ -41,23 +62,31 @@ def write_record(path: str, record: Mapping[str, Any]) -> None:
 
 def read_record(path: str) -> Record | None:
     """None where there is none."""
-    files, place = _open(path)
+    files, place = open_system(path)
     if files.get_file_info(place).type != fs.FileType.File:
         return None
     with files.open_input_stream(place) as stream:
-        found: Record = json.loads(stream.read())
-        return found
+        text = stream.read()
+    try:
+        found: Record = json.loads(text)
+    except ValueError as error:
+        msg = (
+            f"The record {path} is no JSON ({error}). Asof writes such records whole, so something else did this. "
+            "Put back a copy of it, or remove it and run again the step that writes it."
+        )
+        raise AsofError(msg) from error
+    return found
 
 
 def exists(path: str) -> bool:
     """Whether a file or folder is there."""
-    files, place = _open(path)
+    files, place = open_system(path)
     return bool(files.get_file_info(place).type != fs.FileType.NotFound)
 
 
 def folders(path: str) -> tuple[str, ...]:
     """Names of the folders directly below, sorted; none where the path is missing, or a file."""
-    files, place = _open(path)
+    files, place = open_system(path)
     if files.get_file_info(place).type == fs.FileType.File:
         return ()
     found = files.get_file_info(fs.FileSelector(place, allow_not_found=True))
@@ -66,13 +95,13 @@ def folders(path: str) -> tuple[str, ...]:
 
 def make_folder(path: str) -> None:
     """With its parents; nothing happens where it is there."""
-    files, place = _open(path)
+    files, place = open_system(path)
     files.create_dir(place, recursive=True)
 
 
 def remove_folder(path: str) -> None:
     """With all that is in it; nothing happens where it is missing."""
-    files, place = _open(path)
+    files, place = open_system(path)
     if files.get_file_info(place).type == fs.FileType.Directory:
         files.delete_dir(place)
 
@@ -89,7 +118,7 @@ def parquet_rows(
         columns: those to read.
         where: which rows.
     """
-    files = [_open(place) for place in places]
+    files = [open_system(place) for place in places]
     if not files:
         return pa.schema([schema.field(name) for name in columns]).empty_table()
     found = [

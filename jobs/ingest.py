@@ -5,6 +5,7 @@ Each partition `ds` of a source is a function of the rows known on that day and 
 
 import re
 from datetime import date, timedelta
+from itertools import pairwise
 from uuid import uuid4
 
 from pyspark.sql import DataFrame, SparkSession
@@ -29,6 +30,7 @@ from jobs.stages import say
 
 __all__ = ["ingest", "run"]
 
+_A_YEAR = 366
 _NAMED = re.compile(r"/ds=(\d{4}-\d\d-\d\d)(?=/|$)")
 _FOLLOWS = {
     "events": "corrections find what they replace",
@@ -103,12 +105,25 @@ def _days(source: Source, landed: DataFrame, path: str, only: date | None) -> li
     if not found | named:
         msg = f"The input {path} of source {source.name!r} has no rows that fit. Nothing was changed; look at the path, and at the declared columns."
         raise InputError(msg)
+    if not named:
+        _refuse_years(source, path, sorted(found))
     first, last = (date.fromisoformat(edge(found | named)) for edge in (min, max))
     return [
         str(first + timedelta(days=n))
         for n in range((last - first).days + 1)
         if not named or str(first + timedelta(days=n)) in found | named
     ]
+
+
+def _refuse_years(source: Source, path: str, found: list[str]) -> None:
+    """A wrong known_at must not fill years with partitions of nothing."""
+    for before, after in pairwise(found):
+        if date.fromisoformat(after) - date.fromisoformat(before) > timedelta(days=_A_YEAR):
+            msg = (
+                f"The input {path} of source {source.name!r} has no row that became known between {before} and {after}: more than a year, and a partition "
+                f"would be made for each day of it. Look at {source.known_at or source.event_time}; if both are right, ingest the earlier days with --ds, one by one."
+            )
+            raise InputError(msg)
 
 
 def _refuse_order(settings: Settings, source: Source, days: list[str]) -> None:

@@ -158,6 +158,9 @@ def _keys(path: str, name: str, values: pa.ChunkedArray, kind: str, before: int)
     wanted = ARROW_TYPES[kind]
     if values.type == wanted or pa.types.is_null(values.type):
         return values.cast(wanted)
+    if pa.types.is_dictionary(values.type):  # pandas' categories
+        values = values.cast(values.type.value_type)
+        return _keys(path, name, values, kind, before)
     integers = pa.types.is_integer(values.type)
     if (kind == "string" and (integers or pa.types.is_large_string(values.type))) or (kind == "int64" and integers):
         return values.cast(wanted)

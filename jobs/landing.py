@@ -1,6 +1,8 @@
 """Raw files as they arrive, Parquet or CSV: the declared columns as found, why rows of a CSV are broken beside them."""
 
+from collections import Counter
 from datetime import date
+from pathlib import Path
 
 from pyarrow import fs
 from pyspark.sql import DataFrame, SparkSession
@@ -54,7 +56,7 @@ def _filled(source: Source, name: str) -> bool:
 def _is_csv(place: str) -> bool:
     if place.endswith((".csv", ".csv.gz")):
         return True
-    if "*" in place or "://" in place:
+    if "*" in place or "://" in place or Path(place).is_file():
         return False
     found = (
         fs.LocalFileSystem().get_file_info(fs.FileSelector(place, recursive=True))
@@ -68,6 +70,9 @@ def _is_csv(place: str) -> bool:
         "csv" if name.endswith((".csv", ".csv.gz")) else "parquet" if name.endswith(".parquet") else "other"
         for name in names
     }
+    if kinds == {"other"}:
+        msg = f"The input {place} holds neither Parquet nor CSV files but, for instance, {names[0]}. Give files whose names end with .parquet or .csv."
+        raise InputError(msg)
     if kinds and not kinds <= {"csv"} and not kinds <= {"parquet"}:
         msg = (
             f"The input {place} holds {', '.join(sorted(kinds))} files. Give Parquet files or CSV files, not a mixture."
@@ -76,9 +81,21 @@ def _is_csv(place: str) -> bool:
     return kinds == {"csv"}
 
 
+def _header(spark: SparkSession, place: str) -> list[str]:
+    """As it is written: Spark itself would number the columns that are there twice."""
+    rows = spark.read.options(header="false", escape='"', multiLine="true").csv(place)
+    first = rows.select(*(name for name in rows.columns if name.startswith("_c"))).first()  # no column of the folders
+    header = [] if first is None else [str(name) for name in first if name is not None]
+    lower = Counter(name.lower() for name in header)
+    if twice := sorted({name for name in header if lower[name.lower()] > 1}):
+        msg = f"The CSV {place} has the column{'s' * (len(twice) > 1)} {', '.join(twice)} twice. Rename or drop one of them."
+        raise InputError(msg)
+    return header
+
+
 def _csv(spark: SparkSession, source: Source, place: str) -> DataFrame:
     """All text: types are asked of each value later. The header says which columns there are."""
-    header = spark.read.option("header", "true").csv(place).columns
+    header = _header(spark, place)
     if missing := [c.name for c in source.columns if c.name not in header and not _filled(source, c.name)]:
         msg = f"The CSV {place} has no column {', '.join(missing)}, which source {source.name!r} ({source.where}) declares. Its header: {', '.join(header)}."
         raise MissingError(msg)

@@ -13,7 +13,7 @@ from features.definitions.names import utc
 from features.definitions.views import FeatureView
 from features.settings import Settings
 from jobs.attempts import root
-from jobs.files import read_record, write_record
+from jobs.files import open_system, read_record, write_record
 
 __all__ = ["Partition", "hold", "partition", "partitions", "record_ingest", "release", "source_state"]
 
@@ -61,9 +61,7 @@ def partition(settings: Settings, source: str, ds: str | date) -> Partition | No
 
 def partitions(settings: Settings, source: str) -> tuple[Partition, ...]:
     """All ingested partitions of a source, oldest first."""
-    files, place = (
-        fs.FileSystem.from_uri(root(settings)) if "://" in root(settings) else (fs.LocalFileSystem(), root(settings))
-    )
+    files, place = open_system(root(settings))
     names = sorted(
         item.base_name.removesuffix(".json")
         for item in files.get_file_info(fs.FileSelector(f"{place}/asof/{source}", allow_not_found=True))

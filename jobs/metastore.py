@@ -30,9 +30,9 @@ def ensure(settings: Settings) -> str:
     return f"thrift://127.0.0.1:{_service(settings).ensure()}"
 
 
-def stop(settings: Settings) -> None:
-    """End the service where it runs; nothing otherwise."""
-    _service(settings).stop()
+def stop(settings: Settings) -> bool:
+    """End the service where it runs; nothing otherwise. Whether it ran."""
+    return _service(settings).stop()
 
 
 @contextmanager

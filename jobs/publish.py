@@ -45,7 +45,7 @@ def validated(settings: Settings, view: FeatureView, cut: int) -> attempts.Attem
         MissingError: the view was not computed, not validated, or computed from sources that have changed since.
     """
     attempt = attempts.finished(settings, view, cut)
-    remedy = f"--cut {utc(cut).isoformat()} --view {view.name}`"
+    remedy = f"--cut {utc(cut).isoformat()} --view {view.name}"
     if attempt is None:
         msg = f"View {view.name!r} has no finished attempt at {cut_text(cut)} by its current definition. Run `asof compute {remedy}`, then validate."
         raise MissingError(msg)

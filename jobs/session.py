@@ -99,6 +99,7 @@ def _remote(settings: Settings, url: str, app: str) -> "SparkSession":
 
     if url == "embedded":
         url = connect.ensure(settings, _conf(settings))
+    connect.require(url)
     with translated(settings.logs):
         session = SparkSession.builder.remote(url).appName(f"asof {app}").getOrCreate()
         for name, value in CORRECTNESS.items():

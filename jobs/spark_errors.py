@@ -74,6 +74,27 @@ _RULES = (
         sentence="There is no column {name}.{rest} Correct the definition, or ingest the source with that column.",
     ),
     _Rule(
+        pattern=r"\[UNABLE_TO_INFER_SCHEMA\]",
+        kind=InputError,
+        sentence="The input holds no Parquet and no CSV file. Check the path: files that begin with _ or . do not count.",
+    ),
+    _Rule(
+        pattern=r"RuntimeException: (?P<name>\S+) is not a Parquet file|CANNOT_READ_FILE_FOOTER\][^\n]*?(?P<other>(file:|hdfs:|s3a:)\S+?)\.? ",
+        kind=InputError,
+        sentence="A file of the input is no Parquet file, or a broken one: {name}{other}. Give Parquet files, or CSV files whose names end with .csv.",
+    ),
+    _Rule(
+        pattern=r"\[COLUMN_ALREADY_EXISTS\][^\n]*?(?P<name>`[^`]*`)",
+        kind=InputError,
+        sentence="The input has the column {name} twice (case does not tell columns apart). Rename or drop one of them.",
+    ),
+    _Rule(
+        pattern=r"CSV header does not conform to the schema\.\s*Header: (?P<header>[^\n]*)\s*Schema: (?P<schema>[^\n]*)(?s:.*?)CSV file: (?P<name>\S+)",
+        kind=InputError,
+        sentence="The CSV file {name} has its columns in another order than the other files of the input, or other ones: {header}; the others have {schema}. "
+        "Give all files one header, or ingest them one by one.",
+    ),
+    _Rule(
         pattern=r"\[PATH_NOT_FOUND\][^\n]*?: (?P<name>\S+?)\.? ",
         kind=MissingError,
         sentence="There is no file or folder {name}. Check the path.",
@@ -97,6 +118,22 @@ _RULES = (
     ),
 )
 
+_DENIED = "{name} may not be read or written by this user. Give the right to it, or set another folder (home in asof.toml, or ASOF_HOME; tables.root for tables)."
+_SYSTEM: dict[int, tuple[type[AsofError], str]] = {
+    errno.EACCES: (SettingsError, _DENIED),
+    errno.EPERM: (SettingsError, _DENIED),
+    errno.EROFS: (
+        SettingsError,
+        "{name} lies on a file system that is read only. Set another folder (home in asof.toml, or ASOF_HOME; tables.root for tables).",
+    ),
+    errno.EISDIR: (InputError, "{name} is a folder, and a file is needed there. Name a file."),
+    errno.ENOTDIR: (InputError, "{name} goes through a file as if it were a folder. Check the path."),
+    errno.EEXIST: (
+        InputError,
+        "{name} is a file, and a folder is needed there. Name another folder, or move the file away.",
+    ),
+}
+
 # A worker's traceback ends with `features.errors.HeldError: text`, the text until the JVM's own stack begins.
 _WORKER = re.compile(
     r"^(?:features\.errors\.)(?P<kind>\w+): (?P<text>.*?)(?=\n\s*(?:at [\w.$/]+\(|Driver stacktrace|(?:org\.apache|java|py4j)\.[\w.$]+: |Caused by: |\.\.\. \d+ more|During handling|The above exception)|\Z)",
@@ -116,7 +153,11 @@ def translate(error: BaseException, logs: Path) -> AsofError:
         told.__cause__ = error
         return told
     log = log_error(error, logs)
-    told = _by_rule(error, text, log) or UnexpectedError(f"{_first_line(error)}\nThe full text is in {log}.")
+    told = (
+        _by_rule(error, text, log)
+        or _by_system(error, log)
+        or UnexpectedError(f"{_first_line(error)}\nThe full text is in {log}.")
+    )
     told.__cause__ = error
     return told
 
@@ -163,6 +204,15 @@ def _by_rule(error: BaseException, text: str, log: Path) -> AsofError | None:
         groups = {name: _tidy(value) for name, value in (match.groupdict() if match else {}).items()}
         sentence = rule.sentence.format(**groups)
         return rule.kind(f"{sentence}\nThe full text is in {log}.")
+    return None
+
+
+def _by_system(error: BaseException, log: Path) -> AsofError | None:
+    """What the file system refused to Python."""
+    for each in _chain(error):
+        if isinstance(each, OSError) and each.errno in _SYSTEM and each.filename is not None:
+            kind, sentence = _SYSTEM[each.errno]
+            return kind(f"{sentence.format(name=each.filename)}\nThe full text is in {log}.")
     return None
 
 

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -13,11 +14,14 @@ from features.settings import Settings
 from features.store.reads import Question
 from features.store.stores import open_store
 from jobs import attempts, ledger
+from jobs.audits import partition_report
 from jobs.commands import Status
 from jobs.proofs import proof_of
 from jobs.stages import say
 
 __all__ = ["run", "status"]
+
+_NUMBERS = {"partitions", "rows", "quarantined", "held", "keys"}
 
 
 def run(command: Status, settings: Settings) -> int:
@@ -41,9 +45,11 @@ def status(settings: Settings, catalog: Catalog) -> dict[str, Any]:
 
 def _source(settings: Settings, name: str) -> dict[str, Any]:
     found = ledger.partitions(settings, name)
+    audited = [report for item in found if (report := partition_report(settings, name, item.ds)) is not None]
     return {
         "partitions": len(found), "first": found[0].ds if found else None, "last": found[-1].ds if found else None,
-        "rows": sum(item.rows for item in found), "quarantined": sum(item.quarantined for item in found),
+        "rows": sum(item.rows for item in found), "events": sum(item.rows - (item.changed or 0) for item in found),
+        "rules": sum(report.rules for report in audited), "failed": sum(len(report.failures) for report in audited), "quarantined": sum(item.quarantined for item in found),
         "held": {item.ds: item.reason for item in found if item.held},
     }  # fmt: skip
 
@@ -88,40 +94,27 @@ def _online(settings: Settings, view: FeatureView) -> dict[str, Any] | None:
 
 def _show(found: dict[str, Any]) -> None:
     console = Console(highlight=False)
-    sources = Table(
-        "source", "partitions", "last", "rows", "quarantined", "held", title="Sources", title_justify="left"
-    )
+    sources = _table("Sources", "source", "last", "partitions", "rows", "quarantined", "held")
     for name, item in found["sources"].items():
-        held = "; ".join(f"{ds}: {reason}" for ds, reason in item["held"].items())
-        sources.add_row(
-            name, str(item["partitions"]), str(item["last"]), str(item["rows"]), str(item["quarantined"]), held or "-"
-        )
-    views = Table(
-        "view",
-        "entity",
-        "features",
-        "newest attempt",
-        "verdict",
-        "published",
-        "online",
-        title="Views",
-        title_justify="left",
-    )
+        counts = (str(item[column]) for column in ("partitions", "rows", "quarantined"))
+        sources.add_row(name, str(item["last"]), *counts, str(len(item["held"]) or "-"))
+    views = _table("Views", "view", "newest attempt", "verdict", "online", "keys")
     for name, item in found["views"].items():
         newest = max(item["cuts"], default=None)
-        last = item["cuts"].get(newest, {})
-        online = item["online"]
-        served = (
-            "-" if online is None else f"{online['cut']}, {online['keys']} keys{', stale' if online['stale'] else ''}"
-        )
-        shown = (
-            item["entity"],
-            str(item["features"]),
-            newest or "-",
-            last.get("verdict") or "-",
-            "yes" if last.get("published") else "no",
-            served,
-        )
-        views.add_row(name, *shown)
+        last, online = item["cuts"].get(newest, {}), item["online"]
+        verdict = f"{last.get('verdict') or '-'}{'' if last.get('published') or not last else ', not published'}"
+        served = ("-", "-") if online is None else (online["cut"] + ", stale" * online["stale"], str(online["keys"]))
+        views.add_row(name, newest or "-", verdict, *served)
     console.print(sources)
+    for name, item in found["sources"].items():
+        for ds, reason in item["held"].items():
+            console.print(f"{name} {ds} is held. {reason}", markup=False)
     console.print(views)
+
+
+def _table(title: str, *columns: str) -> Table:
+    """As narrow as can be: it is read in a terminal of 80 columns too."""
+    made = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    for n, column in enumerate(columns):
+        made.add_column(column, no_wrap=n < 2, justify="right" if column in _NUMBERS else "left")  # noqa: PLR2004
+    return made

@@ -10,7 +10,7 @@ __all__ = ["run"]
 
 def run(command: Stop, settings: Settings) -> int:  # noqa: ARG001
     """Harmless where nothing runs."""
-    connect.stop(settings)
-    metastore.stop(settings)
-    say("Neither the embedded Spark Connect server nor the metastore service runs.")
+    parts = {"the embedded Spark Connect server": connect.stop, "the metastore service": metastore.stop}
+    ended = [name for name, stop in parts.items() if stop(settings)]
+    say(f"Ended {' and '.join(ended)}." if ended else f"Nothing to end: neither {' nor '.join(parts)} runs.")
     return 0

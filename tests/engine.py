@@ -80,7 +80,7 @@ def standing(source: Source, table: pa.Table) -> pa.Table:
     """The newest addition or void of each event, and when it was last heard of."""
     kept: dict[Any, tuple[int, int]] = {}
     heard: dict[Any, int] = {}
-    known = table["asof_known_at"].cast(pa.int64()).to_pylist()
+    known = _micros(table, "asof_known_at").tolist()
     for n, (event, op) in enumerate(
         zip(table[source.event_id or ""].to_pylist(), table["asof_op"].to_pylist(), strict=True)
     ):

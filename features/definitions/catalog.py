@@ -2,8 +2,10 @@
 
 import importlib
 import pkgutil
+import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
@@ -12,10 +14,11 @@ from features.definitions.entities import Entity
 from features.definitions.services import FeatureService, Label
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
-from features.errors import InvalidCatalogError, MissingError
+from features.errors import AsofError, InvalidCatalogError, MissingError
 
 __all__ = ["Catalog", "check", "load_catalog"]
 
+_OWN = (str(Path(__file__).parent), importlib.__file__ or "<")
 T = TypeVar("T", FeatureView, FeatureService, Source)
 
 
@@ -57,7 +60,9 @@ class Catalog:
 def _named(what: str, name: str, among: Iterable[T]) -> T:
     found = {item.name: item for item in among}
     if name not in found:
-        raise MissingError.of(what, name, list(found), "Look at `asof list`, or at the catalogue's modules.")
+        raise MissingError.of(
+            what, name, list(found), "The catalogue's modules define them; the setting `catalog` says which."
+        )
     return found[name]
 
 
@@ -66,21 +71,42 @@ def load_catalog(module: str = "features.catalogue") -> Catalog:
 
     Raises:
         InvalidCatalogError: all problems of all definitions, each with file, name, value and remedy.
-        MissingError: there is no such module.
+        MissingError: there is no such module, or it defines nothing.
     """
     with collecting() as problems:
         try:
             modules = list(_modules(importlib.import_module(module)))
         except ModuleNotFoundError as error:
             if error.name and not module.startswith(error.name):
-                raise
+                raise _broken(module, error) from error
             msg = f"There is no module {module!r} with definitions. Set `catalog` in asof.toml, or ASOF_CATALOG, to one that can be imported."
             raise MissingError(msg) from error
+        except AsofError:
+            raise
+        except Exception as error:
+            raise _broken(module, error) from error
         catalog = _gather(modules)
         found = [*dict.fromkeys(problems), *check(catalog)]
     if found:
         raise InvalidCatalogError(found)
+    if not (catalog.views or catalog.sources):
+        msg = f"The module {module!r} defines no source and no view. Set `catalog` in asof.toml, or ASOF_CATALOG, to the module of your definitions."
+        raise MissingError(msg)
     return catalog
+
+
+def _broken(module: str, error: Exception) -> InvalidCatalogError:
+    """Python's own words, and the author's line that they are about."""
+    if isinstance(error, SyntaxError) and error.filename is not None:
+        where = f"{error.filename}:{error.lineno}"
+    else:
+        frames = [
+            frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(("<", *_OWN))
+        ]
+        where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else module
+    return InvalidCatalogError(
+        [f"{where}: {module} cannot be imported: {type(error).__name__}: {error}. Mend that line."]
+    )
 
 
 def _modules(root: ModuleType) -> Iterable[ModuleType]:
@@ -124,11 +150,11 @@ def check(catalog: Catalog) -> list[str]:
     ):
         names: dict[str, str] = {}
         for item in items:
-            if item.name in names:
+            if (lower := item.name.lower()) in names:  # Hive knows no case
                 found.append(
-                    f"{item.where}: {kind} {item.name!r}: the name is taken by the one at {names[item.name]}. Rename one of them."
+                    f"{item.where}: {kind} {item.name!r}: the name is taken by the one at {names[lower]}. Rename one of them."
                 )
-            names.setdefault(item.name, item.where)
+            names.setdefault(lower, item.where)
     views = {view.name: view for view in catalog.views}
     for service in catalog.services:
         for selection in service.selections:

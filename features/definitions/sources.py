@@ -1,8 +1,12 @@
 """Where rows come from: a Hive table, what its rows are, when they happened and when they were known (semantics 2)."""
 
-from collections.abc import Mapping
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal, Self
+from datetime import datetime
+from typing import Literal, Self, get_args
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from features.definitions.checks import complain, where_defined
 from features.definitions.durations import duration
@@ -12,6 +16,8 @@ __all__ = ["Enrich", "Field", "Source", "SourceKind", "fields"]
 
 SourceKind = Literal["events", "changes", "full"]
 RESERVED = "asof_"
+_TABLE = re.compile(r"\w+\.\w+")
+_SCALES = 18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,8 +183,11 @@ def _problems(source: Source) -> list[tuple[str, str]]:  # noqa: C901, PLR0912 -
             )
         elif name is not None and kind is not None and types[name] != kind:
             found.append((f"{role} is {name!r} of type {types[name]}.", f"It must be {kind}."))
-    if source.table.count(".") != 1:
-        found.append((f"its table is {source.table!r}.", "Write database.table."))
+    if _TABLE.fullmatch(source.table) is None:
+        found.append(
+            (f"its table is {source.table!r}.", "Write database.table, each of letters, digits and underscores.")
+        )
+    found.extend(_field_problems(source.columns))
     for text in (source.lag, source.correctable, source.max_future):
         try:
             duration(text)
@@ -207,6 +216,48 @@ def _problems(source: Source) -> list[tuple[str, str]]:  # noqa: C901, PLR0912 -
         except ValueError as error:
             found.append((f"its filter is wrong: {error}", "Mend the expression."))
     return found + _enrich_problems(source)
+
+
+def _field_problems(columns: tuple[Field, ...]) -> Iterator[tuple[str, str]]:
+    """What only shows when rows are read, or when Hive, which knows no case, makes the table."""
+    names = {column.name for column in columns}
+    lower = Counter(name.lower() for name in names)
+    if twice := sorted(name for name in names if lower[name.lower()] > 1):
+        yield f"the columns {twice} differ in case only.", "Hive knows no case: rename one of them."
+    for column in columns:
+        place = f"column {column.name!r}"
+        if column.type not in get_args(ColumnType):
+            yield f"{place} has the type {column.type!r}.", f"Types are {', '.join(get_args(ColumnType))}."
+        if column.scale is not None and not 0 <= column.scale <= _SCALES:
+            yield f"{place} has the scale {column.scale}.", f"A scale is 0 to {_SCALES} decimals."
+        if column.zone is not None and not _is_zone(column.zone):
+            yield (
+                f"{place} has the zone {column.zone!r}, which is not an IANA zone.",
+                "Write one such as Europe/Berlin or UTC.",
+            )
+        if column.format is not None and (wrong := _format_error(column.format)):
+            yield (
+                f"{place} has the format {column.format!r}: {wrong}.",
+                "Write a strptime format such as %d.%m.%Y %H:%M:%S.",
+            )
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
+
+
+def _format_error(pattern: str) -> str | None:
+    try:
+        datetime.strptime("", pattern)  # noqa: DTZ007 - nothing is read
+    except ValueError as error:
+        return str(error) if "directive" in str(error) or "stray" in str(error) else None
+    except re.error as error:
+        return f"a directive is there twice ({error})"
+    return None
 
 
 def _full_problems(source: Source) -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ from uuid import uuid4
 import pyarrow as pa
 import redis
 
-from features.errors import BusyError
+from features.errors import BusyError, SettingsError
 from features.store.heads import Head, Layout, Loaded, refuse_early, settled
 from features.store.keys import (
     PROJECT,
@@ -334,4 +334,8 @@ def _taken(view: str) -> str:
 
 
 def _client(url: str) -> Any:  # noqa: ANN401 - redis-py's own hints know no keys of bytes
-    return redis.Redis.from_url(url, socket_timeout=_TIMEOUT_SECONDS, socket_connect_timeout=_TIMEOUT_SECONDS)
+    try:
+        return redis.Redis.from_url(url, socket_timeout=_TIMEOUT_SECONDS, socket_connect_timeout=_TIMEOUT_SECONDS)
+    except ValueError as error:  # its text may hold parts of the URL, and so of a password
+        msg = "The setting online.url is no Redis URL. Write redis://[:password@]host:port/db (rediss:// for TLS) into ASOF_ONLINE__URL."
+        raise SettingsError(msg) from error

@@ -195,8 +195,11 @@ class SqliteStore:
         except (sqlite3.OperationalError, sqlite3.DatabaseError, OSError) as error:
             if isinstance(error, sqlite3.IntegrityError):
                 raise
-            msg = (
-                f"The online store {self._path} cannot be {doing}: {error}. The values it held stay. "
-                "Make room, or wait for the other load to end, and run the same command again."
+            broken = any(word in str(error) for word in ("not a database", "malformed"))
+            remedy = (
+                "Move the file away and run `asof materialize` for the newest cut: what is published fills a new one."
+                if broken
+                else "The values it held stay. Make room, or wait for the other load to end, and run the same command again."
             )
+            msg = f"The online store {self._path} cannot be {doing}: {error}. {remedy}"
             raise BusyError(msg) from error

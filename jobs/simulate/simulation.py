@@ -22,6 +22,7 @@ from jobs.simulate.world import World, population
 __all__ = ["Report", "simulate"]
 
 _RECORD: Final = "simulation.json"
+_LAST_YEAR: Final = 9990
 Progress = Callable[[int], None]
 
 
@@ -125,6 +126,9 @@ def _midnight_us(ds: date) -> int:
 def _check(out: Path, *, start: date, days: int, scale: float, seed: int) -> None:
     if days < 1:
         msg = f"A simulation needs at least one day, got days={days}. Use `--days 45` for the demo's length."
+        raise InputError(msg)
+    if start.year + days // 365 >= _LAST_YEAR:
+        msg = f"A simulation of {days} days from {start} on ends after the year {_LAST_YEAR - 1}, and windows need room behind it. Begin earlier."
         raise InputError(msg)
     if not (math.isfinite(scale) and scale > 0):
         msg = f"The scale must be a positive number, got {scale}. 1 is about 20,000 payments a day; the demo uses 0.1."

@@ -17,8 +17,8 @@ def test_the_worst_failure_decides() -> None:
 def test_failures_are_sentences_with_those_that_block_first() -> None:
     made = report("sales", "2026-01-01", [ODD, BAD, GOOD], {"b": ("id=1, x=None",)})
     assert [failure.sentence() for failure in made.failures] == [
-        "b: B holds. Observed 3 rows that break it, expected none. For example id=1, x=None. Mend it.",
-        "w: W holds. Observed 7.25, expected between 1 and 2.5. Look.",
+        "b does not hold: B holds. Observed 3 rows that break it, expected none. For example id=1, x=None. Mend it.",
+        "w does not hold: W holds. Observed 7.25, expected between 1 and 2.5. Look.",
     ]
     assert made.sentence() == "sales at 2026-01-01: hold; 2 of 3 rules failed."
 

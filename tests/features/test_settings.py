@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from features.errors import SettingsError
 from features.settings import load
+from features.store.stores import open_store
 
 
 @pytest.fixture
@@ -173,3 +174,10 @@ def test_a_wrong_secret_is_not_shown_in_its_error() -> None:
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError):
         load().catalog = "other"
+
+
+def test_a_redis_url_that_is_none_is_refused_and_not_shown() -> None:
+    settings = load(online={"kind": "redis", "url": "localhost:secret"})
+    with pytest.raises(SettingsError, match=r"The setting online\.url is no Redis URL\. Write redis://") as caught:
+        open_store(settings, writable=False)
+    assert "secret" not in str(caught.value)

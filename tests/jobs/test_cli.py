@@ -39,7 +39,10 @@ _ROOT = Path(__file__).resolve().parents[2]
             ["compute", "--cut", "yesterday"],
             r"--cut 'yesterday' is not an instant\. Write it as 2026-03-02 or 2026-03-02T06:00Z",
         ),
-        (["lookup", "--service", "s", "--at", "2026-03-02", "a=1"], r"--at '2026-03-02' has no zone"),
+        (
+            ["lookup", "--service", "s", "--at", "2026-03-02", "a=1"],
+            r"--at '2026-03-02' is a day, and here an instant is needed\. Write it as 2026-03-02T06:00Z",
+        ),
         (["lookup", "--service", "s", "card"], r"The key 'card' is not written as column=value"),
         (["lookup", "--service", "s", "=1"], r"The key '=1' is not written as column=value"),
         (["release", "--source", "s", "--ds", "20x"], r"--ds '20x' is not a day\. Write it as 2026-03-01"),

@@ -1,13 +1,17 @@
 """The embedded Spark Connect server: started once, shared, ended; what jobs do through a session of their own they do through it."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
+from features.errors import BusyError
 from features.settings import load
-from jobs import connect, metastore
+from jobs import connect, metastore, stop
+from jobs.commands import Stop
 
 SCRIPT = """
 import pyarrow.compute as pc
@@ -60,3 +64,27 @@ def test_commands_share_one_server_and_gx_looks_at_rows_through_it(tmp_path: Pat
         connect.stop(settings)
         metastore.stop(settings)
     assert not (home / "connect" / "service.json").exists()
+
+
+def test_a_server_that_is_not_there_is_said_at_once() -> None:
+    with pytest.raises(
+        BusyError,
+        match=r"The Spark Connect server sc://127\.0\.0\.1:1 does not answer: .*Start it, or correct spark\.remote",
+    ):
+        connect.require("sc://127.0.0.1:1")
+
+
+def test_stop_says_what_it_ended(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    settings = load(home=tmp_path / "asof")
+    stop.run(Stop(), settings)
+    assert capsys.readouterr().out == (
+        "Nothing to end: neither the embedded Spark Connect server nor the metastore service runs.\n"
+    )
+    service = tmp_path / "asof" / "metastore"
+    service.mkdir(parents=True)
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    record = {"pid": process.pid, "started": psutil.Process(process.pid).create_time(), "port": 1}
+    (service / "service.json").write_text(json.dumps(record))
+    stop.run(Stop(), settings)
+    assert capsys.readouterr().out == "Ended the metastore service.\n"
+    assert process.wait(10) is not None

@@ -208,3 +208,13 @@ def test_a_csv_that_breaks_late_is_told_as_one_that_breaks_early(tmp_path: Path)
     )
     other = csv(tmp_path, f"card,shop,event_timestamp\n{row * 60_000}c,x,2026-03-02T12:00:00Z\n")
     assert refused(other).startswith(f"{other} is no CSV file that can be read: ")
+
+
+def test_keys_that_are_categories_of_pandas(tmp_path: Path) -> None:
+    cards, shops = pa.array(["c", "d", None]), pa.array([1, 2, 1])
+    instants = pa.array([NOON] * 3, AT)
+    plain = read(staged(parquet(tmp_path, card=cards, shop=shops, event_timestamp=instants)))
+    categories = parquet(
+        tmp_path, card=cards.dictionary_encode(), shop=shops.dictionary_encode(), event_timestamp=instants
+    )
+    assert read(staged(categories)) == plain

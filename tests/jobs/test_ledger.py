@@ -4,7 +4,10 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
+import pytest
+
 from features.definitions.catalog import load_catalog
+from features.errors import AsofError, SettingsError
 from features.settings import Settings
 from jobs import ledger
 from jobs.ledger import Partition
@@ -87,3 +90,17 @@ def test_the_state_of_a_cut_changes_with_what_it_would_see_and_with_nothing_else
         ledger.source_state(settings, VIEW, CUT + DAY)["shop_payments"]
         == "3 partitions, newest ingest 11, held 2026-03-02"
     )
+
+
+def test_a_record_that_something_else_broke_is_named(settings: Settings) -> None:
+    ingested(settings, "2026-03-01")
+    path = Path(settings.tables_root) / "asof/shop_payments/2026-03-01.json"
+    path.write_text("{")
+    with pytest.raises(AsofError, match=rf"The record {path} is no JSON .*run again the step that writes it\."):
+        ledger.partitions(settings, "shop_payments")
+
+
+def test_a_cluster_without_its_client_says_what_is_missing(settings: Settings) -> None:
+    hdfs = settings.model_copy(update={"tables": settings.tables.model_copy(update={"root": "hdfs://nowhere:8020/x"})})
+    with pytest.raises(SettingsError, match=r"hdfs://nowhere:8020/x\S* cannot be reached: .*HADOOP_HOME"):
+        ledger.partitions(hdfs, "shop_payments")

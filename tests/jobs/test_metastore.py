@@ -57,7 +57,7 @@ def test_a_service_that_cannot_start_is_busy_and_names_its_log(service: Settings
     (service.home / "metastore").mkdir(parents=True)
     (service.home / "metastore" / "derby").write_text("no database")
     with pytest.raises(
-        BusyError, match=r"did not answer on 127\.0\.0\.1:\d+.*Its log says why: .*logs/metastore\.log"
+        BusyError, match=r"ended without an answer on 127\.0\.0\.1:\d+.*Its log says why: .*logs/metastore\.log"
     ) as caught:
         metastore.ensure(service)
     assert (service.logs / "metastore.log").stat().st_size > 0
@@ -86,3 +86,35 @@ def test_another_process_with_the_same_pid_is_not_ended(service: Settings) -> No
     record.write_text(f'{{"pid": {os.getpid()}, "started": 1.0, "port": 1}}')
     metastore.stop(service)
     assert not record.exists()
+
+
+def test_a_port_that_is_taken_is_said_at_once(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        settings = load(home=tmp_path / "asof", metastore={"kind": "derby", "port": port})
+        with pytest.raises(
+            BusyError,
+            match=rf"Port {port} of 127\.0\.0\.1, on which The Hive metastore service should listen, is taken",
+        ):
+            metastore.ensure(settings)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_first_start_that_is_killed_at_any_moment_ruins_nothing(tmp_path: Path) -> None:
+    for n in range(6):
+        settings = load(home=tmp_path / f"asof{n}", metastore={"kind": "derby"})
+        process = multiprocessing.get_context("spawn").Process(target=_ensure, args=(settings.home,))
+        process.start()
+        record = settings.home / "metastore" / "service.json"
+        while not record.exists():
+            time.sleep(0.02)
+        pid = int(record.read_text().partition('"pid": ')[2].partition(",")[0])
+        time.sleep(0.4 + 0.35 * n)  # from the JVM's start to the making of the schema
+        os.kill(pid, signal.SIGKILL)
+        process.kill()
+        process.join()
+        try:
+            assert metastore.answers(_port(metastore.ensure(settings)))
+        finally:
+            metastore.stop(settings)

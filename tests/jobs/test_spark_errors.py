@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from features.errors import AsofError, BusyError, HeldError, InvalidDefinitionError, SettingsError
+from features.errors import AsofError, BusyError, HeldError, InputError, InvalidDefinitionError, SettingsError
 from jobs.spark_errors import log_error, translate, translated
 
 
@@ -38,6 +38,11 @@ def test_a_full_disk_behind_another_error_is_found(tmp_path: Path) -> None:
             "The Hive metastore does not answer. Try again",
         ),
         ("[JAVA_GATEWAY_EXITED] Java gateway process exited", SettingsError, "Its last words are in spark.log"),
+        (
+            "[UNABLE_TO_INFER_SCHEMA] Unable to infer schema for Parquet.",
+            InputError,
+            "The input holds no Parquet and no CSV file",
+        ),
     ],
 )
 def test_what_cannot_be_caused_in_a_test_is_known_by_its_words(
@@ -71,3 +76,21 @@ def test_a_log_that_cannot_be_written_does_not_hide_the_error(tmp_path: Path) ->
     (tmp_path / "logs").write_text("a file, not a folder")
     assert log_error(ValueError("x"), tmp_path / "logs") == tmp_path / "logs" / "errors.log"
     assert "ValueError: x" in str(translate(ValueError("x"), tmp_path / "logs"))
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "said"),
+    [
+        (errno.EACCES, SettingsError, "/x/y may not be read or written by this user. Give the right to it"),
+        (errno.EROFS, SettingsError, "/x/y lies on a file system that is read only. Set another folder"),
+        (errno.EISDIR, InputError, "/x/y is a folder, and a file is needed there. Name a file."),
+        (errno.ENOTDIR, InputError, "/x/y goes through a file as if it were a folder. Check the path."),
+        (errno.EEXIST, InputError, "/x/y is a file, and a folder is needed there. Name another folder"),
+    ],
+)
+def test_what_the_file_system_refuses_names_the_path(
+    tmp_path: Path, number: int, kind: type[AsofError], said: str
+) -> None:
+    told = translate(OSError(number, "x", "/x/y"), tmp_path)
+    assert type(told) is kind
+    assert str(told).startswith(said)

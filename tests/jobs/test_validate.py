@@ -103,7 +103,7 @@ def test_a_broken_promise_holds_one_view_and_names_the_row(spark: "SparkSession"
     assert report.verdict == "hold"
     assert [failure.rule for failure in report.failures] == ["count_1d_le_count_7d"]
     assert report.failures[0].sentence() == (
-        "count_1d_le_count_7d: count_1d is at most count_7d: the longer window holds the shorter one. Observed 1 rows that break it, "
+        "count_1d_le_count_7d does not hold: count_1d is at most count_7d: the longer window holds the shorter one. Observed 1 rows that break it, "
         "expected none. For example shop_id=shop7, count_7d=2, count_1d=3. Compute the view again; if it fails again, the computation "
         "or the definition is wrong: ask its owner."
     )

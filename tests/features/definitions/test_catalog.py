@@ -1,6 +1,7 @@
 """All mistakes of all definitions in one run, and what a good catalogue gives."""
 
 import itertools
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -131,13 +132,36 @@ def test_no_such_module() -> None:
 
 
 def test_a_module_that_imports_what_is_not_there_is_not_hidden(package: Package) -> None:
-    with pytest.raises(ModuleNotFoundError, match="no_such_library"):
-        load_catalog(package(broken="import no_such_library"))
+    (problem,) = problems(package(broken="import no_such_library"))
+    assert "broken.py:1: " in problem
+    assert "cannot be imported: ModuleNotFoundError: No module named 'no_such_library'. Mend that line." in problem
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("x = 1\ny = (", r"broken\.py:2: .* cannot be imported: SyntaxError: '\(' was never closed"),
+    ("x = 1\nprint(1 / 0)", r"broken\.py:2: .* cannot be imported: ZeroDivisionError: division by zero\. Mend that line\."),
+    ("from features import Souce", r"broken\.py:1: .* cannot be imported: ImportError: cannot import name 'Souce'"),
+])  # fmt: skip
+def test_a_module_with_an_error_names_the_line(package: Package, text: str, said: str) -> None:
+    (problem,) = problems(package(broken=text))
+    assert re.search(said, problem), problem
+
+
+def test_a_module_that_defines_nothing() -> None:
+    with pytest.raises(MissingError, match=r"The module 'textwrap' defines no source and no view\. Set `catalog`"):
+        load_catalog("textwrap")
+
+
+def test_names_that_differ_in_case_only(package: Package) -> None:
+    again = 'Q = Source(name="PAYMENTS", table="raw.q", columns=PAYMENTS.columns)\n'
+    assert any("Source 'PAYMENTS': the name is taken" in found for found in problems(package(sources=GOOD + again)))
 
 
 @pytest.mark.parametrize("what", ["view", "service", "source"])
 def test_asking_for_a_name_that_is_not_there(what: str) -> None:
-    with pytest.raises(MissingError, match=rf"There is no {what} 'nope'\. Known: none\. Look at `asof list`"):
+    with pytest.raises(
+        MissingError, match=rf"There is no {what} 'nope'\. Known: none\. The catalogue's modules define them"
+    ):
         getattr(Catalog(), what)("nope")
 
 

@@ -254,3 +254,11 @@ def test_a_stock_feast_client_reads_the_exact_values(view: FeatureView, tmp_path
         assert found[f"{view.name}__{name}"] == column.to_pylist(), name
     assert found[f"{view.name}__asof_status"] == ["ok"] * 7 + ["overflow"]
     store.close()
+
+
+def test_a_file_that_is_no_database_says_how_to_make_a_new_one(tmp_path: Path) -> None:
+    (tmp_path / "online.db").write_bytes(b"no database at all" * 100)
+    with pytest.raises(
+        BusyError, match=r"cannot be opened: file is not a database\. Move the file away and run `asof materialize`"
+    ):
+        SqliteStore(tmp_path / "online.db")

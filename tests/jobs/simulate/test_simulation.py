@@ -340,3 +340,8 @@ def test_the_command_prints_what_it_wrote_and_no_progress_where_nobody_watches(
     assert f"Simulated 2 days into {tmp_path}: {rows:,} payments, " in written.out
     assert written.err == ""
     assert (tmp_path / "payments" / f"ds={START + timedelta(days=1)}" / "part-0.parquet").exists()
+
+
+def test_a_simulation_that_ends_where_time_ends_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"A simulation of 3 days from 9999-12-30 on ends after the year 9989"):
+        simulate(tmp_path, start=date(9999, 12, 30), days=3, scale=0.1, seed=1)
