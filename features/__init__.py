@@ -57,6 +57,7 @@ from features.definitions.behaviour import count_by as count_by
 from features.definitions.behaviour import decayed_count as decayed_count
 from features.definitions.behaviour import decayed_mean as decayed_mean
 from features.definitions.behaviour import decayed_sum as decayed_sum
+from features.definitions.behaviour import distinct_sketch as distinct_sketch
 from features.definitions.behaviour import entropy as entropy
 from features.definitions.behaviour import gap_cv as gap_cv
 from features.definitions.behaviour import gap_mean as gap_mean
@@ -91,7 +92,7 @@ from features.definitions.windows import Window as Window
 __all__ = [
     "DAILY", "EVER", "HOURLY", "Catalog", "Entity", "EventFreshness", "FeatureService", "FeatureView", "Field", "Label",
     "Schedule", "Selection", "Source", "Window", "aggregate", "attribute", "burst", "case", "cohort_rate", "col", "count",
-    "count_by", "decayed_count", "decayed_mean", "decayed_sum", "difference", "distinct", "entropy", "fields", "first", "flat",
+    "count_by", "decayed_count", "decayed_mean", "decayed_sum", "difference", "distinct", "distinct_sketch", "entropy", "fields", "first", "flat",
     "gap_cv", "gap_mean", "last", "last_k", "lit", "load_catalog", "max_", "mean", "min_", "pairs", "quantile", "ratio", "runs",
     "speed", "std", "sum_", "time_since_first", "time_since_last", "top_k", "trend", "velocity", "zscore",
 ]  # fmt: skip

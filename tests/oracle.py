@@ -1,12 +1,9 @@
 """semantics.md once more, in plain Python, slow and obvious: what every engine is tested against. It shares no code with the engines."""
 
 import math
-import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import xxhash
 
 from features.definitions import expressions as e
 from features.definitions.features import Aggregate, Attribute, CohortRate, Difference, Ratio, Zscore
@@ -207,7 +204,7 @@ def aggregate(view: FeatureView, feature: Aggregate, events: list[Row], a: int) 
         case "last":
             return values[-1] if values else None
         case "distinct":
-            return min(len({hash64(v) for v in values}), feature.limit or 0)
+            return min(len({oracle_aggregations.hash64(v) for v in values}), feature.limit or 0)
         case "std":
             return (
                 math.sqrt(float(n * sum(v * v for v in values) - sum(values) ** 2) / float(n * (n - 1)))
@@ -233,16 +230,6 @@ def by_course(view: FeatureView, feature: Aggregate, rows: list[Row], a: int) ->
 
 def usable(value: Any) -> bool:
     return value is not None and not (isinstance(value, float) and not math.isfinite(value))
-
-
-def hash64(value: Any) -> int:
-    if isinstance(value, str):
-        data = value.encode()
-    elif isinstance(value, bool):
-        data = bytes([value])
-    else:
-        data = struct.pack("<d", value + 0.0) if isinstance(value, float) else struct.pack("<q", value)
-    return xxhash.xxh64_intdigest(data)
 
 
 def rate(

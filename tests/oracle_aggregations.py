@@ -1,10 +1,13 @@
 """The aggregations over the course of events, once more in plain Python: lists, exact fractions, no states. It shares no code with the engine."""
 
 import math
+import struct
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any, NamedTuple
+
+import xxhash
 
 Item = tuple[int, tuple[Any, ...]]
 
@@ -140,8 +143,38 @@ def quantile(items: Sequence[Item], asked: Asked) -> float | None:
     return math.copysign(float(Fraction(2) ** power * (1 + (part + Fraction(1, 2)) / count)), value)
 
 
+def hash64(value: Any) -> int:
+    if isinstance(value, str):
+        data = value.encode()
+    elif isinstance(value, bool):
+        data = bytes([value])
+    else:
+        data = struct.pack("<d", value + 0.0) if isinstance(value, float) else struct.pack("<q", value)
+    return xxhash.xxh64_intdigest(data)
+
+
+def distinct_sketch(items: Sequence[Item], asked: Asked) -> int:
+    """Ertl's estimate by its definition: the sums as they stand, of registers that are counted one by one."""
+    p = int(asked.given["precision"])
+    m, q = 2**p, 64 - p
+    registers = [0] * m
+    for _, (value,) in items:
+        bits = f"{hash64(value):064b}"
+        rest = bits[: 64 - p]
+        rank = q + 1 if "1" not in rest else len(rest) - rest.rindex("1")
+        registers[int(bits[64 - p :], 2)] = max(registers[int(bits[64 - p :], 2)], rank)
+    empty, full = registers.count(0) / m, 1 - registers.count(q + 1) / m
+    if empty == 1:
+        return 0
+    sigma = empty + sum(empty ** (2**k) * 2 ** (k - 1) for k in range(1, 40))
+    tau = (1 - full - sum((1 - full ** (2.0**-k)) ** 2 * 2.0**-k for k in range(1, 60))) / 3
+    middle = sum((Fraction(registers.count(k), 2**k) for k in range(1, q + 1)), Fraction(0))
+    estimate: float = m * m / (2 * math.log(2)) / (m * sigma + float(middle) + m * tau * 2.0**-q)
+    return math.floor(estimate + 0.5)
+
+
 AGGREGATIONS: dict[str, Callable[[Sequence[Item], Asked], Any]] = {
-    "burst": burst, "entropy": entropy, "last_k": last_k, "time_since_last_k": time_since_last_k, "quantile": quantile, "top_k": top_k, "gap_cv": gap_cv, "gap_mean": gap_mean, "trend": trend, "runs": runs,
+    "burst": burst, "entropy": entropy, "distinct_sketch": distinct_sketch, "last_k": last_k, "time_since_last_k": time_since_last_k, "quantile": quantile, "top_k": top_k, "gap_cv": gap_cv, "gap_mean": gap_mean, "trend": trend, "runs": runs,
     "pairs_max": lambda items, _: max(differences(items), default=None), "pairs_mean": lambda items, _: mean(differences(items)),
     "speed_max": lambda items, _: max(speeds(items), default=None), "speed_mean": lambda items, _: mean(speeds(items)),
     "decayed_count": decayed_count, "decayed_sum": decayed_sum, "decayed_mean": decayed_mean,

@@ -190,6 +190,7 @@ def _courses(draw: st.DrawFn) -> tuple[Feature, ...]:
         course.decayed_count("5s"), course.decayed_sum("n", "20s", over=over[:1]) if over[0] != EVER else (), course.decayed_mean("f", "1s"),
         course.decayed_mean("n", "5s", where=where, suffix="w"), course.count_by("c", over, categories=("p", "q")), course.entropy("c", over), course.last_k("c", over, k=2), course.last_k("f", over, k=1, where=where, suffix="w"),
         course.quantile("n", over, percent=50, accuracy=0.1), course.quantile("f", over, percent=90, accuracy=0.05, where=where, suffix="w"), course.entropy("n", over, where=where, suffix="w"),
+        course.distinct_sketch("c", over, precision=4), course.distinct_sketch("f", over, precision=5, where=where, suffix="w"),
         course.top_k("c", over, k=2), course.top_k("f", over, k=2), course.top_k("b", over, k=1), course.top_k("w", over, k=1, where=where, suffix="w"),
     ]  # fmt: skip
     chosen = draw(

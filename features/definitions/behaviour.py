@@ -20,6 +20,7 @@ __all__ = [
     "decayed_count",
     "decayed_mean",
     "decayed_sum",
+    "distinct_sketch",
     "entropy",
     "gap_cv",
     "gap_mean",
@@ -163,6 +164,15 @@ def last_k(
         for operation, stem in (("last_k", "last"), ("time_since_last_k", "time_since_last"))
         for rank in range(1, k + 1)
         for item in aggregate(operation, over, column=column, parameters={"rank": rank}, where=where)
+    )
+
+
+def distinct_sketch(
+    column: str, over: Windows, *, precision: int = 12, where: Expression | None = None, suffix: str = ""
+) -> tuple[Aggregate, ...]:
+    """About how many different values, of any number; `precision` 12 is off by 1.6% (one standard error). 0 when empty. Few: `distinct` is exact."""
+    return aggregate(
+        "distinct_sketch", over, column=column, parameters={"precision": precision}, where=where, suffix=suffix
     )
 
 

@@ -20,6 +20,7 @@ from features.definitions.aggregations.aggregation import Ends, State
 from features.definitions.features import Aggregate
 from features.definitions.views import FeatureView
 from features.values.expressions import evaluate, mask
+from features.values.hashing import hash64
 from features.values.timeline import Asks, Timeline
 
 __all__ = ["Spans", "aggregate"]
@@ -97,6 +98,8 @@ def _inputs(feature: Aggregate, state: State, line: Timeline, *, with_ids: bool)
         rows = Timeline(key=rows.key, time=rows.time, since=rows.since[order], until=rows.until[order], columns={})
     if state.value == "code" and columns:
         return _coded(rows, columns[0])
+    if state.value == "hash" and columns:
+        return _Inputs(rows=rows, numbers=hash64(columns[0]).view(np.int64))
     numbers = [_numbers(column) for column in columns]
     if len(numbers) > 1:
         return _Inputs(rows=rows, numbers=np.stack([part.astype(np.float64) for part in numbers], axis=1))

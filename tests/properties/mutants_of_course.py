@@ -7,7 +7,17 @@ from typing import Any
 
 import pytest
 
-from features.definitions.aggregations import AGGREGATIONS, Aggregation, burst, decayed, gaps, pairs, runs, trend
+from features.definitions.aggregations import (
+    AGGREGATIONS,
+    Aggregation,
+    burst,
+    decayed,
+    gaps,
+    pairs,
+    runs,
+    sketch,
+    trend,
+)
 from features.definitions.aggregations.aggregation import Ends
 from features.values import generic
 from tests.properties.registered import mutant
@@ -164,6 +174,14 @@ def last_k_counts_from_the_newest_but_one(patch: pytest.MonkeyPatch) -> None:
         return state[1 + (state[0] - 1) % rank], state[0] >= rank
 
     with_functions(patch, {"last_k"}, finish=wrong)
+
+
+@mutant("courses")
+def sketch_of_an_eighth_of_the_registers(patch: pytest.MonkeyPatch) -> None:
+    def wrong(state: Any, time: int, value: int, precision: int) -> None:
+        sketch.add(state, time, value & ~7, precision)
+
+    with_functions(patch, {"distinct_sketch"}, add=wrong)
 
 
 @mutant("courses")

@@ -59,9 +59,9 @@ class State:
     remove: Callable[..., None] | None = None
     """`remove(state, time, value, *parameters)`: the inverse of add; only where it is exact."""
 
-    value: Literal["number", "code"] = "number"
-    """What add gets: the number itself (instants as microseconds, booleans as 0 and 1), or its place among the key's different values in
-    ascending order from 0. Such places mean something only among the rows they were counted in."""
+    value: Literal["number", "code", "hash"] = "number"
+    """What add gets: the number itself (instants as microseconds, booleans as 0 and 1); its place among the key's different values in
+    ascending order from 0, which means something only among the rows they were counted in; or the 64 bits of its hash, as an int64."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +102,7 @@ class Aggregation:
     @property
     def mergeable(self) -> bool:
         """Whether states join wherever they were made; those of places among values join only among the same rows."""
-        return self.state is None or self.state.value == "number"
+        return self.state is None or self.state.value != "code"
 
     @property
     def removable(self) -> bool:

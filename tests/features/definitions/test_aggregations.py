@@ -18,6 +18,7 @@ GIVEN: dict[str, tuple[Any, ...]] = {
     "last_k": (2,),
     "time_since_last_k": (3,),
     "quantile": (0.5, 0.1),
+    "distinct_sketch": (4,),
     "runs": (2,),
     "decayed_count": (30,),
     "decayed_sum": (30,),
@@ -51,6 +52,8 @@ def rows(name: str, seed: int, count: int) -> list[tuple[int, Any]]:
             return draw.choice([0, 1, 1, 1, 2])
         if state.value == "code":
             return draw.randrange(KINDS)
+        if state.value == "hash":
+            return draw.choice([0, 1, -1, 16, 2**63 - 1, -(2**63), 12345678901234567])
         several = [draw.choice([0.0, 1.0, 2.0, -3.5, 40.25]) for _ in aggregation.takes]
         return several if len(several) > 1 else several[0] if several else 0
 
@@ -118,3 +121,18 @@ def test_remove_is_the_inverse_of_add(name: str, seed: int, count: int, first: i
     for time, value in given[:first]:
         state.remove(made, time, value, *chosen)
     assert made == folded(name, given[first:])
+
+
+@pytest.mark.parametrize("count", [0, 1, 10, 100, 1_000, 20_000])
+def test_a_sketch_is_near_the_truth_and_knows_no_order(count: int) -> None:
+    draw = random.Random(count)  # noqa: S311
+    hashes = [draw.getrandbits(64) - 2**63 for _ in range(count)]
+    _, state, _ = functions("distinct_sketch")
+    made = []
+    for seed in (1, 2):
+        words: list[Any] = [0] * state.width(0, 10)
+        for value in random.Random(seed).sample(hashes, count) + hashes[:50]:  # noqa: S311
+            state.add(words, 0, value, 10)
+        made.append(state.finish(words, Ends(0, 0, 0), 10))
+    assert made[0] == made[1]
+    assert made[0][0] == pytest.approx(count, rel=0.1)
