@@ -16,7 +16,7 @@ def page(report: dict[str, Any], home: Path) -> str:
         ("views, features", f"{report['views']}, {report['features']}"),
         ("Airflow runs", f"{states} (the failed one is the corrupted day, held by its gate)"),
         ("partitions published", f"{report['partitions_published']}"),
-        ("expectations", f"{expectations['run']:,} run on views, {expectations['failed']} failed"),
+        ("expectations", f"{expectations['run']:,} run on sources and views, {expectations['failed']} failed"),
         ("while held", f"lookups gave the last good values, {report['held'].get('lookup_age_hours', 0):.0f} h old"),
         ("keys online", f"{report['keys_online']:,}"),
         ("frame rows", f"{report['frame_rows']:,}"),

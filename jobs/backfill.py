@@ -18,7 +18,7 @@ from features.definitions.names import cut_text, micros, utc
 from features.definitions.views import FeatureView
 from features.errors import HeldError, InputError, MissingError
 from features.settings import Settings
-from jobs import audits, ledger
+from jobs import audits, ledger, tiles
 from jobs.commands import Backfill
 from jobs.compute import compute, computed
 from jobs.publish import publish, validated
@@ -141,11 +141,13 @@ def backfill(
 
 
 def _compute(spark: SparkSession, settings: Settings, views: tuple[FeatureView, ...], cuts: tuple[int, ...]) -> None:
-    """What is not there yet, views that lack the same cuts together."""
+    """What is not there yet, views that lack the same cuts together; and tiles of the views that have them."""
     todo = {view: tuple(cut for cut in cuts if not computed(settings, view, cut)) for view in views}
     for wanted, group in groupby(sorted(views, key=lambda view: todo[view]), key=lambda view: todo[view]):
         if wanted:
             compute(spark, settings, tuple(group), wanted)
+    for view in (view for view in views if view.tiles and tiles.in_place(settings, view, cuts) is None):
+        tiles.up_to_date(spark, settings, view, cuts)
 
 
 def _spans(days: Sequence[str]) -> str:

@@ -22,7 +22,8 @@ _LATEST = 253_402_300_799_999_999  # 9999-12-31
 _UNIT = 1e-6
 _EXACT_UNIT = Decimal("1e-6")
 _DIGITS = Context(prec=4000, Emin=-99_999, Emax=99_999)
-_FLOAT_UNITS = 2.0**52
+_ROUNDED = 2.0**33
+"""Below it a product of floats is off by less than _UNIT."""
 _TRUE, _FALSE = ("true", "t", "1", "yes"), ("false", "f", "0", "no")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,4000}")
 _NO_FRACTION = re.compile(r"\.0+$")
@@ -220,10 +221,14 @@ def _floats(column: Field, values: pa.Array) -> Converted:
 def _float_units(numbers: pa.Array, scale: int) -> Converted:
     """Floats that are within 1e-6 of a whole number of units, or the float nearest to one, as far as floats tell units apart."""
     given = np.asarray(pc.fill_null(numbers, 0.0))
-    units = given * 10.0**scale
+    unit = 10.0**scale
+    units = given * unit
     whole = np.rint(units)  # half to even
-    near = (np.abs(units - whole) <= _UNIT) | (whole / 10.0**scale == given)
-    beyond = np.abs(whole) >= _FLOAT_UNITS
+    near = (np.abs(units - whole) <= _UNIT) & (np.abs(units) < _ROUNDED)
+    for beside in (0.0, -1.0, 1.0):  # of large amounts the product may be the next whole number
+        nearest = ~near & ((whole + beside) / unit == given)
+        whole, near = np.where(nearest, whole + beside, whole), near | nearest
+    beyond = np.spacing(np.abs(given)) * unit > 1.0
     wrong = {}
     for row in np.flatnonzero(~near | beyond):
         value = f"{float(given[row])!r}"

@@ -7,6 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from features.definitions.sources import Field, Source, fields
 from jobs.fit import Fitted, fit, fitted_schema
@@ -76,7 +78,11 @@ def test_amounts_become_whole_units_half_to_even() -> None:
     assert values(CENTS, ["12.34", "-0.01"]) == [1234, -1]
     assert values(Field(name="x", type="float64", scale=0), pa.array([3.0, -2.0])) == [3, -2]
     # As far as floats tell cents apart; beyond, texts, decimals and integers do.
-    assert values(CENTS, pa.array([123_456_789.01, 21_474_836_470_000.07])) == [12_345_678_901, 2_147_483_647_000_007]
+    assert values(CENTS, pa.array([123_456_789.01, 21_474_836_470_000.07, 2**52 / 100])) == [
+        12_345_678_901,
+        2_147_483_647_000_007,
+        2**52,
+    ]
     exact = ["90071992547409.93", "-92233720368547758.08", "1.2E+3", " 7 "]
     assert values(CENTS, exact) == [9_007_199_254_740_993, -(2**63), 120_000, 700]
     assert values(CENTS, pa.array([Decimal("90071992547409.930"), None])) == [9_007_199_254_740_993, None]
@@ -235,3 +241,10 @@ def test_the_first_reason_of_a_row_is_told() -> None:
 def test_no_rows_are_no_reasons() -> None:
     found = fit(source(INT), pa.table({"x": pa.array([], pa.string()), "event_time": pa.array([], pa.string())}))
     assert (len(found.rows), found.reasons, found.cleared) == (0, {}, 0)
+
+
+@given(st.integers(-(2**52), 2**52), st.integers(0, 6))
+def test_a_float_that_is_nearest_to_a_whole_number_of_units_is_that_number(units: int, scale: int) -> None:
+    column = Field(name="x", type="float64", scale=scale)
+    assert values(column, pa.array([units / 10**scale, None])) == [units, None]
+    assert values(column, [str(Decimal(units).scaleb(-scale)), None]) == [units, None]

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from features import count, flat, max_, sum_
+from features.definitions.catalog import load_catalog
 from features.definitions.names import cut_text, micros, tiles_table
 from features.settings import Settings
 from jobs import compute, ledger, tables, tile_builds, tiles
+from jobs.backfill import backfill, plan
 from jobs.commands import Compute
 from tests.jobs.audited_days import store
 from tests.jobs.catalogue_of_audits import SHOP_SALES
@@ -221,3 +223,10 @@ def test_compute_keeps_the_tiles_of_a_view_that_asks_for_them(
     before = runs(home)
     assert compute.run(command, home) == 0
     assert (runs(home), said in capsys.readouterr().out) == (before, False)
+
+
+def test_a_backfill_leaves_the_tiles_that_daily_runs_leave(spark: "SparkSession", home: Settings) -> None:
+    catalog = load_catalog("tests.jobs.test_tiles")
+    (what,) = plan(catalog, [VIEW.name], CUTS[0], CUTS[-1] + 1)
+    assert [cut for cut, _ in backfill(spark, home, catalog, what, at_once=3)] == CUTS
+    assert shown(spark) == TILES

@@ -72,6 +72,9 @@ def test_clean_views_pass_and_a_rerun_says_the_same(
     spark: "SparkSession", home: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     last = sales(FIRST + timedelta(days=DAYS - 1))
+    # A sale of the day before that is delivered once more changes nothing, and is no news of this day.
+    ds, known = last[0][5], last[0][7]
+    last.append((*sales(FIRST + timedelta(days=DAYS - 2))[0][:5], ds, "again", known, None, False))
     for source, view in (("sales", "shop_sales"), ("returns", "shop_returns")):
         land(spark, home, source, last)
         attempt(spark, home, view)
