@@ -42,7 +42,7 @@ def test_attributes_some_of_which_are_held(case: Case) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@settings(SLOW, max_examples=1_500)
+@settings(SLOW, max_examples=600)
 @given(event_cases(held=True))
 def test_events_some_of_which_are_held_at_length(case: Case) -> None:
     assert differences(case) == []
