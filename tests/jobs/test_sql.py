@@ -112,7 +112,11 @@ def test_analysts_read_what_commands_write(home: Settings, tmp_path: Path, capsy
     published = "SELECT cut, shop, count_2d, sum_amount_2d FROM features.read_daily"
     assert rows(cursor, published) == [day_one]
     print(asof(home, *day_of(tmp_path / "landing", 2)), asof(home, "sql"))
-    print(rows(cursor, published), rows(cursor, "SELECT * from reading.sales"), rows(cursor, "select * from tiles.read_daily"))
+    print(
+        rows(cursor, published),
+        rows(cursor, "SELECT * from reading.sales"),
+        rows(cursor, "select * from tiles.read_daily"),
+    )
     command = f'{beeline.partition(": ")[2]} --silent=true --outputformat=csv2 -e "SELECT sale, asof_op, asof_known_at, ds FROM reading.sales ORDER BY asof_known_at, asof_op"'
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
     print(done)
