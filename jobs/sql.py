@@ -81,7 +81,7 @@ def _service(settings: Settings, conf: Mapping[str, str]) -> Service:
 
     env = {name: value for name, value in environment().items() if name not in _STRONGER}
     return Service(
-        name="The SQL server", folder=folder, log=settings.logs / "sql.log", port=settings.sql.port, command=command, answers=_answers, env=env
+        name="The SQL server", folder=folder, log=settings.logs / "spark.log", port=settings.sql.port, command=command, answers=_answers, env=env
     )  # fmt: skip
 
 
@@ -92,7 +92,8 @@ def _answers(port: int) -> bool:
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
             connection.sendall(greeting)
-            answer = connection.recv(1)
+            with connection.makefile("rb") as stream:
+                answer = stream.read(5)  # all of a welcome: what is left unread would be an error in the server's log
     except OSError:
         return False
-    return answer in {b"\x02", b"\x03", b"\x04", b"\x05"}  # go on, not with this, an error, welcome
+    return answer[:1] in {b"\x02", b"\x03", b"\x04", b"\x05"}  # go on, not with this, an error, welcome
