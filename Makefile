@@ -13,7 +13,7 @@ export UV_COMPILE_BYTECODE := 1
 # The environment is compiled once, so nothing may forbid its bytecode.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help env demo test quick slow lint types walls fmt test-services test-cluster bench clean
+.PHONY: help env demo sql test quick slow lint types walls fmt test-services test-cluster bench clean
 
 help: ## Show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -33,6 +33,9 @@ $(STAMP): $(UV) uv.lock pyproject.toml
 
 demo: env ## Run a few days of everything on this machine (see .asof/demo)
 	@$(RUN)/asof demo
+
+sql: env ## Start a SQL server on Asof's tables for beeline and PyHive (docs/sql.md); asof stop ends it
+	@$(RUN)/asof sql
 
 test: env ## Run all tests that need nothing but PyPI: quick ones, then slow ones
 	@$(QUICK)
@@ -69,6 +72,6 @@ bench: env ## Measure a peer: make bench DATA=folder PEER=duckdb-asof (benchmark
 	@$(RUN)/python benchmarks/peers.py $(DATA) $(PEER)
 
 clean: ## Stop what runs in the background and remove .asof and all caches; .venv stays
-	@if [ -x $(RUN)/python ]; then $(RUN)/python -c 'from features.settings import load; from jobs.metastore import stop; stop(load())'; fi
+	@if [ -x $(RUN)/asof ]; then $(RUN)/asof stop; fi
 	@rm -rf .asof .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist spark-warehouse metastore_db derby.log
 	@find features expectations jobs dags tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

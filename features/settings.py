@@ -24,6 +24,7 @@ __all__ = [
     "RegistrySettings",
     "Settings",
     "SparkSettings",
+    "SqlSettings",
     "StreamSettings",
     "TablesSettings",
     "load",
@@ -106,6 +107,13 @@ class AirflowSettings(_Group):
     spark_conn_id: str = "spark_default"
 
 
+class SqlSettings(_Group):
+    """The server that `asof sql` starts."""
+
+    port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    """None: any free one."""
+
+
 class StreamSettings(_Group):
     """Where events come from between cuts."""
 
@@ -140,6 +148,7 @@ class Settings(BaseSettings):
     online: OnlineSettings = OnlineSettings()
     registry: RegistrySettings = RegistrySettings()
     airflow: AirflowSettings = AirflowSettings()
+    sql: SqlSettings = SqlSettings()
     stream: StreamSettings = StreamSettings()
 
     @classmethod

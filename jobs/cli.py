@@ -239,8 +239,14 @@ def status(output: Annotated[Literal["table", "json"], typer.Option()] = "table"
 
 
 @app.command()
+def sql() -> Command:
+    """Start a server for beeline, PyHive and BI tools on this machine, and say how to connect; `asof stop` ends it."""
+    return commands.Sql()
+
+
+@app.command()
 def stop() -> Command:
-    """End the embedded metastore and Spark Connect server, where they run."""
+    """End the bundled metastore, the embedded Spark Connect server and the SQL server, where they run."""
     return commands.Stop()
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "Ready",
     "Release",
     "Simulate",
+    "Sql",
     "Stage",
     "Stats",
     "Status",
@@ -275,8 +276,19 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sql:
+    """Start the SQL server, where it does not run, and say how to connect."""
+
+    name: ClassVar[str] = "sql"
+
+    def argv(self) -> list[str]:
+        """The arguments after `asof`."""
+        return [self.name]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
-    """End the embedded metastore and Spark Connect server, where they run."""
+    """End the bundled metastore, the embedded Spark Connect server and the SQL server, where they run."""
 
     name: ClassVar[str] = "stop"
 
@@ -324,6 +336,7 @@ Command = (
     | Explain
     | Stats
     | Status
+    | Sql
     | Apply
     | Stop
     | Demo

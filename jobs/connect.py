@@ -3,17 +3,15 @@
 A JVM start costs each command seconds, and twice as much until it is warm; through this server only the first pays.
 """
 
-import os
 import socket
-import sys
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from urllib.parse import urlsplit
 from uuid import NAMESPACE_URL, uuid5
 
 from features.errors import BusyError
 from features.settings import Settings
 from jobs.background import Service
+from jobs.submit import environment, spark_submit
 
 __all__ = ["ensure", "require", "stop"]
 
@@ -61,24 +59,11 @@ def stop(settings: Settings) -> bool:
 def _service(settings: Settings, conf: Mapping[str, str]) -> Service:
     def command(port: int) -> Sequence[str]:
         given = {**conf, **_OURS, "spark.connect.grpc.binding.port": str(port)}
-        master, memory, options = (
-            given.pop(f"spark.{name}", None) for name in ("master", "driver.memory", "driver.extraJavaOptions")
-        )
-        submit = (
-            str(files("pyspark") / "bin" / "spark-submit"),
-            "--master",
-            str(master),
-            "--driver-memory",
-            str(memory),
-        )
-        pairs = [part for name, value in given.items() for part in ("--conf", f"{name}={value}")]
-        server = "org.apache.spark.sql.connect.service.SparkConnectServer"
-        return (*submit, "--driver-java-options", str(options), *pairs, "--class", server, "spark-internal")
+        return spark_submit(given, "org.apache.spark.sql.connect.service.SparkConnectServer")
 
-    env = {**os.environ, "PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
     return Service(
         name="The Spark Connect server", folder=settings.home / "connect", log=settings.logs / "connect.log", port=None, command=command,
-        answers=_answers, env=env,
+        answers=_answers, env=environment(),
     )  # fmt: skip
 
 

@@ -6,18 +6,29 @@ Embedded Derby admits one process; through this service many Spark applications 
 import shutil
 import socket
 import struct
+import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+from features.errors import SettingsError
 from features.settings import Settings
 from jobs.background import LOG4J, Service, write_whole
 from jobs.java import find_java
 
 __all__ = ["answers", "ensure", "hive_site", "running", "stop"]
 
+# Hive 2.3 has no setting for the address that its metastore listens on, and takes all. The whole of its class that opens the socket, for our use:
+_LISTENER = """package org.apache.hadoop.hive.common.auth;
+
+public class HiveAuthUtils {
+    public static org.apache.thrift.transport.TServerSocket getServerSocket(String host, int port) throws org.apache.thrift.transport.TTransportException {
+        return new org.apache.thrift.transport.TServerSocket(new java.net.InetSocketAddress("127.0.0.1", port));
+    }
+}
+"""
 _OPENS = ("java.lang", "java.net", "java.util", "java.util.concurrent", "java.io", "java.nio")
 
 
@@ -26,6 +37,7 @@ def ensure(settings: Settings) -> str:
 
     Raises:
         BusyError: it does not answer within two minutes; the message names its log.
+        SettingsError: it cannot be kept from listening to other machines.
     """
     return f"thrift://127.0.0.1:{_service(settings).ensure()}"
 
@@ -74,20 +86,15 @@ def _service(settings: Settings) -> Service:
     def command(port: int) -> Sequence[str]:
         _remove_unborn(settings)
         _configure(settings)
-        jars = files("pyspark") / "jars" / "*"
+        _compile_listener(settings)
         opens = [f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in _OPENS]
         # The heap and the compiler suit a small catalogue that should be up soon; Derby's own log belongs to the folder.
-        java = (
-            str(find_java(settings.home) / "bin" / "java"),
-            "-Xmx512m",
-            "-XX:+UseSerialGC",
-            "-XX:TieredStopAtLevel=1",
-        )
+        java = (*_java(settings), "-Xmx512m")
         rest = (
             f"-Dderby.stream.error.file={_log(settings)}.derby",
             "-Duser.timezone=UTC",
             "-cp",
-            f"{_folder(settings) / 'conf'}:{jars}",
+            f"{_folder(settings) / 'conf'}:{_jars()}/*",
         )
         return (*java, *opens, *rest, "org.apache.hadoop.hive.metastore.HiveMetaStore", "-p", str(port))
 
@@ -114,6 +121,31 @@ def _configure(settings: Settings) -> None:
     log4j = LOG4J.format(log=_log(settings))
     write_whole(conf / "hive-log4j2.properties", log4j)
     write_whole(conf / "log4j2.properties", log4j)
+
+
+def _compile_listener(settings: Settings) -> None:
+    """Into `conf`, which comes before Hive's jars; by the compiler that Spark brings, since a Java made to run has none."""
+    conf, jars = _folder(settings) / "conf", Path(_jars())
+    source, compiled = conf / "HiveAuthUtils.java", conf / "compiled"
+    if compiled.exists() and compiled.read_text(encoding="utf-8") == _LISTENER:
+        return
+    write_whole(source, _LISTENER)
+    (thrift,) = jars.glob("libthrift-*.jar")
+    compiler = ("org.codehaus.commons.compiler.samples.CompilerDemo", "-d", str(conf), "-classpath", str(thrift))
+    command = [*_java(settings), "-cp", f"{jars}/*", *compiler, str(source)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode:
+        msg = f"The metastore's listener cannot be compiled, and without it other machines could reach the service: {done.stderr.strip()}. Use metastore.kind = 'embedded' or 'thrift'."
+        raise SettingsError(msg)
+    write_whole(compiled, _LISTENER)
+
+
+def _java(settings: Settings) -> tuple[str, ...]:
+    return (str(find_java(settings.home) / "bin" / "java"), "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+
+
+def _jars() -> str:
+    return str(files("pyspark") / "jars")
 
 
 def _folder(settings: Settings) -> Path:

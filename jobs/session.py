@@ -19,7 +19,7 @@ from jobs.java import find_java
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-__all__ = ["CORRECTNESS", "spark"]
+__all__ = ["CORRECTNESS", "spark", "spark_conf"]
 
 CORRECTNESS = {
     # Dates of instants are UTC dates, wherever the driver stands.
@@ -79,7 +79,7 @@ def spark(settings: Settings, app: str) -> "SparkSession":
         PySparkLogger.getLogger(name).disabled = True
     if settings.spark.remote is not None:
         return _remote(settings, settings.spark.remote, app)
-    conf = _conf(settings)
+    conf = spark_conf(settings)
     # The workers' Python is this one: unset, Spark takes whatever `python3` is on PATH.
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
     builder = SparkSession.builder.appName(f"asof {app}")
@@ -98,7 +98,7 @@ def _remote(settings: Settings, url: str, app: str) -> "SparkSession":
     from jobs.spark_errors import translated  # noqa: PLC0415 - the same
 
     if url == "embedded":
-        url = connect.ensure(settings, _conf(settings))
+        url = connect.ensure(settings, spark_conf(settings))
     connect.require(url)
     with translated(settings.logs):
         session = SparkSession.builder.remote(url).appName(f"asof {app}").getOrCreate()
@@ -109,8 +109,13 @@ def _remote(settings: Settings, url: str, app: str) -> "SparkSession":
     return session
 
 
-def _conf(settings: Settings) -> dict[str, str]:
-    """Speed, then the person's own, then correctness: the later wins."""
+def spark_conf(settings: Settings) -> dict[str, str]:
+    """What a Spark of ours runs with: speed, then the person's own, then correctness: the later wins. Starts the bundled metastore.
+
+    Raises:
+        SettingsError: no suitable Java, or `spark.conf` changes what correctness depends on.
+        BusyError: the metastore does not come up; the message names its log.
+    """
     for name in settings.spark.conf:
         if name in CORRECTNESS:
             message = (

@@ -23,6 +23,7 @@ from jobs.commands import (
     Ready,
     Release,
     Simulate,
+    Sql,
     Stats,
     Status,
     Stop,
@@ -49,6 +50,7 @@ _EACH: tuple[Command, ...] = (
     Stats(view="-v", window="1h", by=("a", "-b"), at=_CUT, output="parquet", out="a b.parquet"),
     Apply(),
     Status(output="json"),
+    Sql(),
     Stop(),
     Demo(),
 )

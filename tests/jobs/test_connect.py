@@ -78,7 +78,7 @@ def test_stop_says_what_it_ended(capsys: pytest.CaptureFixture[str], tmp_path: P
     settings = load(home=tmp_path / "asof")
     stop.run(Stop(), settings)
     assert capsys.readouterr().out == (
-        "Nothing to end: neither the embedded Spark Connect server nor the metastore service runs.\n"
+        "Nothing to end: neither the SQL server nor the embedded Spark Connect server nor the metastore service runs.\n"
     )
     service = tmp_path / "asof" / "metastore"
     service.mkdir(parents=True)

@@ -39,6 +39,10 @@ def test_the_service_starts_once_survives_a_kill_and_stops(service: Settings) ->
 
     record = service.home / "metastore" / "service.json"
     pid = int(record.read_text().partition('"pid": ')[2].partition(",")[0])
+    heard = {c.laddr for c in psutil.Process(pid).net_connections("tcp") if c.status == psutil.CONN_LISTEN}
+    assert heard in ({("127.0.0.1", _port(first))}, {("::ffff:127.0.0.1", _port(first))}), (
+        "only this machine reaches it"
+    )
     os.kill(pid, signal.SIGKILL)
     while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
         time.sleep(0.05)
