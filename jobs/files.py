@@ -33,8 +33,13 @@ def open_system(path: str) -> tuple[fs.FileSystem, str]:
         SettingsError: it cannot be reached.
     """
     try:
-        return fs.FileSystem.from_uri(path) if "://" in path else (fs.LocalFileSystem(), path)
-    except OSError as error:
+        # What Spark calls s3a is s3 to Arrow.
+        return (
+            fs.FileSystem.from_uri(path.replace("s3a://", "s3://", 1))
+            if "://" in path
+            else (fs.LocalFileSystem(), path)
+        )
+    except (OSError, pa.ArrowInvalid) as error:
         msg = (
             f"{path} cannot be reached: {str(error).splitlines()[0]}. Of hdfs:// a Hadoop client must be here (HADOOP_HOME, CLASSPATH and ARROW_LIBHDFS_DIR name it), of "
             "s3a:// its key and endpoint in the environment; or set tables.root to a folder of this machine."

@@ -18,14 +18,16 @@ from features.settings import Settings
 from features.values.partition import EntityViews, entity_views, finish
 from jobs.assembling import assemble
 from jobs.commands import Frame
+from jobs.exchange import Exchange, exchange, exchangeable, in_buckets
 from jobs.labels import EVENT_TIMESTAMP, Labels, stage_labels
-from jobs.rows import ask_rows, event_rows, output_schema
+from jobs.rows import ask_rows, event_rows, output_schema, shape_of
 from jobs.session import spark as session
 from jobs.sizing import size
 from jobs.stages import say, side_by_side
 
 __all__ = ["answers", "frame", "run"]
 
+_TOLD = "path string, rows bigint"
 _FEW = 20_000
 """So many asks are sent to the sources as keys, which then shuffle only their rows."""
 
@@ -69,13 +71,24 @@ def _answered(
     spark: SparkSession, settings: Settings, group: EntityViews, staged: Labels, work: Path
 ) -> tuple[Path, ...]:
     """The answers of an entity's views as Parquet files, each by asof_row. Workers write them: Spark's writer takes rows one by one."""
+    before, anchor = _edges(group, staged.earliest, staged.latest)
+    count = size(settings, group, before=before, anchor=anchor, asks=staged.rows).partitions
+    if staged.rows > _FEW and exchangeable(settings, group, before):
+        what = Exchange(
+            group=group, shape=shape_of(settings, group, before), before=before, anchor=anchor, folder=f"{work}/{uuid4().hex}", buckets=count
+        )  # fmt: skip
+        finished = in_buckets(what, exchange(spark, settings, what, staged.path), _to_files(group, str(work)))
+        return _paths(spark.range(0, count, 1, count).mapInArrow(finished, _TOLD))
     asked = spark.read.parquet(staged.path)
     keys = [F.col(name).alias(key) for name, key in zip(group.views[0].keys, group.keys, strict=True)]
     asks = asked.select(*keys, "asof_row", F.unix_micros(EVENT_TIMESTAMP).alias("asof_time"))
     rows = _shuffled(spark, settings, group, asks, earliest=staged.earliest, latest=staged.latest, rows=staged.rows)
-    # A task that is tried again writes another file; only what succeeded is told.
-    told = rows.mapInArrow(_to_files(group, str(work)), "path string, rows bigint").collect()
-    return tuple(Path(row["path"]) for row in told if row["rows"])
+    return _paths(rows.mapInArrow(_to_files(group, str(work)), _TOLD))
+
+
+def _paths(told: DataFrame) -> tuple[Path, ...]:
+    """A task that is tried again writes another file; only what succeeded is told."""
+    return tuple(Path(row["path"]) for row in told.collect() if row["rows"])
 
 
 def _to_files(group: EntityViews, folder: str) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
@@ -128,8 +141,7 @@ def _shuffled(
     rows: int,
 ) -> DataFrame:
     """Events and asks, those of one key together."""
-    before = max(_known_before(view, latest) for view in group.views)
-    anchor = min(_anchor(view, earliest) for view in group.views)
+    before, anchor = _edges(group, earliest, latest)
     events = event_rows(spark, settings, group, before=before, anchor=anchor)
     if rows <= _FEW:
         keys = F.broadcast(asks.select(*group.keys).distinct())
@@ -138,6 +150,12 @@ def _shuffled(
     both = events.unionByName(ask_rows(asks, group, events))
     count = size(settings, group, before=before, anchor=anchor, asks=rows).partitions
     return both.repartition(count, *group.keys)
+
+
+def _edges(group: EntityViews, earliest: int, latest: int) -> tuple[int, int]:
+    """What is known from the first instant on is seen by no ask; no window of an ask ends before the second."""
+    before = max(_known_before(view, latest) for view in group.views)
+    return before, min(_anchor(view, earliest) for view in group.views)
 
 
 def _known_before(view: FeatureView, latest: int) -> int:

@@ -17,11 +17,11 @@ from jobs.known import known_rows
 from jobs.sizing import reached
 from jobs.tables import HIVE_TYPES
 
-__all__ = ["ask_rows", "event_rows", "output_schema"]
+__all__ = ["Shape", "ask_rows", "event_rows", "output_schema", "shape_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Shape:
+class Shape:
     """Which columns would tell nothing new, and stay behind."""
 
     corrected: bool
@@ -29,6 +29,12 @@ class _Shape:
 
     later: bool
     """A row is known at another instant than it happened."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Those that stay, of asof_known, asof_undoes, asof_retract and asof_first."""
+        corrected = ("asof_undoes", "asof_retract", "asof_first")
+        return (("asof_known",) if self.later or self.corrected else ()) + (corrected if self.corrected else ())
 
 
 def event_rows(
@@ -39,7 +45,7 @@ def event_rows(
     With `anchor`, the earliest at which a window ends, without events that no window reaches.
     """
     entity = group.views[0].entity
-    shape = _shape(settings, group, before)
+    shape = shape_of(settings, group, before)
     reads = [group.reads(source, corrected=shape.corrected) for source in group.sources]
     kinds = {f"s{n}_{name}": _passed(source.types[name]) for n, source in enumerate(group.sources) for name in reads[n]}
     parts = []
@@ -57,7 +63,7 @@ def event_rows(
     return reduce(lambda left, right: left.unionByName(right), parts)
 
 
-def _shape(settings: Settings, group: EntityViews, before: int) -> _Shape:
+def shape_of(settings: Settings, group: EntityViews, before: int) -> Shape:
     """From what ingest counted; a partition that it did not count may hold anything."""
     last = str((utc(before) - timedelta(microseconds=1)).date())
     found = [
@@ -65,7 +71,7 @@ def _shape(settings: Settings, group: EntityViews, before: int) -> _Shape:
     ]
     # Another reading of a table does not know the lag that the table was written with.
     stamped = any(source.known_at or source.enriched or source.reads for source in group.sources)
-    return _Shape(
+    return Shape(
         # Without a held partition, or once it is released, versions follow others than those that ingest saw.
         corrected=any(item.changed != 0 or item.held_at is not None for item in found)
         or any(source.kind != "events" for source in group.sources),
@@ -73,7 +79,7 @@ def _shape(settings: Settings, group: EntityViews, before: int) -> _Shape:
     )
 
 
-def _known(shape: _Shape) -> list[Column]:
+def _known(shape: Shape) -> list[Column]:
     corrected = [
         F.coalesce("asof_undoes", F.lit(0)).alias("asof_undoes"),
         (F.col("asof_op") == "retract").alias("asof_retract"),

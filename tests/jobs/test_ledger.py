@@ -10,6 +10,7 @@ from features.definitions.catalog import load_catalog
 from features.errors import AsofError, SettingsError
 from features.settings import Settings
 from jobs import ledger
+from jobs.files import open_system
 from jobs.ledger import Partition
 
 VIEW = load_catalog("tests.jobs.shop").view("shop_daily")
@@ -98,6 +99,11 @@ def test_a_record_that_something_else_broke_is_named(settings: Settings) -> None
     path.write_text("{")
     with pytest.raises(AsofError, match=rf"The record {path} is no JSON .*run again the step that writes it\."):
         ledger.partitions(settings, "shop_payments")
+
+
+def test_an_object_store_has_one_name_for_spark_and_another_for_arrow() -> None:
+    system, place = open_system("s3a://bucket/features?region=us-east-1")
+    assert (system.type_name, place) == ("s3", "bucket/features")
 
 
 def test_a_cluster_without_its_client_says_what_is_missing(settings: Settings) -> None:

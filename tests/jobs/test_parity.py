@@ -103,13 +103,17 @@ def asks(seed: int, rows: int) -> list[tuple[Any, Any, int]]:
     return [(rng.choice([*days.KEYS, "c3"]), rng.choice(days.SHOPS), rng.choice(edges)) for _ in range(rows)]
 
 
+@pytest.mark.parametrize("few", [20_000, 0], ids=["by Spark's shuffle", "by Arrow files"])
 def test_a_frame_gives_what_the_oracle_gives(
+    few: int,
+    monkeypatch: pytest.MonkeyPatch,
     spark: SparkSession,
     spark_settings: Settings,
     catalog: Catalog,
     raw: dict[str, list[dict[str, Any]]],
     tmp_path: Path,
 ) -> None:
+    monkeypatch.setattr("jobs.frame._FEW", few)
     drawn = asks(seed=5, rows=400)
     labels = pa.table(
         {

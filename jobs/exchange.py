@@ -1,0 +1,261 @@
+"""A shuffle by Arrow files: tasks read the sources' Parquet files, cut their rows by key, and leave each cut where the task that finishes it finds it.
+
+Spark's own shuffle makes rows of the columns, and columns of the rows again for the Python workers; that costs more than the sweep. Here Spark decides
+which task runs where and again, and columns stay columns. It reads what ingest stored, so it serves as long as no gate holds or held what is read, and
+tables are in folders that all tasks see.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+from uuid import uuid4
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from features.definitions.compiled import compile_definition, load_definition
+from features.definitions.durations import duration
+from features.definitions.names import utc
+from features.definitions.sources import Source
+from features.definitions.views import FeatureView
+from features.settings import Settings
+from features.values.hashing import hash64
+from features.values.partition import ASK, EntityViews, entity_views
+from features.values.sweep import ARROW_TYPES
+from features.values.versions import ADD, RETRACT
+from jobs import ledger
+from jobs.known import refuse_gaps
+from jobs.rows import Shape
+from jobs.sizing import reached
+from jobs.tables import source_table
+
+__all__ = ["Exchange", "exchange", "exchangeable", "in_buckets"]
+
+_OP, _KNOWN, _UNDOES, _FIRST = "asof_op", "asof_known_at", "asof_undoes", "asof_first"
+Told = tuple[int, str]
+"""A part, and the file with its rows, a batch a bucket."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Unit:
+    """What one task reads of one part."""
+
+    part: int
+    paths: list[str]
+    since: int | None = None
+    before: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """What is brought together."""
+
+    group: EntityViews
+    shape: Shape
+    before: int
+    """Only what is known by then; microseconds UTC."""
+
+    anchor: int
+    """No window ends before it."""
+
+    folder: str
+    """For the cuts; every task sees it."""
+
+    buckets: int
+    """All rows of a key are in one of them."""
+
+
+def exchangeable(settings: Settings, group: EntityViews, before: int) -> bool:
+    """Whether what is stored is what is known before an instant, and every task can read it."""
+    if "://" in settings.tables_root:
+        return False
+    last = str(utc(before - 1).date())
+    found = [item for source in group.sources for item in ledger.partitions(settings, source.ingested_by)]
+    return not any(item.held_at is not None and item.ds <= last for item in found)
+
+
+def exchange(spark: SparkSession, settings: Settings, what: Exchange, asks: str) -> tuple[Told, ...]:
+    """Cuts events, and the asks of a Parquet file (the views' key columns, `event_timestamp`, `asof_row`), into buckets by key.
+
+    Raises:
+        MissingError: a partition that is needed is not there.
+    """
+    group = what.group
+    units = [_Unit(part=ASK, paths=[asks])]
+    tasks = max(what.buckets, 2 * (os.cpu_count() or 1))
+    for n, source in enumerate(group.sources):
+        since = reached(group, source, what.anchor)
+        units += [
+            _Unit(part=n, paths=paths, since=since, before=what.before)
+            for paths in _spread(_files(spark, settings, source, before=what.before, since=since), tasks)
+        ]
+    Path(what.folder).mkdir(parents=True)
+    rows = spark.range(0, len(units), 1, len(units)).mapInArrow(_cut(what, units), "part int, path string, rows bigint")
+    # A task that is tried again writes another file; only what succeeded is told.
+    return tuple((row["part"], row["path"]) for row in rows.collect() if row["rows"])
+
+
+def _files(spark: SparkSession, settings: Settings, source: Source, *, before: int, since: int | None) -> list[str]:
+    """Of the partitions that may hold what is asked for."""
+    refuse_gaps(source, ledger.partitions(settings, source.ingested_by), before)
+    rows = source_table(spark, source).where(F.col(source.partition) <= str(utc(before - 1).date()))
+    if since is not None:
+        rows = rows.where(F.col(source.partition) >= str(utc(since - duration(source.max_future)).date()))
+    return [unquote(path.removeprefix("file:").replace("///", "/", 1)) for path in rows.inputFiles()]
+
+
+def _spread(paths: Sequence[str], count: int) -> list[list[str]]:
+    """About equal bytes in each; large files first."""
+    sizes = {path: Path(path).stat().st_size for path in paths}
+    made: list[list[str]] = [[] for _ in range(count)]
+    loads = [0] * count
+    for path in sorted(sizes, key=lambda path: -sizes[path]):
+        least = loads.index(min(loads))
+        made[least].append(path)
+        loads[least] += sizes[path]
+    return [paths for paths in made if paths]
+
+
+def _cut(what: Exchange, units: Sequence[_Unit]) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    shape, folder, buckets = what.shape, what.folder, what.buckets
+    compiled = json.dumps(compile_definition(what.group.views))
+
+    def cut(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        (here,) = entity_views(load_definition(item, FeatureView) for item in json.loads(compiled))
+        for number in (number for batch in batches for number in batch["id"].to_pylist()):
+            unit = units[number]
+            rows = _asked(here, unit) if unit.part == ASK else _events(here, here.sources[unit.part], unit, shape)
+            path = f"{folder}/{unit.part}-{uuid4().hex}.arrow"
+            if len(rows):
+                _write(rows, here.keys, path, buckets)
+            yield pa.RecordBatch.from_pydict(
+                {"part": pa.array([unit.part], pa.int32()), "path": [path], "rows": [len(rows)]}
+            )
+
+    return cut
+
+
+def _asked(group: EntityViews, unit: _Unit) -> pa.Table:
+    names = group.views[0].keys
+    found = pq.read_table(unit.paths[0], columns=[*names, "event_timestamp", "asof_row"], partitioning=None)
+    made = pa.table({key: found[name] for key, name in zip(group.keys, names, strict=True)})
+    made = made.append_column("asof_time", found["event_timestamp"].cast(pa.int64()))
+    return made.append_column("asof_row", found["asof_row"]).drop_null() if len(made) else made
+
+
+def _events(group: EntityViews, source: Source, unit: _Unit, shape: Shape) -> pa.Table:
+    """Rows as `jobs.rows` has them, without the columns of other sources."""
+    entity = group.views[0].entity
+    keys = source.key_columns(entity.name, entity.keys)
+    reads = group.reads(source, corrected=shape.corrected)
+    names = list(dict.fromkeys([*keys, source.event_time, *reads]))
+    found = pa.concat_tables([part for path in unit.paths for part in _groups(path, source, names, unit, shape)])
+    made = {key: found[name] for key, name in zip(group.keys, keys, strict=True)}
+    made["asof_time"] = found[source.event_time].cast(pa.int64())
+    if "asof_known" in shape.columns:
+        made["asof_known"] = found[_KNOWN].cast(pa.int64())
+    if shape.corrected:
+        made["asof_undoes"] = pc.fill_null(found[_UNDOES].cast(pa.int64()), 0)
+        made["asof_retract"] = pc.equal(found[_OP], RETRACT)
+        made["asof_first"] = found[_FIRST]
+    for name in reads:
+        column = found[name]
+        made[f"s{unit.part}_{name}"] = column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column
+    table = pa.table(made)
+    for key in group.keys:
+        table = table.filter(pc.is_valid(table[key])) if table[key].null_count else table
+    return table
+
+
+def _groups(path: str, source: Source, names: Sequence[str], unit: _Unit, shape: Shape) -> Iterator[pa.Table]:
+    """The rows of a file that are known and count, a row group at a time; what its statistics rule out is not read."""
+    own = [_OP, _KNOWN, *([_UNDOES, _FIRST] if shape.corrected else [])]
+    kinds = {name: ARROW_TYPES[source.types[name]] for name in names}
+    file = pq.ParquetFile(path)
+    there = set(file.schema_arrow.names)
+    schema = pa.schema([*kinds.items(), *((name, _own_type(name)) for name in own)])
+    yield schema.empty_table()
+    for number in range(file.num_row_groups):
+        rows = file.read_row_group(number, columns=[name for name in (*names, *own) if name in there])
+        for name in (name for name in names if name not in there):  # a column that came later
+            rows = rows.append_column(name, pa.nulls(len(rows), kinds[name]))
+        kept = pc.is_in(rows[_OP], pa.array([ADD, RETRACT]))
+        kept = pc.and_(kept, pc.less(rows[_KNOWN].cast(pa.int64()), unit.before))
+        if unit.since is not None:
+            kept = pc.and_(kept, pc.greater_equal(rows[source.event_time].cast(pa.int64()), unit.since))
+        rows = rows if pc.all(kept).as_py() else rows.filter(kept)
+        yield rows.select(schema.names).cast(schema)
+
+
+def _own_type(name: str) -> pa.DataType:
+    return pa.string() if name == _OP else pa.bool_() if name == _FIRST else ARROW_TYPES["timestamp"]
+
+
+def _write(rows: pa.Table, keys: Sequence[str], path: str, buckets: int) -> None:
+    """One batch a bucket, in their order."""
+    bucket = (_hashes([rows[key] for key in keys]) % np.uint64(buckets)).astype(np.uint16)
+    order = np.argsort(bucket, kind="stable")
+    ends = np.cumsum(np.bincount(bucket, minlength=buckets))
+    rows = rows.combine_chunks().take(pa.array(order)).combine_chunks()
+    (batch,) = rows.to_batches() or [pa.RecordBatch.from_pylist([], rows.schema)]
+    with pa.OSFile(path, "wb") as sink, pa.ipc.new_file(sink, rows.schema) as writer:
+        for low, high in zip([0, *ends[:-1]], ends, strict=True):
+            writer.write_batch(batch.slice(low, high - low))
+
+
+def _hashes(keys: Sequence[pa.ChunkedArray]) -> np.ndarray:
+    made = np.zeros(len(keys[0]), np.uint64)
+    for key in keys:
+        made = (made * np.uint64(0x9E3779B97F4A7C15)) ^ hash64(key.combine_chunks())
+    return made
+
+
+def in_buckets(
+    what: Exchange, told: Sequence[Told], then: Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]
+) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """For mapInArrow over the numbers of buckets: what `then` makes of each one's rows."""
+    schema = _schema(what.group, what.shape)
+
+    def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for number in (number for batch in batches for number in batch["id"].to_pylist()):
+            yield from then(_bucket(told, number, schema))
+
+    return read
+
+
+def _schema(group: EntityViews, shape: Shape) -> pa.Schema:
+    """Of events and asks together, as `features.values.partition` takes them."""
+    keys = [(key, ARROW_TYPES[group.views[0].entity.type]) for key in group.keys]
+    kinds = {"asof_known": pa.int64(), "asof_undoes": pa.int64(), "asof_retract": pa.bool_(), "asof_first": pa.bool_()}
+    own = [
+        ("asof_part", pa.int8()),
+        ("asof_time", pa.int64()),
+        ("asof_row", pa.int64()),
+        *((name, kinds[name]) for name in shape.columns),
+    ]
+    reads = [
+        (f"s{n}_{name}", pa.int64() if source.types[name] == "timestamp" else ARROW_TYPES[source.types[name]])
+        for n, source in enumerate(group.sources) for name in group.reads(source, corrected=shape.corrected)
+    ]  # fmt: skip
+    return pa.schema([*keys, *own, *reads])
+
+
+def _bucket(told: Sequence[Told], bucket: int, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """The rows of a bucket, all parts; the columns that a part does not have are null."""
+    for part, path in told:
+        batch = pa.ipc.open_file(pa.memory_map(path)).get_batch(bucket)
+        if len(batch):
+            columns = [
+                pa.array(np.full(len(batch), part, np.int8)) if field.name == "asof_part"
+                else batch[field.name] if field.name in batch.schema.names
+                else pa.nulls(len(batch), field.type)
+                for field in schema
+            ]  # fmt: skip
+            yield pa.RecordBatch.from_arrays(columns, schema=schema)
