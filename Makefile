@@ -7,8 +7,9 @@ UV := .uv/run
 RUN := .venv/bin
 STAMP := .venv/.asof-env
 PYTEST := $(RUN)/python -m pytest
-# Quick tests share the cores; the slow ones start engines that do so themselves.
+# Tests share the cores. Slow ones go file by file: each file has its engines, and two of them keep two cores busy.
 QUICK := $(PYTEST) -q -n auto --maxprocesses 4 -m "not slow and not services and not cluster"
+SLOW := $(PYTEST) -q -n 2 --dist loadfile -m "slow and not services and not cluster"
 export UV_COMPILE_BYTECODE := 1
 # The environment is compiled once, so nothing may forbid its bytecode.
 unexport PYTHONDONTWRITEBYTECODE
@@ -39,13 +40,13 @@ sql: env ## Start a SQL server on Asof's tables for beeline and PyHive (docs/sql
 
 test: env ## Run all tests that need nothing but PyPI: quick ones, then slow ones
 	@$(QUICK)
-	@$(PYTEST) -q -m "slow and not services and not cluster"
+	@$(SLOW)
 
 quick: env ## Run the quick tests
 	@$(QUICK)
 
 slow: env ## Run the slow tests
-	@$(PYTEST) -q -m "slow and not services and not cluster"
+	@$(SLOW)
 
 lint: env ## Check style (ruff)
 	@$(RUN)/ruff check .

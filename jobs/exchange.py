@@ -144,7 +144,7 @@ def _cut(what: Exchange, units: Sequence[_Unit]) -> Callable[[Iterable[pa.Record
 
 def _asked(group: EntityViews, unit: _Unit) -> pa.Table:
     names = group.views[0].keys
-    found = pq.read_table(unit.paths[0], columns=[*names, "event_timestamp", "asof_row"], partitioning=None)
+    found = pq.ParquetFile(unit.paths[0]).read(columns=[*names, "event_timestamp", "asof_row"])
     made = pa.table({key: found[name] for key, name in zip(group.keys, names, strict=True)})
     made = made.append_column("asof_time", found["event_timestamp"].cast(pa.int64()))
     return made.append_column("asof_row", found["asof_row"]).drop_null() if len(made) else made
