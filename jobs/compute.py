@@ -68,6 +68,8 @@ def _compute_entity(
 ) -> list[attempts.Attempt]:
     made = []
     started = time.monotonic()
+    # Before anything is read: what is held, released or ingested meanwhile makes the attempt one of the past, which nobody publishes.
+    state = {(view.name, cut): ledger.source_state(settings, view, cut) for cut, view in product(cuts, group.views)}
     wide = snapshot(spark, settings, group, cuts).persist()
     try:
         for cut, view in product(cuts, group.views):
@@ -78,7 +80,7 @@ def _compute_entity(
                 "rows": rows,
                 "seconds": seconds,
                 "finished_at": time.time(),
-                "sources": ledger.source_state(settings, view, cut),
+                "sources": state[view.name, cut],
             }
             attempts.finish(attempt, record)
             made.append(attempt)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import ROUND_HALF_EVEN, Context, Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -21,6 +21,7 @@ _EARLIEST = -62_135_596_800_000_000  # 0001-01-01, where `t - window` cannot wra
 _LATEST = 253_402_300_799_999_999  # 9999-12-31
 _UNIT = 1e-6
 _EXACT_UNIT = Decimal("1e-6")
+_SMALLEST = 90_000
 _DIGITS = Context(prec=4000, Emin=-99_999, Emax=99_999)
 _ROUNDED = 2.0**33
 """Below it a product of floats is off by less than _UNIT."""
@@ -212,7 +213,9 @@ def _floats(column: Field, values: pa.Array) -> Converted:
         return _all_wrong(values, column, "a number")
     if column.scale is not None and not pa.types.is_floating(values.type):
         return _exact_units(values, column.scale)
-    numbers, wrong = _each(values, _number, pa.float64()) if _is_text(values) else (values.cast(pa.float64()), {})
+    numbers, wrong = (
+        _each(values, _number, pa.float64()) if _is_text(values) else (values.cast(pa.float64(), safe=False), {})
+    )
     finite = pc.fill_null(pc.is_finite(numbers), False)
     numbers = pc.if_else(finite, numbers, pa.scalar(None, pa.float64()))
     return (numbers, wrong) if column.scale is None else _float_units(numbers, column.scale)
@@ -249,11 +252,14 @@ def _exact_units(values: pa.Array, scale: int) -> Converted:
 
 def _units(text: str, scale: int) -> int | None:
     _number(text)  # one rule for what a number looks like
-    given = Decimal(text)
+    try:
+        given = Decimal(text)
+    except InvalidOperation:  # an exponent beyond all bounds
+        given = Decimal("1e99999")
     if not given.is_finite():
         return None
     if given.adjusted() + scale < 20:  # noqa: PLR2004 - 64 bits have nineteen digits
-        units = given.scaleb(scale, _DIGITS)
+        units = given.scaleb(scale, _DIGITS) if given.adjusted() > -_SMALLEST else Decimal(0)
         whole = int(units.to_integral_value(ROUND_HALF_EVEN))
         if abs(units - whole) <= _EXACT_UNIT and -(2**63) <= whole < 2**63:
             return whole

@@ -61,7 +61,7 @@ def from_the_day_before(source: Source, raw: DataFrame, only: date) -> DataFrame
 def _schema(source: Source) -> str:
     columns = {column.name: tables.HIVE_TYPES[column.stored] for column in source.columns}
     listed = ", ".join(f"`{name}` {kind}" for name, kind in {**columns, "asof_known_at": "timestamp"}.items())
-    return f"{listed}, ds string, asof_reason string, asof_row string, asof_cleared bigint, asof_raised bigint"
+    return f"{listed}, ds string, asof_reason string, asof_row string, asof_cleared bigint, asof_raised bigint, asof_folder string"
 
 
 def _fitted(source: Source, table: pa.Table, wanted: str | None) -> Iterator[pa.RecordBatch]:
@@ -74,6 +74,10 @@ def _fitted(source: Source, table: pa.Table, wanted: str | None) -> Iterator[pa.
     good = pa.array([n not in found.reasons for n in range(len(table))], pa.bool_()) if bad else None
     folders = table["asof_input_ds"] if good is None else table["asof_input_ds"].filter(good)
     rows, ahead = _placed(found.rows, folders)
+    there = (
+        folders.filter(pc.invert(pc.is_in(pa.array(range(len(folders)), pa.int64()), ahead))) if len(ahead) else folders
+    )
+    rows = rows.append_column("asof_folder", there)
     yield from _padded(rows if wanted is None else rows.filter(pc.equal(rows["ds"], wanted)), cleared=found.cleared)
     yield from _refused(table.take(pa.array(bad, pa.int64())), [found.reasons[n] for n in bad], source, wanted)
     if len(ahead):
@@ -118,13 +122,14 @@ def _with_ds(rows: pa.Table, raised: pa.Array | pa.ChunkedArray) -> pa.Table:
 def _padded(rows: pa.Table, *, cleared: int) -> Iterator[pa.RecordBatch]:
     empty = pa.nulls(len(rows), pa.string())
     counts = [cleared] + [0] * (len(rows) - 1) if len(rows) else []
-    raised = rows["asof_raised"]
+    raised, folder = rows["asof_raised"], rows["asof_folder"]
     rows = (
-        rows.drop_columns(["asof_raised"])
+        rows.drop_columns(["asof_raised", "asof_folder"])
         .append_column("asof_reason", empty)
         .append_column("asof_row", empty)
         .append_column("asof_cleared", pa.array(counts, pa.int64()))
         .append_column("asof_raised", raised)
+        .append_column("asof_folder", folder)
     )
     yield from rows.combine_chunks().to_batches()
 
@@ -138,6 +143,6 @@ def _refused(rows: pa.Table, reasons: list[str], source: Source, wanted: str | N
     nothing = pa.array([0] * len(rows), pa.int64())
     columns |= {
         "asof_known_at": pa.nulls(len(rows), ARROW_TYPES["timestamp"]), "ds": ds, "asof_reason": reasons, "asof_row": shown,
-        "asof_cleared": nothing, "asof_raised": nothing,
+        "asof_cleared": nothing, "asof_raised": nothing, "asof_folder": rows["asof_input_ds"],
     }  # fmt: skip
     yield from pa.table(columns).to_batches()

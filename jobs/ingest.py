@@ -4,11 +4,14 @@ Each partition `ds` of a source is a function of the rows known on that day and 
 """
 
 import re
+from dataclasses import dataclass
 from datetime import date, timedelta
+from glob import glob
 from itertools import pairwise
+from typing import Any
 from uuid import uuid4
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from features.definitions.catalog import load_catalog
@@ -61,13 +64,16 @@ def ingest(
     if source.reads is not None:
         msg = f"Source {source.name!r} reads the table of {source.reads!r}. Ingest that one: `asof ingest --source {source.reads}`."
         raise InputError(msg)
+    path, only = _of_a_day(path, only)
     root = f"{settings.tables_root}/sources/{source.name}/{uuid4().hex[:12]}"
     began = micros(settings.now())  # what arrives while it runs may be missed
     _landed(spark, source, path, only).write.mode("overwrite").parquet(f"{root}/fitted")
     landed = spark.read.parquet(f"{root}/fitted")
+    if source.kind == "full":
+        landed = _one_snapshot_a_folder(landed)
     days = _days(source, landed, path, only)
     _refuse_order(settings, source, days)
-    mine = landed.where((F.col("ds") <= days[-1]) | F.col("asof_reason").isNotNull())
+    mine = landed.where(F.col("ds").between(days[0], days[-1]) | F.col("asof_reason").isNotNull())
     good = mine.where(F.col("asof_reason").isNull()).select(*(c.name for c in source.columns), "asof_known_at", "ds")
     rows, waiting = placed(spark, settings, source, good.drop("ds"), days)
     snapshots = _snapshots(source, mine)
@@ -75,21 +81,48 @@ def ingest(
     shelved = made.withColumn("asof_shelf", F.when(F.col("asof_op") == LATE, "late").otherwise("rows"))
     shelved.repartition("ds").write.mode("overwrite").partitionBy("asof_shelf", "ds").parquet(f"{root}/made")
     if waiting is not None:
-        waiting.coalesce(1).write.mode("overwrite").parquet(f"{root}/waiting/ds={days[-1]}")
+        waiting.coalesce(1).write.mode("overwrite").partitionBy("ds").parquet(f"{root}/waiting")
     if source.kind == "full":
         good.repartition("ds").write.mode("overwrite").partitionBy("ds").parquet(f"{root}/snapshots")
     _refuse_other_rows(spark, settings, source, root, days)
-    return _show(spark, settings, source, root, days, began, {utc(item.taken_at).date(): item for item in snapshots})
+    holds = _kept_holds(spark, settings, source, root, days)
+    taken = {utc(item.taken_at).date(): item for item in snapshots}
+    return _show(spark, settings, source, _Run(root=root, days=days, began=began, snapshots=taken, holds=holds))
+
+
+def _of_a_day(path: str, only: date | None) -> tuple[str, date | None]:
+    """A path that ends with a day's folder means that day of the folder above, whose day before may hold rows of it."""
+    found = re.fullmatch(r"(.+)/ds=(\d{4}-\d\d-\d\d)/?", path)
+    if found is None or "*" in found[1] or (only is not None and str(only) != found[2]):
+        return path, only
+    return found[1], date.fromisoformat(found[2])
 
 
 def _landed(spark: SparkSession, source: Source, path: str, only: date | None) -> DataFrame:
     """Fitted rows of the input; for one day also those that its day before's folder holds of it."""
-    rows = fitted(source, read_landing(spark, source, path, only=only), only)
-    before = None if only is None else only - timedelta(days=1)
-    if only is None or before is None or not exists(f"{path.rstrip('/')}/ds={before}"):
+    there = only is not None and exists(f"{path.rstrip('/')}/ds={only}")
+    whole = source.kind == "full" and there  # where a folder's rows belong shows only when all of them are known
+    rows = fitted(source, read_landing(spark, source, path, only=only), None if whole else only)
+    if only is None or not there:
         return rows
-    return rows.unionByName(
-        from_the_day_before(source, read_landing(spark, source, f"{path.rstrip('/')}/ds={before}"), only)
+    before = f"{path.rstrip('/')}/ds={only - timedelta(days=1)}"
+    if not exists(before):
+        return rows
+    more = read_landing(spark, source, before)
+    return rows.unionByName(fitted(source, more, None) if whole else from_the_day_before(source, more, only))
+
+
+def _one_snapshot_a_folder(landed: DataFrame) -> DataFrame:
+    """Of a full source: the rows of a folder ds=… are one statement, known when the last of them was, whatever midnight lies between."""
+    good = F.col("asof_reason").isNull() & F.col("asof_folder").isNotNull()
+    last = F.max(F.when(good, F.col("asof_known_at"))).over(Window.partitionBy("asof_folder"))
+    known = F.when(good, last).otherwise(F.col("asof_known_at"))
+    ds = F.when(good, F.date_format(last, "yyyy-MM-dd")).otherwise(F.col("ds"))
+    return (
+        landed.withColumn("asof_last", known)
+        .withColumn("ds", ds)
+        .withColumn("asof_known_at", F.col("asof_last"))
+        .drop("asof_last")
     )
 
 
@@ -99,6 +132,8 @@ def _days(source: Source, landed: DataFrame, path: str, only: date | None) -> li
         return [str(only)]
     found = {row[0] for row in landed.where("asof_reason is null").select("ds").distinct().collect()}
     named = {name.removeprefix("ds=") for name in folders(path) if name.startswith("ds=")} if "*" not in path else set()
+    if "*" in path:
+        named |= {ds for place in glob(path) for ds in _NAMED.findall(place)}  # noqa: PTH207 - Path.glob takes no absolute pattern
     named |= set(_NAMED.findall(path))
     if named:  # what its last folder holds of the day after comes with that day
         found = {ds for ds in found if ds <= max(named)}
@@ -151,10 +186,14 @@ def _snapshots(source: Source, landed: DataFrame) -> tuple[Snapshot, ...]:
     """Of a full source, the days that have rows; none for the other kinds."""
     if source.kind != "full":
         return ()
-    bad = F.count_if(F.col("asof_reason").isNotNull())
-    seen = landed.groupBy("ds").agg(F.unix_micros(F.max("asof_known_at")).alias("known"), bad.alias("bad")).collect()
-    nowhere = any(row["ds"] == NO_DAY for row in seen)  # rows that may belong to any of the snapshots
-    taken = {row["known"]: not (row["bad"] or nowhere) for row in seen if row["known"] is not None}
+    bad = F.col("asof_reason").isNotNull()
+    broken = {row[0] for row in landed.where(bad).select(F.coalesce("asof_folder", "ds")).distinct().collect()}
+    good = landed.where(~bad).groupBy("ds")
+    seen = good.agg(
+        F.unix_micros(F.max("asof_known_at")).alias("known"), F.collect_set(F.coalesce("asof_folder", "ds")).alias("of")
+    ).collect()
+    nowhere = NO_DAY in broken  # rows that may belong to any of the snapshots
+    taken = {row["known"]: not (nowhere or broken & set(row["of"])) for row in seen}
     return tuple(Snapshot(known, taken[known], known) for known in sorted(taken))
 
 
@@ -175,6 +214,25 @@ def _refuse_other_rows(spark: SparkSession, settings: Settings, source: Source, 
         raise InputError(msg)
 
 
+def _kept_holds(
+    spark: SparkSession, settings: Settings, source: Source, root: str, days: list[str]
+) -> dict[str, dict[str, Any]]:
+    """Of held and released days that are ingested again with the very rows they have: they stay so."""
+    before = {
+        ds: item
+        for ds in days
+        if (item := ledger.partition(settings, source.name, ds)) is not None and item.held_at is not None
+    }
+    if not before:
+        return {}
+    columns = sorted({*source.types, *tables.STORED_COLUMNS})
+    there = F.col("ds").isin(list(before))
+    new = _content(_made(spark, source, root).where(there), columns)
+    old = _content(tables.source_table(spark, source).where(F.col(source.partition).isin(list(before))), columns)
+    same = [item for ds, item in before.items() if new.get(ds) == old.get(ds)]
+    return {item.ds: {"held_at": item.held_at, "reason": item.reason, "released_at": item.released_at} for item in same}
+
+
 def _content(rows: DataFrame, columns: list[str]) -> dict[str, tuple[int, int]]:
     """Of each ds the rows, and a sum of their hashes."""
     hashes = F.sum(F.xxhash64(*columns).cast("decimal(38, 0)"))
@@ -189,19 +247,36 @@ def _made(spark: SparkSession, source: Source, root: str, shelf: str = "rows") -
     return spark.read.schema(schema).parquet(place) if exists(place) else spark.createDataFrame([], schema)
 
 
-def _show(
-    spark: SparkSession,
-    settings: Settings,
-    source: Source,
-    root: str,
-    days: list[str],
-    began: int,
-    snapshots: dict[date, Snapshot],
-) -> list[ledger.Partition]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Run:
+    """What one ingest wrote and knows."""
+
+    root: str
+    days: list[str]
+    began: int
+    snapshots: dict[date, Snapshot]
+    holds: dict[str, dict[str, Any]]
+
+
+def _show(spark: SparkSession, settings: Settings, source: Source, run: _Run) -> list[ledger.Partition]:
     """Points the tables at what was written, and records the partitions, oldest first."""
+    root, days = run.root, run.days
     landed, late = spark.read.parquet(f"{root}/fitted"), _late(_made(spark, source, root, "late"), source)
-    seen = landed.agg(F.sum("asof_cleared").alias("cleared"), F.sum("asof_raised").alias("raised")).collect()[0]
+    seen = (
+        landed.groupBy("ds")
+        .agg(
+            F.sum("asof_cleared").alias("cleared"),
+            F.sum("asof_raised").alias("raised"),
+            F.count_if(F.col("asof_reason").isNull()).alias("good"),
+        )
+        .collect()
+    )
+    raises = {str(row["ds"]): row["raised"] for row in seen}
+    left = sum(row["good"] for row in seen if str(row["ds"]) > days[-1])
     bad = landed.where("asof_reason is not null").select("asof_reason", "asof_row", "ds").unionByName(late)
+    # What neither a folder nor a time places stays with the last day of its input.
+    bad = bad.withColumn("ds", F.when(F.col("ds") == NO_DAY, days[-1]).otherwise(F.col("ds")))
+    bad = bad.where(F.col("ds") >= days[0])  # a full source reads the folder of the day before once more
     refused = {row["ds"]: row["count"] for row in bad.groupBy("ds").count().collect()}
     first = (F.col("asof_op") == ADD) & F.col("asof_first") | (F.col("asof_op") == AGAIN)
     tally = _made(spark, source, root).groupBy("ds").agg(F.count_if(F.col("asof_op") != AGAIN).alias("n"), F.count_if(~first).alias("changed")).collect()  # fmt: skip
@@ -214,30 +289,34 @@ def _show(
         _point(spark, settings, quarantine_of(source), columns, root, "quarantine", sorted(refused))
     given = {c.name: tables.HIVE_TYPES[c.stored] for c in source.columns} | {"asof_known_at": "timestamp"}
     if source.enriched is not None:
-        _point(spark, settings, waiting_of(source), given, root, "waiting", [days[-1]])
+        _point(spark, settings, waiting_of(source), given, root, "waiting", days)
     if source.kind == "full":
         _point(spark, settings, snapshots_of(source), given, root, "snapshots", days)
     made = [
         ledger.record_ingest(
             settings,
             ledger.Partition(
+                **run.holds.get(ds, {}),
                 source=source.name,
                 ds=ds,
                 rows=counts.get(ds, 0),
                 quarantined=refused.get(ds, 0),
-                ingested_at=began,
+                ingested_at=run.began,
                 changed=changed.get(ds, 0),
-                snapshot_at=None if (taken := snapshots.get(date.fromisoformat(ds))) is None else taken.known_at,
+                raised=raises.get(ds, 0),
+                snapshot_at=None if (taken := run.snapshots.get(date.fromisoformat(ds))) is None else taken.known_at,
                 whole=taken is None or taken.complete,
             ),
         )
         for ds in days
     ]
-    raised = f"; {seen['raised']} known from their folder's day on, after their known_at" if seen["raised"] else ""
+    cleared, raised = (sum(row[name] or 0 for row in seen) for name in ("cleared", "raised"))
+    more = f"; {raised} known from their folder's day on, after their known_at" if raised else ""
+    more += f"; {left} known after {days[-1]}, left for their own day" if left else ""
     remove_folder(f"{root}/fitted")
     say(
         f"{source.name}: {sum(counts.values())} rows into {len(days)} partition(s) {days[0]} … {days[-1]} of {source.table}; "
-        f"{sum(refused.values())} in quarantine{f' ({quarantine_of(source)})' if refused else ''}; {seen['cleared'] or 0} NaN or infinite values made null{raised}."
+        f"{sum(refused.values())} in quarantine{f' ({quarantine_of(source)})' if refused else ''}; {cleared} NaN or infinite values made null{more}."
     )
     return made
 

@@ -32,6 +32,9 @@ class Partition:
     changed: int | None = None
     """Rows that are no first additions: corrections, what they take back, voids. None: not counted."""
 
+    raised: int | None = None
+    """Rows that are known from their folder's day on, after their known_at. None: not counted."""
+
     snapshot_at: int | None = None
     """Of a full source: when its snapshot of that day was whole, microseconds UTC. None where it brought no row."""
 

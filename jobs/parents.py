@@ -8,7 +8,13 @@ from features.definitions.sources import Enrich, Source
 from features.values.sweep import ARROW_TYPES
 from features.values.versions import ADD
 
-__all__ = ["enrich", "enriched_schema"]
+__all__ = ["enrich", "enriched_schema", "parented"]
+
+
+def parented(link: Enrich, children: pa.Table, parents: pa.Table) -> pa.Array:
+    """Which children's parents are among them: a boolean a row."""
+    added = parents.filter(pc.equal(parents["asof_op"], ADD))[link.parent.event_id or ""].cast(pa.string())
+    return pc.is_in(children[link.on].cast(pa.string()), added.combine_chunks().drop_null())
 
 
 def enriched_schema(source: Source) -> pa.Schema:

@@ -15,7 +15,7 @@ from features.settings import Settings
 from features.values.sweep import ARROW_TYPES
 from jobs import tables
 from jobs.known import known_rows
-from jobs.parents import enrich
+from jobs.parents import enrich, parented
 
 __all__ = ["placed"]
 
@@ -25,22 +25,31 @@ _ROLES = {"child": 0, "parent": 1}
 def placed(
     spark: SparkSession, settings: Settings, source: Source, good: DataFrame, days: list[str]
 ) -> tuple[DataFrame, DataFrame | None]:
-    """Good rows with their parent's columns, and those whose parent is not known yet (None: the source has no parent).
+    """Good rows with their parent's columns, and those that wait for a parent at the end of each day, with its ds (None: the source has no parent).
 
     A parent that a gate holds is not known; one that was held is known from its release on.
     """
     if source.enriched is None:
         return good, None
-    rows = _enriched(spark, settings, source, source.enriched, good, days).persist()
+    rows = _enriched(spark, settings, source, source.enriched, good, days)
+    # A parent that was mended may have been known on a day whose children are stored already.
+    start = F.lit(days[0]).cast("timestamp")
+    rows = rows.withColumn(
+        "asof_known_at", F.when(F.col("asof_known_at") < start, start).otherwise(F.col("asof_known_at"))
+    ).persist()
     own = [c.name for c in source.columns]
-    waiting = rows.where(F.col("asof_known_at").isNull()).select(*own, F.col("asof_waits").alias("asof_known_at"))
+    listed = spark.createDataFrame([(ds,) for ds in days], "ds string")
+    came = F.date_format("asof_waits", "yyyy-MM-dd") <= F.col("ds")
+    left = F.col("asof_known_at").isNull() | (F.date_format("asof_known_at", "yyyy-MM-dd") > F.col("ds"))
+    waiting = rows.crossJoin(F.broadcast(listed)).where(came & left)
+    waiting = waiting.select(*own, F.col("asof_waits").alias("asof_known_at"), "ds")
     return rows.where(F.col("asof_known_at").isNotNull()).drop("asof_waits"), waiting
 
 
 def _enriched(
     spark: SparkSession, settings: Settings, source: Source, link: Enrich, good: DataFrame, days: list[str]
 ) -> DataFrame:
-    """Children with their parent's columns; those without keep their own known_at in `asof_waits`, and have a null asof_known_at."""
+    """Children with their parent's columns, their own known_at in `asof_waits`; those without a parent have a null asof_known_at."""
     end = micros(datetime.fromisoformat(days[-1]).replace(tzinfo=UTC) + timedelta(days=1))
     good = good.unionByName(_waiting(spark, source, days[0])) if spark.catalog.tableExists(waiting_of(source)) else good
     ids = good.select(F.col(link.on).alias("asof_id")).distinct()
@@ -79,7 +88,8 @@ def _joined(source: Source, link: Enrich, table: pa.Table, columns: list[str]) -
     parent = parent.append_column("asof_known_at", those["asof_known_at"]).append_column("asof_op", those["p_op"])
     found, without = enrich(source, link, children, parent)
     nothing = ARROW_TYPES["timestamp"]
-    yield from found.append_column("asof_waits", pa.nulls(len(found), nothing)).combine_chunks().to_batches()
+    came = children.filter(parented(link, children, parent))["asof_known_at"]
+    yield from found.append_column("asof_waits", came).combine_chunks().to_batches()
     padded = {
         name: without[name] if name in own else pa.nulls(len(without), ARROW_TYPES[kind])
         for name, kind in source.types.items()

@@ -75,7 +75,7 @@ def shape_of(settings: Settings, group: EntityViews, before: int) -> Shape:
         # Without a held partition, or once it is released, versions follow others than those that ingest saw.
         corrected=any(item.changed != 0 or item.held_at is not None for item in found)
         or any(source.kind != "events" for source in group.sources),
-        later=bool(stamped) or any(item.released_at is not None for item in found),
+        later=bool(stamped) or any(item.raised != 0 or item.released_at is not None for item in found),
     )
 
 

@@ -123,8 +123,10 @@ def _rows(
     oldest |= {cut: min(oldest[cut], str(utc(since).date())) for cut, since in reach.items()}
     again = known_rows(spark, settings, view.source, before=before, first_day=min(oldest.values()))
     places = [*key_names(view), "asof_tile"]
-    older = _read(again, view, plan).where(known < first).join(hits.select(*places).distinct(), places, "left_semi")
-    return fresh.unionByName(older), oldest
+    # Both from one reading: around a held or released day a retraction and what it takes back are known as that reading has them.
+    whole = _read(again, view, plan)
+    older = whole.where(known < first).join(hits.select(*places).distinct(), places, "left_semi")
+    return whole.where((known >= first) & (known < last)).unionByName(older), oldest
 
 
 def _read(rows: DataFrame, view: FeatureView, plan: Tiling) -> DataFrame:

@@ -1,15 +1,18 @@
 """Which day a row belongs to, and what becomes of days that are ingested again, late, or too late."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
 
+from features import Entity, FeatureView, count, flat
 from features.errors import InputError
 from features.settings import Settings
+from features.values.partition import entity_views
 from jobs import ingest, ledger
+from jobs.frame import answers
 from tests.jobs.test_bad_input import HEADER, home, land, own, refused, sale, stored
 
 __all__ = ["home"]  # the fixture
@@ -125,3 +128,76 @@ def test_a_csv_may_hold_newlines_and_empty_texts_within_quotes_and_nothing_but_u
         "shop: 'caf\ufffd' holds bytes that are not UTF-8; write the file in UTF-8",
         "sale: 'f\ufffd' holds bytes that are not UTF-8; write the file in UTF-8",
     }
+
+
+def test_a_days_folder_as_input_is_that_day_of_the_folder_above(
+    spark: SparkSession, home: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = own("bad_one_folder")
+    path = land(tmp_path, {1: [known("a", "2026-03-01T12:00:00Z"), known("b", "2026-03-02T00:00:01Z")], 2: []})
+    ingest.ingest(spark, home, source, f"{path}/ds=2026-03-01")
+    assert days_of(spark, source.table) == [("a", "2026-03-01", "01 12:00:00", "add")]
+    ingest.ingest(spark, home, source, f"{path}/ds=2026-03-02")
+    assert days_of(spark, source.table)[1:] == [("b", "2026-03-02", "02 00:00:01", "add")]
+    globbed = own("bad_globbed")
+    land(tmp_path, {2: [known("c", "2026-03-03T00:00:01Z")]})
+    ingest.ingest(spark, home, globbed, f"{tmp_path}/ds=*/*.csv")
+    assert [item.ds for item in ledger.partitions(home, "bad_globbed")] == ["2026-03-01", "2026-03-02"]
+    assert "1 known after 2026-03-02, left for their own day" in capsys.readouterr().out
+
+
+def test_a_day_without_a_folder_is_read_once_from_what_is_there(
+    spark: SparkSession, home: Settings, tmp_path: Path
+) -> None:
+    source = own("bad_no_folder", event_id=None)
+    path = land(tmp_path, {1: [known("a", "2026-03-01T12:00:00Z"), known("b", "2026-03-02T00:00:01Z")]})
+    ingest.ingest(spark, home, source, path, only=date(2026, 3, 2))
+    assert days_of(spark, source.table) == [("b", "2026-03-02", "02 00:00:01", "add")]
+
+
+def test_rows_that_nothing_places_stay_with_their_input(spark: SparkSession, home: Settings, tmp_path: Path) -> None:
+    source = own("bad_nowhere_rows")
+    for day in (1, 2):
+        (tmp_path / f"{day}.csv").write_text(f"{HEADER}\n{sale(f'good{day}', day)}\nbad{day},s1,1.00,someday,someday\n")
+        ingest.ingest(spark, home, source, f"{tmp_path}/{day}.csv")
+    rows = spark.table(f"{source.table}__quarantine").select("ds", "asof_row").collect()
+    assert sorted((row["ds"], f"bad{n}" in row["asof_row"]) for n, row in enumerate(sorted(rows), 1)) == [
+        ("2026-03-01", True), ("2026-03-02", True),
+    ]  # fmt: skip
+    assert [item.quarantined for item in ledger.partitions(home, source.name)] == [1, 1]
+
+
+def test_the_same_rows_again_end_no_hold_and_other_rows_do(spark: SparkSession, home: Settings, tmp_path: Path) -> None:
+    source = own("bad_held_again")
+    path = land(tmp_path, {1: [sale("a")], 2: [sale("b", 2)]})
+    ingest.ingest(spark, home, source, path)
+    for ds, released in (("2026-03-01", None), ("2026-03-02", 99)):
+        found = ledger.partition(home, source.name, ds)
+        assert found is not None
+        held = ledger.hold(home, found, at=1, reason="doubtful")
+        if released:
+            ledger.release(home, held, at=released)
+    ingest.ingest(spark, home, source, path)
+    now = ledger.partitions(home, source.name)
+    assert [(item.held_at, item.reason, item.released_at) for item in now] == [
+        (1, "doubtful", None),
+        (1, "doubtful", 99),
+    ]
+    land(tmp_path, {1: [sale("a", amount="2.00")]})
+    ingest.ingest(spark, home, source, path)
+    assert [item.held_at for item in ledger.partitions(home, source.name)] == [None, 1]
+
+
+def test_a_row_known_from_its_folders_day_on_is_so_on_every_path(
+    spark: SparkSession, home: Settings, tmp_path: Path
+) -> None:
+    source = own("bad_raised", known_at=None)
+    path = land(tmp_path, {1: [sale("a")], 2: [sale("b"), sale("c", 2)]})
+    ingest.ingest(spark, home, source, path)
+    assert [item.raised for item in ledger.partitions(home, source.name)] == [0, 1]
+    view = FeatureView(name="bad_raised", entity=Entity(name="bad_shop", keys=("shop",)), source=source, features=flat((count("7d"),)))  # fmt: skip
+    (group,) = entity_views((view,))
+    at = int(datetime(2026, 3, 2, 12, tzinfo=UTC).timestamp() * 1e6)
+    asks = spark.createDataFrame([("s1", 0, at)], "k0 string, asof_row bigint, asof_time bigint")
+    (row,) = answers(spark, home, group, asks, earliest=at, latest=at, rows=1).collect()
+    assert row["bad_raised__count_7d"] == 1, "the cut of the second day does not know b yet"

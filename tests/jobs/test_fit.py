@@ -88,6 +88,8 @@ def test_amounts_become_whole_units_half_to_even() -> None:
     assert values(CENTS, pa.array([Decimal("90071992547409.930"), None])) == [9_007_199_254_740_993, None]
     assert values(CENTS, pa.array([90_071_992_547_409_931])) == [9_007_199_254_740_993_100]
     assert values(INT, pa.array([1e14, -3e15, None])) == [10**14, -3 * 10**15, None]
+    assert values(FLOAT, pa.array([2**53 + 1, None])) == [float(2**53 + 1), None]
+    assert values(FLOAT, pa.array([2**64 - 1], pa.uint64())) == [float(2**64 - 1)]
 
 
 @pytest.mark.parametrize(
@@ -115,6 +117,12 @@ def test_amounts_become_whole_units_half_to_even() -> None:
             "x: 90071992547409.94 is so large that a float does not tell it from the next 1e-2; deliver a decimal or text",
         ),
         (CENTS, pa.array([2**62]), "x: 4611686018427387904 is not a whole number of 1e-2 within 64 bits"),
+        (CENTS, ["1e-99999999999999999999"], "x: 1e-99999999999999999999 is not a whole number of 1e-2 within 64 bits"),
+        (
+            CENTS,
+            ["1e9999999999999999999999"],
+            "x: 1e9999999999999999999999 is not a whole number of 1e-2 within 64 bits",
+        ),
         (TEXT, pa.array([b"caf\xe9"]), r"x: b'caf\xe9' is not UTF-8"),
         (TEXT, pa.array([1.5]), "x: the input holds double, not text or an integer"),
         (TEXT, pa.array([[1]]), "x: the input holds list<item: int64>, not text or an integer"),

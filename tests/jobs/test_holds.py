@@ -17,7 +17,7 @@ from features.definitions.sources import Source
 from features.definitions.views import FeatureView
 from features.settings import Settings
 from features.values.partition import entity_views
-from jobs import ledger
+from jobs import compute, ledger
 from jobs.compute import snapshot
 from jobs.frame import answers
 from jobs.ingest import ingest
@@ -198,3 +198,55 @@ def test_a_child_waits_for_a_parent_that_is_held(spark: SparkSession, home: Sett
         rows = spark.table("held.children").selectExpr("unix_micros(asof_known_at) AS known").collect()
         assert [row["known"] for row in rows] == known
     assert pa.table(spark.table("held.children").select("card").toArrow()).to_pylist() == [{"card": "c"}]
+
+
+def test_children_that_wait_are_lost_by_no_ingest(spark: SparkSession, home: Settings, tmp_path: Path) -> None:
+    parent = replace(PAYMENTS, name="waited_parents", table="held.waited_parents")
+    assert DISPUTES.enriched is not None
+    child = replace(
+        DISPUTES,
+        name="waiting_children",
+        table="held.waiting_children",
+        enriched=replace(DISPUTES.enriched, parent=parent),
+    )
+    disputes = [
+        {"dispute": f"d{n}", "payment": f"p{n}", "event_time": micros(1), "known": micros(1) + n} for n in (1, 2, 3)
+    ]
+    sales = {1: [sale("p1", 1, 10)], 2: [], 3: [sale("p2", 3, 20)]}
+    for day, rows in sales.items():
+        days.write(rows, parent, tmp_path / "p" / f"ds=2026-03-{day:02d}" / "part-0.parquet")
+        days.write(disputes if day == 1 else [], child, tmp_path / "c" / f"ds=2026-03-{day:02d}" / "part-0.parquet")
+
+    def there() -> list[tuple[str, str]]:
+        return sorted(tuple(row) for row in spark.table("held.waiting_children").select("dispute", "ds").collect())
+
+    ingest(spark, home, parent, str(tmp_path / "p"))
+    ingest(spark, home, child, str(tmp_path / "c"))
+    assert there() == [("d1", "2026-03-01"), ("d2", "2026-03-03")]
+    ingest(spark, home, child, str(tmp_path / "c"), only=date(2026, 3, 3))
+    assert there() == [("d1", "2026-03-01"), ("d2", "2026-03-03")], "again is harmless"
+    # The third parent comes with the first day after all; its child is known from the next day that is ingested.
+    days.write([sale("p1", 1, 10), sale("p3", 1, 30)], parent, tmp_path / "p" / "ds=2026-03-01" / "part-0.parquet")
+    for folder, source in (("p", parent), ("c", child)):
+        days.write([], source, tmp_path / folder / "ds=2026-03-04" / "part-0.parquet")
+    ingest(spark, home, parent, str(tmp_path / "p"))
+    ingest(spark, home, child, str(tmp_path / "c"), only=date(2026, 3, 4))
+    assert there() == [("d1", "2026-03-01"), ("d2", "2026-03-03"), ("d3", "2026-03-04")]
+
+
+def test_an_attempt_during_which_a_day_was_held_is_one_of_the_past(
+    spark: SparkSession, home: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = replace(PAYMENTS, name="held_meanwhile", table="held.meanwhile")
+    view = FeatureView(name="held_meanwhile", entity=DAILY.entity, source=source, features=flat((count("9d"),)))
+    days.write([sale("p", 1, 100)], source, tmp_path / "ds=2026-03-01" / "part-0.parquet")
+    ingest(spark, home, source, str(tmp_path))
+    right = compute._write
+
+    def slow(*given: Any) -> int:
+        close(home, source, "2026-03-01", None)
+        return right(*given)
+
+    monkeypatch.setattr(compute, "_write", slow)
+    compute.compute(spark, home, (view,), [micros(2)])
+    assert not compute.computed(home, view, micros(2))

@@ -230,3 +230,15 @@ def test_a_backfill_leaves_the_tiles_that_daily_runs_leave(spark: "SparkSession"
     (what,) = plan(catalog, [VIEW.name], CUTS[0], CUTS[-1] + 1)
     assert [cut for cut, _ in backfill(spark, home, catalog, what, at_once=3)] == CUTS
     assert shown(spark) == TILES
+
+
+def test_a_correction_after_a_release_replaces_what_the_released_day_brought(
+    spark: "SparkSession", home: Settings
+) -> None:
+    first = ledger.partition(home, "sales", str(DAYS[0]))
+    assert first is not None
+    ledger.release(home, ledger.hold(home, first, at=1, reason="doubtful"), at=CUTS[0] + 1)
+    tiles.up_to_date(spark, home, VIEW, CUTS)
+    found = shown(spark)
+    assert found[("2026-03-04", "2026-03-02", "s")] == (2, 100, 90, False)
+    assert found[("2026-03-05", "2026-03-02", "s")] == (0, -50, 40, True)
