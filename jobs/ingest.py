@@ -261,7 +261,7 @@ class _Run:
 def _show(spark: SparkSession, settings: Settings, source: Source, run: _Run) -> list[ledger.Partition]:
     """Points the tables at what was written, and records the partitions, oldest first."""
     root, days = run.root, run.days
-    landed, late = spark.read.parquet(f"{root}/fitted"), _late(_made(spark, source, root, "late"), source)
+    landed = spark.read.parquet(f"{root}/fitted")
     seen = (
         landed.groupBy("ds")
         .agg(
@@ -273,10 +273,7 @@ def _show(spark: SparkSession, settings: Settings, source: Source, run: _Run) ->
     )
     raises = {str(row["ds"]): row["raised"] for row in seen}
     left = sum(row["good"] for row in seen if str(row["ds"]) > days[-1])
-    bad = landed.where("asof_reason is not null").select("asof_reason", "asof_row", "ds").unionByName(late)
-    # What neither a folder nor a time places stays with the last day of its input.
-    bad = bad.withColumn("ds", F.when(F.col("ds") == NO_DAY, days[-1]).otherwise(F.col("ds")))
-    bad = bad.where(F.col("ds") >= days[0])  # a full source reads the folder of the day before once more
+    bad = _bad(landed, _late(_made(spark, source, root, "late"), source), days)
     refused = {row["ds"]: row["count"] for row in bad.groupBy("ds").count().collect()}
     first = (F.col("asof_op") == ADD) & F.col("asof_first") | (F.col("asof_op") == AGAIN)
     tally = _made(spark, source, root).groupBy("ds").agg(F.count_if(F.col("asof_op") != AGAIN).alias("n"), F.count_if(~first).alias("changed")).collect()  # fmt: skip
@@ -319,6 +316,13 @@ def _show(spark: SparkSession, settings: Settings, source: Source, run: _Run) ->
         f"{sum(refused.values())} in quarantine{f' ({quarantine_of(source)})' if refused else ''}; {cleared} NaN or infinite values made null{more}."
     )
     return made
+
+
+def _bad(landed: DataFrame, late: DataFrame, days: list[str]) -> DataFrame:
+    """Rows of the quarantine, with their ds. What neither a folder nor a time places stays with the last day of its input."""
+    bad = landed.where("asof_reason is not null").select("asof_reason", "asof_row", "ds").unionByName(late)
+    bad = bad.withColumn("ds", F.when(F.col("ds") == NO_DAY, days[-1]).otherwise(F.col("ds")))
+    return bad.where(F.col("ds") >= days[0])  # a full source reads the folder of the day before once more
 
 
 def _late(rows: DataFrame, source: Source) -> DataFrame:
