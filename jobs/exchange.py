@@ -175,7 +175,7 @@ def _events(group: EntityViews, source: Source, unit: _Unit, shape: Shape) -> pa
 
 
 def _groups(path: str, source: Source, names: Sequence[str], unit: _Unit, shape: Shape) -> Iterator[pa.Table]:
-    """The rows of a file that are known and count, a row group at a time; what its statistics rule out is not read."""
+    """The rows of a file that are known and count, a row group at a time."""
     own = [_OP, _KNOWN, *([_UNDOES, _FIRST] if shape.corrected else [])]
     kinds = {name: ARROW_TYPES[source.types[name]] for name in names}
     file = pq.ParquetFile(path)

@@ -1,0 +1,74 @@
+"""Inputs that are no tables, headers that do not agree, years without a row: each said in a sentence."""
+
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from features.definitions.sources import Source
+from features.errors import InputError
+from features.settings import Settings
+from jobs import ingest, ledger
+from jobs.spark_errors import translated
+from tests.jobs.test_bad_input import HEADER, home, own, refused, sale
+
+__all__ = ["home"]  # the fixture
+
+pytestmark = pytest.mark.slow
+
+
+def said_to_a_person(
+    spark: SparkSession, home: Settings, source: Source, path: str, kind: type[InputError] = InputError
+) -> str:
+    """What the command line makes of it."""
+    with pytest.raises(kind) as caught, translated(home.logs):
+        ingest.ingest(spark, home, source, path)
+    return str(caught.value)
+
+
+def test_inputs_that_are_no_tables(spark: SparkSession, home: Settings, tmp_path: Path) -> None:
+    source = own("bad_kinds")
+    (tmp_path / "empty").mkdir()
+    assert "The input holds no Parquet and no CSV file." in said_to_a_person(spark, home, source, f"{tmp_path}/empty")
+    (tmp_path / "notes").write_text("no table\n")
+    assert "A file of the input is no Parquet file, or a broken one" in said_to_a_person(
+        spark, home, source, f"{tmp_path}/notes"
+    )
+    (tmp_path / "json").mkdir()
+    (tmp_path / "json" / "rows.json").write_text("{}")
+    assert "holds neither Parquet nor CSV files but, for instance, rows.json." in said_to_a_person(
+        spark, home, source, f"{tmp_path}/json"
+    )
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1" + b"x" * 100)
+    assert "A file of the input is no Parquet file, or a broken one" in said_to_a_person(
+        spark, home, source, f"{tmp_path}/broken.parquet"
+    )
+
+
+def test_csv_files_whose_headers_are_not_one(spark: SparkSession, home: Settings, tmp_path: Path) -> None:
+    source = own("bad_headers")
+    (tmp_path / "twice.csv").write_text(f"{HEADER},sale\n{sale('a')},b\n")
+    assert "has the column sale twice" in said_to_a_person(spark, home, source, f"{tmp_path}/twice.csv")
+    (tmp_path / "case.csv").write_text(f"{HEADER},SALE\n{sale('a')},b\n")
+    assert "has the columns SALE, sale twice" in said_to_a_person(spark, home, source, f"{tmp_path}/case.csv")
+    many = tmp_path / "many"
+    many.mkdir()
+    (many / "1.csv").write_text(f"{HEADER}\n{sale('a')}\n")
+    (many / "2.csv").write_text(
+        "shop,sale,amount,event_time,known\ns1,b,1.00,2026-03-01T10:00:00Z,2026-03-01T10:00:00Z\n"
+    )
+    assert "has its columns in another order than the other files" in said_to_a_person(spark, home, source, str(many))
+
+
+def test_a_row_of_another_year_does_not_make_a_partition_a_day(
+    spark: SparkSession, home: Settings, tmp_path: Path
+) -> None:
+    source = own("bad_years")
+    old = "b,s1,1.00,2019-03-01T10:00:00Z,2019-03-01T10:00:00Z"
+    (tmp_path / "sales.csv").write_text("\n".join([HEADER, sale("a"), old]) + "\n")
+    said = refused(spark, home, source, f"{tmp_path}/sales.csv")
+    assert said == (
+        f"The input {tmp_path}/sales.csv of source 'bad_years' has no row that became known between 2019-03-01 and 2026-03-01: more than a year, and a partition "
+        "would be made for each day of it. Look at known; if both are right, ingest the earlier days with --ds, one by one."
+    )
+    assert ledger.partitions(home, "bad_years") == ()
