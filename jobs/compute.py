@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from itertools import product
 
 from pyspark.sql import DataFrame, SparkSession
@@ -12,7 +13,7 @@ from features.definitions.names import cut_text, status_column, tiles_table
 from features.definitions.views import FeatureView
 from features.settings import Settings
 from features.values.partition import EntityViews, entity_views, finish
-from jobs import attempts, ledger, tiles
+from jobs import attempts, carried, ledger, tiles
 from jobs.commands import Stage
 from jobs.rows import event_rows, output_schema
 from jobs.session import spark as session
@@ -34,7 +35,8 @@ def run(command: Stage, settings: Settings) -> int:
         spark = session(settings, "compute")
         for attempt in compute(spark, settings, todo, [cut]):
             record = attempt.record("finished") or {}
-            say(f"{attempt.view} at {cut_text(cut)}: {record['rows']} keys in {record['seconds']} s.")
+            how = " from the cut before" if record.get("follows") else ""
+            say(f"{attempt.view} at {cut_text(cut)}: {record['rows']} keys in {record['seconds']} s{how}.")
     for view in (view for view in views if view.tiles and not tiles.in_place(settings, view, [cut])):
         tiles.up_to_date(session(settings, "compute"), settings, view, [cut])
         say(f"{view.name} at {cut_text(cut)}: tiles of what the cut newly knows are in {tiles_table(view)}.")
@@ -53,14 +55,22 @@ def compute(
 ) -> list[attempts.Attempt]:
     """A finished attempt a view and cut; rows are the keys ever seen within what the view remembers.
 
+    Of one cut, views with tiles follow from the cut before where that is possible (see `jobs.carried`); all others are computed from all rows.
+
     Args:
         spark: the session.
         settings: where sources and attempts lie.
         views: each of them has all of the cuts.
         cuts: microseconds UTC; one pass over the sources for all of them.
     """
-    groups = side_by_side(lambda group: _compute_entity(spark, settings, group, cuts), entity_views(views))
-    return [attempt for made in groups for attempt in made]
+    chains = carried.groups(settings, views, cuts[0]) if len(cuts) == 1 else ()
+    followed = {view.name for group in chains for view in group.views}
+    whole = entity_views(view for view in views if view.name not in followed)
+    work = [
+        *(partial(carried.carried, spark, settings, group, cuts[0]) for group in chains),
+        *(partial(_compute_entity, spark, settings, group, cuts) for group in whole),
+    ]
+    return [attempt for made in side_by_side(lambda part: part(), work) for attempt in made]
 
 
 def _compute_entity(

@@ -6,6 +6,7 @@ tables are in folders that all tasks see.
 """
 
 import json
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from urllib.parse import unquote
 from uuid import uuid4
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -36,11 +38,28 @@ from jobs.rows import Shape
 from jobs.sizing import reached
 from jobs.tables import source_table
 
-__all__ = ["Exchange", "exchange", "exchangeable", "in_buckets"]
+__all__ = [
+    "Exchange",
+    "Shuffled",
+    "bucket_of",
+    "bucket_rows",
+    "bucket_schema",
+    "bytes_read",
+    "exchange",
+    "exchangeable",
+    "in_buckets",
+]
+
+log = logging.getLogger(__name__)
 
 _OP, _KNOWN, _UNDOES, _FIRST = "asof_op", "asof_known_at", "asof_undoes", "asof_first"
+_ALWAYS = -(2**63)
 Told = tuple[int, str]
 """A part, and the file with its rows, a batch a bucket."""
+_TOLD = "part int, path string, rows bigint, read bigint, written bigint"
+_TOLD_TYPES = pa.schema([
+    ("part", pa.int32()), ("path", pa.string()), ("rows", pa.int64()), ("read", pa.int64()), ("written", pa.int64()),
+])  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +69,9 @@ class _Unit:
     part: int
     paths: list[str]
     since: int | None = None
+    fresh: int = _ALWAYS
     before: int = 0
+    only: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +92,25 @@ class Exchange:
     buckets: int
     """All rows of a key are in one of them."""
 
+    fresh: int = _ALWAYS
+    """Only what became known from then on."""
+
+    only: str | None = None
+    """A Parquet file of keys (k0, k1 and so on): rows of other keys stay behind, but for a few."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shuffled:
+    """What an exchange brought together."""
+
+    files: tuple[Told, ...]
+    rows: int
+    read: int
+    """Bytes that tasks read."""
+
+    written: int
+    """Bytes that tasks wrote, and other tasks read."""
+
 
 def exchangeable(settings: Settings, group: EntityViews, before: int) -> bool:
     """Whether what is stored is what is known before an instant, and every task can read it."""
@@ -81,33 +121,44 @@ def exchangeable(settings: Settings, group: EntityViews, before: int) -> bool:
     return not any(item.held_at is not None and item.ds <= last for item in found)
 
 
-def exchange(spark: SparkSession, settings: Settings, what: Exchange, asks: str) -> tuple[Told, ...]:
+def exchange(spark: SparkSession, settings: Settings, what: Exchange, asks: str | None = None) -> Shuffled:
     """Cuts events, and the asks of a Parquet file (the views' key columns, `event_timestamp`, `asof_row`), into buckets by key.
 
     Raises:
         MissingError: a partition that is needed is not there.
     """
     group = what.group
-    units = [_Unit(part=ASK, paths=[asks])]
+    units = [] if asks is None else [_Unit(part=ASK, paths=[asks])]
     tasks = max(what.buckets, 2 * (os.cpu_count() or 1))
     for n, source in enumerate(group.sources):
-        since = reached(group, source, what.anchor)
+        # Of what is newly known rows of any age are told of: tiles hold them too.
+        since = reached(group, source, what.anchor) if what.fresh == _ALWAYS else None
         units += [
-            _Unit(part=n, paths=paths, since=since, before=what.before)
-            for paths in _spread(_files(spark, settings, source, before=what.before, since=since), tasks)
+            _Unit(part=n, paths=paths, since=since, fresh=what.fresh, before=what.before, only=what.only)
+            for paths in _spread(_files(spark, settings, source, what, since), tasks)
         ]
     Path(what.folder).mkdir(parents=True)
-    rows = spark.range(0, len(units), 1, len(units)).mapInArrow(_cut(what, units), "part int, path string, rows bigint")
+    if not units:
+        return Shuffled(files=(), rows=0, read=0, written=0)
+    cut = spark.range(0, len(units), 1, len(units)).mapInArrow(_cut(what, units), _TOLD)
     # A task that is tried again writes another file; only what succeeded is told.
-    return tuple((row["part"], row["path"]) for row in rows.collect() if row["rows"])
+    told = [row for row in cut.collect() if row["rows"]]
+    made = Shuffled(
+        files=tuple((row["part"], row["path"]) for row in told), rows=sum(row["rows"] for row in told),
+        read=sum(row["read"] for row in told), written=sum(row["written"] for row in told),
+    )  # fmt: skip
+    log.info("Shuffled %d rows, %d bytes.", made.rows, made.written)
+    return made
 
 
-def _files(spark: SparkSession, settings: Settings, source: Source, *, before: int, since: int | None) -> list[str]:
+def _files(spark: SparkSession, settings: Settings, source: Source, what: Exchange, since: int | None) -> list[str]:
     """Of the partitions that may hold what is asked for."""
-    refuse_gaps(source, ledger.partitions(settings, source.ingested_by), before)
-    rows = source_table(spark, source).where(F.col(source.partition) <= str(utc(before - 1).date()))
-    if since is not None:
-        rows = rows.where(F.col(source.partition) >= str(utc(since - duration(source.max_future)).date()))
+    refuse_gaps(source, ledger.partitions(settings, source.ingested_by), what.before)
+    rows = source_table(spark, source).where(F.col(source.partition) <= str(utc(what.before - 1).date()))
+    earliest = [] if since is None else [str(utc(since - duration(source.max_future)).date())]
+    earliest += [] if what.fresh == _ALWAYS else [str(utc(what.fresh).date())]
+    if earliest:
+        rows = rows.where(F.col(source.partition) >= max(earliest))
     return [unquote(path.removeprefix("file:").replace("///", "/", 1)) for path in rows.inputFiles()]
 
 
@@ -130,16 +181,30 @@ def _cut(what: Exchange, units: Sequence[_Unit]) -> Callable[[Iterable[pa.Record
     def cut(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         (here,) = entity_views(load_definition(item, FeatureView) for item in json.loads(compiled))
         for number in (number for batch in batches for number in batch["id"].to_pylist()):
-            unit = units[number]
+            unit, before = units[number], bytes_read()
             rows = _asked(here, unit) if unit.part == ASK else _events(here, here.sources[unit.part], unit, shape)
             path = f"{folder}/{unit.part}-{uuid4().hex}.arrow"
             if len(rows):
                 _write(rows, here.keys, path, buckets)
-            yield pa.RecordBatch.from_pydict(
-                {"part": pa.array([unit.part], pa.int32()), "path": [path], "rows": [len(rows)]}
-            )
+            written = Path(path).stat().st_size if len(rows) else 0
+            told = {
+                "part": unit.part,
+                "path": path,
+                "rows": len(rows),
+                "read": bytes_read() - before,
+                "written": written,
+            }
+            yield pa.RecordBatch.from_pylist([told], _TOLD_TYPES)
 
     return cut
+
+
+def bytes_read() -> int:
+    """By this process so far, from files; the operating system says so on Linux alone."""
+    try:
+        return int(psutil.Process().io_counters().read_chars)
+    except (AttributeError, psutil.Error):
+        return 0
 
 
 def _asked(group: EntityViews, unit: _Unit) -> pa.Table:
@@ -171,7 +236,12 @@ def _events(group: EntityViews, source: Source, unit: _Unit, shape: Shape) -> pa
     table = pa.table(made)
     for key in group.keys:
         table = table.filter(pc.is_valid(table[key])) if table[key].null_count else table
-    return table
+    if unit.only is None:
+        return table
+    wanted = pq.ParquetFile(unit.only).read()
+    # Two keys of one hash are rare and harmless: whoever asked for some keys takes those.
+    chosen = np.isin(_hashes([table[key] for key in group.keys]), _hashes([wanted[key] for key in group.keys]))
+    return table.filter(pa.array(chosen))
 
 
 def _groups(path: str, source: Source, names: Sequence[str], unit: _Unit, shape: Shape) -> Iterator[pa.Table]:
@@ -188,6 +258,8 @@ def _groups(path: str, source: Source, names: Sequence[str], unit: _Unit, shape:
             rows = rows.append_column(name, pa.nulls(len(rows), kinds[name]))
         kept = pc.is_in(rows[_OP], pa.array([ADD, RETRACT]))
         kept = pc.and_(kept, pc.less(rows[_KNOWN].cast(pa.int64()), unit.before))
+        if unit.fresh != _ALWAYS:
+            kept = pc.and_(kept, pc.greater_equal(rows[_KNOWN].cast(pa.int64()), unit.fresh))
         if unit.since is not None:
             kept = pc.and_(kept, pc.greater_equal(rows[source.event_time].cast(pa.int64()), unit.since))
         rows = rows if pc.all(kept).as_py() else rows.filter(kept)
@@ -200,7 +272,7 @@ def _own_type(name: str) -> pa.DataType:
 
 def _write(rows: pa.Table, keys: Sequence[str], path: str, buckets: int) -> None:
     """One batch a bucket, in their order."""
-    bucket = (_hashes([rows[key] for key in keys]) % np.uint64(buckets)).astype(np.uint16)
+    bucket = bucket_of([rows[key] for key in keys], buckets)
     order = np.argsort(bucket, kind="stable")
     ends = np.cumsum(np.bincount(bucket, minlength=buckets))
     rows = rows.combine_chunks().take(pa.array(order)).combine_chunks()
@@ -221,7 +293,7 @@ def in_buckets(
     what: Exchange, told: Sequence[Told], then: Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """For mapInArrow over the numbers of buckets: what `then` makes of each one's rows."""
-    schema = _schema(what.group, what.shape)
+    schema = bucket_schema(what.group, what.shape)
 
     def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for number in (number for batch in batches for number in batch["id"].to_pylist()):
@@ -230,7 +302,17 @@ def in_buckets(
     return read
 
 
-def _schema(group: EntityViews, shape: Shape) -> pa.Schema:
+def bucket_rows(told: Sequence[Told], bucket: int, schema: pa.Schema) -> pa.Table:
+    """All rows of a bucket, for tasks that do more than one thing with them; `schema` is `bucket_schema`."""
+    return pa.Table.from_batches(_bucket(told, bucket, schema), schema).combine_chunks()
+
+
+def bucket_of(keys: Sequence[pa.ChunkedArray], buckets: int) -> np.ndarray:
+    """Where a row belongs."""
+    return np.asarray(_hashes(keys) % np.uint64(buckets)).astype(np.uint16)
+
+
+def bucket_schema(group: EntityViews, shape: Shape) -> pa.Schema:
     """Of events and asks together, as `features.values.partition` takes them."""
     keys = [(key, ARROW_TYPES[group.views[0].entity.type]) for key in group.keys]
     kinds = {"asof_known": pa.int64(), "asof_undoes": pa.int64(), "asof_retract": pa.bool_(), "asof_first": pa.bool_()}

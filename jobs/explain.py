@@ -8,15 +8,20 @@ from rich.table import Table
 
 from features.definitions.catalog import Catalog, load_catalog
 from features.definitions.compiled import hash_of
+from features.definitions.durations import DAY
 from features.definitions.features import Aggregate, CohortRate
 from features.definitions.freshness import EventFreshness
 from features.definitions.names import cut_text, micros, utc
 from features.definitions.views import FeatureView
 from features.definitions.windows import Window
 from features.settings import Settings
+from features.values.carrying import carriable, edges
 from features.values.partition import EntityViews, entity_views
 from jobs import attempts, sizing
+from jobs.carried import follows
 from jobs.commands import Explain
+from jobs.exchange import exchangeable
+from jobs.rows import shape_of
 from jobs.stages import say
 
 __all__ = ["explained", "run"]
@@ -54,8 +59,25 @@ def explained(settings: Settings, catalog: Catalog, view: FeatureView, at: int) 
              "since": None if read.since is None else utc(read.since).isoformat()}
             for read in size.reads if read.source in {source.name for source in view.sources}
         ],
-        "windows": _windows(view), "attempts": _attempts(settings, view),
+        "follows": _follows(settings, view, cut), "windows": _windows(view), "attempts": _attempts(settings, view),
     }  # fmt: skip
+
+
+def _follows(settings: Settings, view: FeatureView, cut: int) -> str:
+    """How the cut comes from the one before it, or why it does not."""
+    if not view.served:
+        return "not at all: its values are computed when they are asked for"
+    (alone,) = entity_views([view])
+    if (reason := carriable(view)) is not None:
+        return f"not from the cut before: {reason}"
+    if not exchangeable(settings, alone, cut):
+        return "not from the cut before: a gate holds or held a partition that is read, or tables are not in a folder"
+    if follows(settings, view, cut, shape_of(settings, alone, cut)) is None:
+        return (
+            "from all rows this time: the cut before was not computed by this definition from the sources as they are"
+        )
+    days = len({day for lower, upper in edges(view, cut) for day in range(lower // DAY, -(-upper // DAY))})
+    return f"from the cut before, what is newly known, and tiles of {days} days that windows leave or enter"
 
 
 def _group(catalog: Catalog, view: FeatureView) -> EntityViews:
@@ -119,6 +141,7 @@ def _show(found: dict[str, Any]) -> None:
         f"  Partitions: {shuffle['partitions']}, by {shuffle['chosen']}; spark.shuffle_partitions sets another number. "
         f"About {_megabytes(shuffle['worker_bytes'])} a Python worker."
     )
+    say(f"  Computed {found['follows']}.")
     for read in found["reads"]:
         since = f"events since {read['since'][:10]}" if read["since"] else "rows of any age"
         say(

@@ -77,7 +77,7 @@ def _answered(
         what = Exchange(
             group=group, shape=shape_of(settings, group, before), before=before, anchor=anchor, folder=f"{work}/{uuid4().hex}", buckets=count
         )  # fmt: skip
-        finished = in_buckets(what, exchange(spark, settings, what, staged.path), _to_files(group, str(work)))
+        finished = in_buckets(what, exchange(spark, settings, what, staged.path).files, _to_files(group, str(work)))
         return _paths(spark.range(0, count, 1, count).mapInArrow(finished, _TOLD))
     asked = spark.read.parquet(staged.path)
     keys = [F.col(name).alias(key) for name, key in zip(group.views[0].keys, group.keys, strict=True)]

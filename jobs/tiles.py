@@ -20,7 +20,7 @@ from jobs.files import write_record
 from jobs.known import known_rows
 from jobs.tile_builds import Build, begun
 
-__all__ = ["build_tiles", "in_place", "missing", "show", "up_to_date"]
+__all__ = ["build_tiles", "finish_build", "in_place", "missing", "show", "up_to_date"]
 
 _AT_ONCE = 32
 """Cuts in one pass over the source: a Python worker holds its share of what they newly know."""
@@ -82,18 +82,50 @@ def build_tiles(spark: SparkSession, settings: Settings, view: FeatureView, cuts
     )
     # Few files a folder, and no task that writes a whole day alone.
     made.hint("rebalance", "cut", "day").write.partitionBy("cut", "day").parquet(location)
-    counted = _counted(spark, location)
+    _finish(view, location, partitions, oldest, _counted(spark, location), started)
+    return location
+
+
+def finish_build(
+    view: FeatureView,
+    location: str,
+    partitions: Sequence[ledger.Partition],
+    cut: int,
+    days: Mapping[str, int],
+    started: float,
+) -> None:
+    """Records the tiles of a cut that whoever computes it has built from what it newly knows; none of them replaces.
+
+    Args:
+        view: its definition.
+        location: where they are.
+        partitions: the source's, as they were before it was read.
+        cut: microseconds UTC.
+        days: day to rows.
+        started: by the monotonic clock.
+    """
+    oldest = {cut: tile_builds.first_day(view, partitions, cut)}
+    _finish(view, location, partitions, oldest, {cut_text(cut): {"days": dict(days), "replacing": 0}}, started)
+
+
+def _finish(
+    view: FeatureView,
+    location: str,
+    partitions: Sequence[ledger.Partition],
+    oldest: Mapping[int, str],
+    counted: Mapping[str, Mapping[str, Any]],
+    started: float,
+) -> None:
     record = {
         cut_text(cut): {
             **counted.get(cut_text(cut), {"days": {}, "replacing": 0}),
-            "read_from": oldest[cut],
-            "sources": tile_builds.source_state(view, partitions, cut, oldest[cut]),
+            "read_from": since,
+            "sources": tile_builds.source_state(view, partitions, cut, since),
         }
-        for cut in cuts
+        for cut, since in oldest.items()
     }
     seconds = round(time.monotonic() - started, 1)
     write_record(f"{location}/_finished.json", {"finished_at": time.time(), "seconds": seconds, "cuts": record})
-    return location
 
 
 def _rows(

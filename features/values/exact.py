@@ -2,7 +2,7 @@
 
 import numpy as np
 
-__all__ = ["mean", "square_limbs", "std", "sum_limbs", "total"]
+__all__ = ["finished", "mean", "square_limbs", "std", "sum_limbs", "total"]
 
 Array = np.ndarray
 _LOW = np.int64(0xFFFFFFFF)
@@ -60,3 +60,23 @@ def std(sums: Array, squares: Array, count: Array) -> Array:
         numerator[at] = float(int(count[at]) * wide - _whole(sums, int(at)) ** 2)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(np.sqrt(numerator / (count * (count - 1)).astype(np.float64)))
+
+
+def finished(operation: str, count: Array, sums: Array, squares: Array) -> tuple[Array, Array, Array]:
+    """A sum, mean or std: its values, where it is null, and where it is so because it left int64.
+
+    Args:
+        operation: which.
+        count: rows.
+        sums: `sum_limbs`, summed.
+        squares: of a std: `square_limbs`, summed.
+    """
+    never = np.zeros(len(count), dtype=bool)
+    match operation:
+        case "sum":
+            value, fits = total(sums)
+            return value, ~fits, ~fits
+        case "mean":
+            return mean(sums, count), count == 0, never
+        case _:
+            return std(sums, squares, count), count < 2, never  # noqa: PLR2004

@@ -17,10 +17,10 @@ from features.definitions.names import status_column
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
 from features.values.sorting import order_by
-from features.values.sweep import ARROW_TYPES, STATUSES, sweep
+from features.values.sweep import ARROW_TYPES, STATUSES, Lines, sweep
 from features.values.timeline import Asks, Rows
 
-__all__ = ["ASK", "EntityViews", "entity_views", "finish"]
+__all__ = ["ASK", "EntityViews", "codes_of", "entity_views", "finish", "rows_of"]
 
 ASK = -1
 _SLICE = 65_536
@@ -74,7 +74,7 @@ def finish(
 
 
 def _answers(group: EntityViews, table: pa.Table, cuts: np.ndarray) -> pa.Table:
-    codes, firsts = _codes([table[key] for key in group.keys])
+    codes, firsts = codes_of([table[key] for key in group.keys])
     part = _numbers(table, "asof_part")
     if not len(cuts):
         places = np.flatnonzero(part == ASK)
@@ -89,16 +89,17 @@ def _answers(group: EntityViews, table: pa.Table, cuts: np.ndarray) -> pa.Table:
         columns["asof_cut"] = pa.array(asked.instant)
     rows = {source.name: _rows(group, n, source, table, codes, part) for n, source in enumerate(group.sources)}
     statuses: dict[str, pa.Array] = {}
+    shared: Lines = {}
     for view in group.views:
         asks = replace(asked, instant=asked.instant + view.schedule.lag_us) if len(cuts) else asked
-        values = sweep(view, rows, asks)
+        values = sweep(view, rows, asks, shared)
         columns |= {f"{view.name}__{name}": column for name, column in values.columns.items()}
         statuses[status_column(view)] = pa.DictionaryArray.from_arrays(values.status, list(STATUSES)).cast(pa.string())
     made = pa.table({**columns, **statuses})
     return made if len(cuts) else made.take(pa.array(np.argsort(_numbers(made, "asof_row"))))
 
 
-def _codes(keys: Sequence[pa.ChunkedArray]) -> tuple[np.ndarray, np.ndarray]:
+def codes_of(keys: Sequence[pa.ChunkedArray]) -> tuple[np.ndarray, np.ndarray]:
     """An int64 code a row, equal where all key columns are, and the first row of each code."""
     codes, count = np.zeros(len(keys[0]), np.int64), 1
     for n, column in enumerate(keys):
@@ -116,21 +117,23 @@ def _rows(
     group: EntityViews, number: int, source: Source, table: pa.Table, codes: np.ndarray, part: np.ndarray
 ) -> Rows:
     places = np.flatnonzero(part == number)
-    mine = table.take(pa.array(places))
+    return rows_of(source, number, group.reads(source), table.take(pa.array(places)), codes[places])
+
+
+def rows_of(source: Source, number: int, reads: Sequence[str], table: pa.Table, codes: np.ndarray) -> Rows:
+    """Rows of one source, a key code each, out of the columns that are there."""
     columns = {}
-    for name in (name for name in group.reads(source) if f"s{number}_{name}" in table.column_names):
-        column = mine[f"s{number}_{name}"].combine_chunks()
+    for name in (name for name in reads if f"s{number}_{name}" in table.column_names):
+        column = table[f"s{number}_{name}"].combine_chunks()
         columns[name] = column.cast(ARROW_TYPES["timestamp"]) if source.types[name] == "timestamp" else column
-    time = _numbers(mine, "asof_time")
-    known = _numbers(mine, "asof_known") if "asof_known" in table.column_names else time
+    time = _numbers(table, "asof_time")
+    known = _numbers(table, "asof_known") if "asof_known" in table.column_names else time
     if "asof_retract" not in table.column_names:
-        never, always = np.zeros(len(mine), bool), np.ones(len(mine), bool)
-        return Rows(
-            key=codes[places], time=time, known=known, undoes=known, retract=never, first=always, columns=columns
-        )
+        never, always = np.zeros(len(table), bool), np.ones(len(table), bool)
+        return Rows(key=codes, time=time, known=known, undoes=known, retract=never, first=always, columns=columns)
     return Rows(
-        key=codes[places], time=time, known=known, undoes=_numbers(mine, "asof_undoes"),
-        retract=_booleans(mine, "asof_retract"), first=_booleans(mine, "asof_first"), columns=columns,
+        key=codes, time=time, known=known, undoes=_numbers(table, "asof_undoes"), retract=_booleans(table, "asof_retract"),
+        first=_booleans(table, "asof_first"), columns=columns,
     )  # fmt: skip
 
 

@@ -20,9 +20,13 @@ from features.values.hashing import hash64
 from features.values.outcomes import with_outcomes
 from features.values.timeline import Asks, Rows, Timeline, anchors, timeline
 
-__all__ = ["ARROW_TYPES", "NEVER_SEEN", "OK", "OVERFLOW", "STATUSES", "Values", "sweep"]
+__all__ = [
+    "ARROW_TYPES", "NEVER_SEEN", "OK", "OVERFLOW", "STATUSES", "Counted", "Lines", "Sweep", "Values", "numbers", "sweep", "usable",
+]  # fmt: skip
 
 Array = np.ndarray
+Lines = dict[tuple[str, str], Timeline]
+"""By source and freshness."""
 STATUSES = ("ok", "never_seen", "overflow")
 OK, NEVER_SEEN, OVERFLOW = range(3)
 ARROW_TYPES: dict[str, pa.DataType] = {
@@ -39,6 +43,16 @@ class Values:
 
     status: Array
     """int8 index into STATUSES: overflow if any integer of the row left int64 and is null for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """What was counted elsewhere, an element an ask."""
+
+    columns: Mapping[str, pa.Array]
+    overflow: Array
+    seen: Array
+    """Rows within what the view remembers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,28 +101,37 @@ def _bounds(window: Window, anchor: Array, remember: int) -> tuple[Array, Array]
     return lower, upper // step * step if window.offset_us else upper
 
 
-def sweep(view: FeatureView, rows: Mapping[str, Rows], asks: Asks) -> Values:
+def sweep(view: FeatureView, rows: Mapping[str, Rows], asks: Asks, shared: Lines | None = None) -> Values:
     """Every feature of the view at every ask.
 
     Args:
         view: its definition.
         rows: source name to rows; all rows of the asks' keys that are known by the latest ask.
         asks: sorted by (key, instant), microseconds UTC.
+        shared: what other views put in order of the same rows, and this one leaves for others.
     """
-    lines = {
-        source.name: timeline(_read(view, source, rows[source.name]), source, view.freshness) for source in view.sources
-    }
+    shared = {} if shared is None else shared
+    lines = {source.name: _line(view, source, rows[source.name], shared) for source in view.sources}
     anchor = anchors(asks.instant, view.freshness)
     if view.source.kind != "events":
         return _attributes(view, lines[view.source.name], asks, anchor)
-    return _Sweep(view, lines, asks, anchor).values()
+    return Sweep(view, lines, asks, anchor).values()
 
 
-def _read(view: FeatureView, source: Source, rows: Rows) -> Rows:
-    return replace(rows, columns={name: rows.columns[name] for name in view.reads(source) if name in rows.columns})
+def _line(view: FeatureView, source: Source, rows: Rows, shared: Lines) -> Timeline:
+    """Rows of events are in one order for all views that know them at the same instants; of changes, what a view reads decides."""
+    if source.kind != "events":
+        read = {name: rows.columns[name] for name in view.reads(source) if name in rows.columns}
+        return timeline(replace(rows, columns=read), source, view.freshness)
+    key = source.name, repr(view.freshness)
+    if key not in shared:
+        shared[key] = timeline(rows, source, view.freshness)
+    return shared[key]
 
 
-class _Sweep:
+class Sweep:
+    """One view at many asks, its rows in order; what several features need is made once."""
+
     def __init__(self, view: FeatureView, lines: Mapping[str, Timeline], asks: Asks, anchor: Array) -> None:
         self.view, self.lines, self.asks, self.anchor = view, lines, asks, anchor
         self.streams: dict[tuple[str, str | None], _Stream] = {}
@@ -116,10 +139,14 @@ class _Sweep:
         self.limbs: dict[tuple[str, str | None], Array] = {}
         self.overflow = np.zeros(len(asks.key), dtype=bool)
 
-    def values(self) -> Values:
-        never = self.stream(None, None).count(EVER) == 0
+    def values(self, counted: Counted | None = None) -> Values:
+        """Every feature; those that are counted from rows that are not here are given."""
+        seen = self.stream(None, None).count(EVER) if counted is None else counted.seen
         made: dict[str, pa.Array] = {}
         for feature in self.view.features:
+            if counted is not None and feature.name in counted.columns:
+                made[feature.name] = counted.columns[feature.name]
+                continue
             match feature:
                 case Aggregate() if AGGREGATIONS[feature.operation].state is not None:
                     made[feature.name] = self.folded(feature)
@@ -132,17 +159,20 @@ class _Sweep:
                 case _:
                     made[feature.name], left = derive(feature, made)
                     self.overflow |= left
-        status = np.where(never, NEVER_SEEN, np.where(self.overflow, OVERFLOW, OK)).astype(np.int8)
+        overflow = self.overflow if counted is None else self.overflow | counted.overflow
+        status = np.where(seen == 0, NEVER_SEEN, np.where(overflow, OVERFLOW, OK)).astype(np.int8)
         return Values(columns=made, status=status)
 
     def stream(self, where: Expression | None, column: str | None) -> _Stream:
+        """The rows that meet a condition and have a usable value, and their windows' edges."""
         key = (repr(where), column)
         if key not in self.streams:
             line = self.lines[self.view.source.name]
             chosen = mask(where, line.columns, len(line))
             if column is not None:
-                chosen = chosen & _usable(line.columns[column])
-            rows = line.only(chosen)
+                chosen = chosen & usable(line.columns[column])
+            ids = (self.view.source.event_id,) if self.view.outcomes and self.view.source.event_id else ()
+            rows = line.only(chosen, ids if column is None else (column,))
             if column is not None and self.view.source.event_id is None:
                 rows = _by_value(rows, column)
             elif rows is line and key != ("None", None):
@@ -152,6 +182,7 @@ class _Sweep:
         return self.streams[key]
 
     def aggregate(self, feature: Aggregate) -> pa.Array:
+        """By a kernel."""
         stream = self.stream(feature.where, feature.column)
         lo, hi, clean = stream.span(feature.window)
         match feature.operation:
@@ -164,7 +195,7 @@ class _Sweep:
                 found = kernels.distincts(codes, kinds, *stream.seen, lo, hi, clean)
                 return pa.array(np.minimum(found, feature.limit or 1))
             case "min" | "max":
-                values = _numbers(stream.rows.columns[feature.column or ""])
+                values = numbers(stream.rows.columns[feature.column or ""])
                 at = kernels.extremes(values, *stream.seen, lo, hi, clean, feature.operation == "max")
                 return self.picked(feature, stream, at)
             case "first" | "time_since_first":
@@ -189,10 +220,11 @@ class _Sweep:
         """The column's value at these rows, null at -1."""
         column = stream.rows.columns[feature.column or ""]
         if pa.types.is_floating(column.type):
-            column = pa.array(_numbers(column))
+            column = pa.array(numbers(column))
         return column.take(pa.array(at, mask=at < 0)).cast(ARROW_TYPES[self.view.types[feature.name]])
 
     def coded(self, feature: Aggregate, stream: _Stream) -> tuple[Array, int]:
+        """The number of each row's value, and how many values there are."""
         key = (repr(feature.where), feature.column)
         if key not in self.codes:
             encoded = pa.array(hash64(stream.rows.columns[feature.column or ""])).dictionary_encode()
@@ -200,28 +232,35 @@ class _Sweep:
         return self.codes[key]
 
     def sums(self, feature: Aggregate, stream: _Stream) -> pa.Array:
-        lo, hi, clean = stream.span(feature.window)
+        """A sum, mean or std."""
+        lo, hi, _ = stream.span(feature.window)
         count = stream.count(feature.window)
-        values = _numbers(stream.rows.columns[feature.column or ""])
+        values = numbers(stream.rows.columns[feature.column or ""])
         if values.dtype == np.float64:
             added = kernels.float_sums(values, *stream.seen, lo, hi)
             if feature.operation == "sum":
                 return pa.array(added)
             return pa.array(added / np.maximum(count, 1), mask=count == 0)
-        key = (repr(feature.where), feature.column)
+        sums = self.added(feature.where, feature.column, feature.window)
+        squares = self.squared(feature, values, stream) if feature.operation == "std" else sums
+        value, null, overflow = exact.finished(feature.operation, count, sums, squares)
+        self.overflow |= overflow
+        return pa.array(value, mask=null)
+
+    def added(self, where: Expression | None, column: str | None, window: Window) -> Array:
+        """int64[2, asks]: `exact.sum_limbs` summed over the window."""
+        stream, key = self.stream(where, column), (repr(where), column)
         if key not in self.limbs:
-            self.limbs[key] = exact.sum_limbs(values)
-        sums = kernels.limb_sums(self.limbs[key], *stream.seen, lo, hi, clean)
-        if feature.operation == "sum":
-            value, fits = exact.total(sums)
-            self.overflow |= ~fits
-            return pa.array(value, mask=~fits)
-        if feature.operation == "mean":
-            return pa.array(exact.mean(sums, count), mask=count == 0)
-        squares = kernels.limb_sums(exact.square_limbs(values), *stream.seen, lo, hi, clean)
-        return pa.array(exact.std(sums, squares, count), mask=count < 2)  # noqa: PLR2004
+            self.limbs[key] = exact.sum_limbs(numbers(stream.rows.columns[column or ""]))
+        return kernels.limb_sums(self.limbs[key], *stream.seen, *stream.span(window))
+
+    @staticmethod
+    def squared(feature: Aggregate, values: Array, stream: _Stream) -> Array:
+        """int64[2 or 6, asks]: `exact.square_limbs` summed over the window."""
+        return kernels.limb_sums(exact.square_limbs(values), *stream.seen, *stream.span(feature.window))
 
     def rate(self, feature: CohortRate) -> pa.Array:
+        """The share of eligible rows whose outcome is known."""
         eligible = self.stream(feature.eligible, None)
         known = with_outcomes(eligible.rows, self.view.source, self.lines[feature.outcomes], feature.of)
         matched = _Stream(rows=known, asks=self.asks, anchor=self.anchor, remember=self.view.remember_us)
@@ -242,14 +281,14 @@ def _by_value(kept: Timeline, column: str) -> Timeline:
     )  # fmt: skip
 
 
-def _usable(column: pa.Array) -> Array:
+def usable(column: pa.Array) -> Array:
     """Not null, not NaN, not infinite."""
     if pa.types.is_floating(column.type):
         return np.asarray(pc.fill_null(pc.is_finite(column), False).to_numpy(zero_copy_only=False))
     return np.asarray(column.is_valid().to_numpy(zero_copy_only=False))
 
 
-def _numbers(column: pa.Array) -> Array:
+def numbers(column: pa.Array) -> Array:
     """int64 or float64 of a column without nulls; -0.0 is 0.0."""
     if pa.types.is_floating(column.type):
         return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64) + 0.0

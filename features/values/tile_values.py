@@ -77,14 +77,11 @@ def _finished(metric: Metric, summed: pa.Table) -> tuple[pa.Array, int]:
 
 def _of_integers(metric: Metric, summed: pa.Table, count: Array) -> tuple[pa.Array, int]:
     group = metric.group
+    pieces = [p.name.removeprefix(f"{group.label}__") for p in group.partials if "__square_" in p.name]
     sums = _limbs(group, summed, ["high", "low"])
-    if metric.operation == "sum":
-        value, fits = exact.total(sums)
-        return pa.array(value, mask=~fits), int((~fits).sum())
-    if metric.operation == "mean":
-        return pa.array(exact.mean(sums, count), mask=count == 0), 0
-    squares = [p.name.removeprefix(f"{group.label}__") for p in group.partials if "__square_" in p.name]
-    return pa.array(exact.std(sums, _limbs(group, summed, squares), count), mask=count < 2), 0  # noqa: PLR2004
+    squares = _limbs(group, summed, pieces) if pieces else sums
+    value, null, overflow = exact.finished(metric.operation, count, sums, squares)
+    return pa.array(value, mask=null), int(overflow.sum())
 
 
 def _limbs(group: Group, summed: pa.Table, names: Sequence[str]) -> Array:

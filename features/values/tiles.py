@@ -21,7 +21,7 @@ from features.values import exact
 from features.values.expressions import mask
 from features.values.sweep import ARROW_TYPES
 
-__all__ = ["build", "key_names", "tiles"]
+__all__ = ["build", "dated", "key_names", "tiles"]
 
 Array = np.ndarray
 _FOREVER = np.iinfo(np.int64).max
@@ -41,7 +41,7 @@ def build(view: FeatureView, cuts: Sequence[int]) -> Callable[[Iterable[pa.Recor
         found = list(batches)
         if found:
             here = load_definition(json.loads(compiled), FeatureView)
-            yield from _dated(here, tiles(here, pa.Table.from_batches(found), wanted)).to_batches()
+            yield from dated(here, tiles(here, pa.Table.from_batches(found), wanted)).to_batches()
 
     return built
 
@@ -212,7 +212,7 @@ def _summed(values: Array, sign: Array, stands: Array, names: set[str]) -> dict[
     return made
 
 
-def _dated(view: FeatureView, made: pa.Table) -> pa.Table:
+def dated(view: FeatureView, made: pa.Table) -> pa.Table:
     """With the tile as an instant, and behind all others the partitions' values as text."""
     tile, cut = made["asof_tile"].combine_chunks(), made["cut"].combine_chunks()
     days = [str(utc(instant).date()) for instant in pc.unique(tile).to_pylist()]

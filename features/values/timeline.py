@@ -3,7 +3,7 @@
 Additions and retractions become one row an addition: visible from `since` on, until `until`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,14 +67,15 @@ class Timeline:
     def __len__(self) -> int:
         return len(self.key)
 
-    def only(self, chosen: Array) -> "Timeline":
-        """The rows of a boolean mask; itself where that is all of them. Columns stay whole, see `row`."""
+    def only(self, chosen: Array, names: Collection[str] | None = None) -> "Timeline":
+        """The rows of a boolean mask, with some of the columns; itself where that is all rows."""
         if chosen.all():
             return self
         index = pa.array(np.flatnonzero(chosen))
+        wanted = self.columns if names is None else names
         return Timeline(
             key=self.key[chosen], time=self.time[chosen], since=self.since[chosen], until=self.until[chosen],
-            columns={name: column.take(index) for name, column in self.columns.items()}, plain=self.plain,
+            columns={name: self.columns[name].take(index) for name in wanted}, plain=self.plain,
         )  # fmt: skip
 
 

@@ -60,7 +60,7 @@ def test_the_cuts_hold_what_sparks_shuffle_holds_each_key_in_one_bucket(
     (asks,) = (str(path) for path in (tmp_path / "asks").glob("*.parquet"))
     shape = shape_of(home, GROUP, before)
     what = Exchange(group=GROUP, shape=shape, before=before, anchor=before, folder=str(tmp_path / "cuts"), buckets=3)
-    told = exchange(spark, home, what, asks)
+    told = exchange(spark, home, what, asks).files
     kept: dict[int, pa.Table] = {}
 
     def keep(batches: Any) -> Any:

@@ -11,7 +11,7 @@ from tests.engine import answers
 from tests.oracle import Answer
 from tests.strategies import Case
 
-__all__ = ["differences", "expected", "same"]
+__all__ = ["differences", "expected", "magnitude", "room", "same"]
 
 _TYPES: dict[ColumnType, type] = {"string": str, "int64": int, "float64": float, "bool": bool, "timestamp": int}
 _NEAR = {"entropy", "gap_cv", "quantile", "trend"}
@@ -33,8 +33,8 @@ def differences(case: Case, want: list[Answer] | None = None) -> list[str]:
         if got.status != meant.status:
             found.append(f"{key} at {t}: status {got.status}, meant {meant.status}")
         for name, value in meant.values.items():
-            room = _room(case, name, key, t, value) if isinstance(value, float) else 0.0
-            if not same(case.view.types[name], got.values[name], value, room):
+            near = room(case, name, key, t, value) if isinstance(value, float) else 0.0
+            if not same(case.view.types[name], got.values[name], value, near):
                 found.append(f"{key} at {t}: {name} is {got.values[name]!r}, meant {value!r}")
     return found
 
@@ -48,7 +48,7 @@ def same(kind: ColumnType, got: Any, meant: Any, room: float = 0.0) -> bool:
     return type(got) is _TYPES[kind] and bool(got == meant)
 
 
-def _room(case: Case, name: str, key: tuple[Any, ...], t: int, value: float) -> float:
+def room(case: Case, name: str, key: tuple[Any, ...], t: int, value: float) -> float:
     """1e-12 of what takes roots and logarithms; 1e-9 of speeds; 1e-9 x sum|x| of the window for sums and means of a float column without scale, else nothing."""
     feature = next(feature for feature in case.view.features if feature.name == name)
     if isinstance(feature, Aggregate) and feature.operation in _NEAR:

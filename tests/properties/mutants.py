@@ -16,7 +16,7 @@ from features.definitions.sources import Source
 from features.definitions.views import FeatureView
 from features.definitions.windows import Window
 from features.values import derived, exact, expressions, hashing, kernels, outcomes, sweep, timeline, versions
-from features.values.sweep import _Sweep
+from features.values.sweep import Sweep
 from features.values.timeline import FOREVER, Rows, Timeline
 from tests import engine
 from tests.properties.registered import Patch, mutant
@@ -262,8 +262,8 @@ def composite_keys_joined_without_lengths(patch: pytest.MonkeyPatch) -> None:
 
 def with_feature(patch: pytest.MonkeyPatch, method: str, change: Callable[[Any], Any]) -> None:
     """Lies to a method of the sweep about the feature it computes."""
-    right = getattr(_Sweep, method)
-    patch.setattr(_Sweep, method, lambda self, feature: right(self, change(feature)))
+    right = getattr(Sweep, method)
+    patch.setattr(Sweep, method, lambda self, feature: right(self, change(feature)))
 
 
 @mutant()
@@ -305,10 +305,10 @@ def std_by_floats(patch: pytest.MonkeyPatch) -> None:
 
 @mutant()
 def mean_by_float_sums(patch: pytest.MonkeyPatch) -> None:
-    right = _Sweep.sums
+    right = Sweep.sums
 
-    def wrong(self: _Sweep, feature: Aggregate, stream: Any) -> pa.Array:
-        values = sweep._numbers(stream.rows.columns[feature.column or ""])
+    def wrong(self: Sweep, feature: Aggregate, stream: Any) -> pa.Array:
+        values = sweep.numbers(stream.rows.columns[feature.column or ""])
         if feature.operation != "mean" or values.dtype == np.float64:
             return right(self, feature, stream)
         lo, hi, _ = stream.span(feature.window)
@@ -319,7 +319,7 @@ def mean_by_float_sums(patch: pytest.MonkeyPatch) -> None:
             mask=count == 0,
         )
 
-    patch.setattr(_Sweep, "sums", wrong)
+    patch.setattr(Sweep, "sums", wrong)
 
 
 @mutant()
@@ -351,13 +351,13 @@ def rows_without_ids_in_order_of_arrival(patch: pytest.MonkeyPatch) -> None:
 
 @mutant()
 def never_seen_of_all_time(patch: pytest.MonkeyPatch) -> None:
-    right = _Sweep.values
+    right = Sweep.values
 
-    def wrong(self: _Sweep) -> sweep.Values:
-        of_all = right(_Sweep(replace(self.view, remember="36500d"), self.lines, self.asks, self.anchor))
+    def wrong(self: Sweep) -> sweep.Values:
+        of_all = right(Sweep(replace(self.view, remember="36500d"), self.lines, self.asks, self.anchor))
         return replace(right(self), status=of_all.status)
 
-    patch.setattr(_Sweep, "values", wrong)
+    patch.setattr(Sweep, "values", wrong)
 
 
 # Rates

@@ -1,0 +1,75 @@
+"""Parquet files of one bucket of keys each: NAME-00003-of-00008.parquet. Whoever has another number of buckets finds its rows too. No Spark."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from features.definitions.tiling import tiling
+from features.definitions.views import FeatureView
+from features.values.sweep import ARROW_TYPES
+from jobs.exchange import bucket_of
+
+__all__ = ["read_bucket", "read_tiles", "write_bucket"]
+
+_NAME = re.compile(r"-(\d+)-of-(\d+)(-\w+)?\.parquet$")
+
+
+def write_bucket(folder: Path, name: str, bucket: int, buckets: int, rows: pa.Table, suffix: str = "") -> None:
+    """Whole or not at all; a task that is tried again writes the same file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}-{bucket:05d}-of-{buckets:05d}{suffix}.parquet"
+    temporary = folder / f"_{path.name}.{uuid4().hex[:8]}"
+    pq.write_table(rows, temporary, compression="zstd")
+    temporary.replace(path)
+
+
+def read_bucket(folder: Path, name: str, bucket: int) -> pa.Table:
+    """All that was written of a bucket."""
+    return pa.concat_tables(
+        [pq.ParquetFile(path).read() for path in sorted(folder.glob(f"{name}-{bucket:05d}-of-*.parquet"))]
+    )
+
+
+def read_tiles(
+    view: FeatureView, folders: Sequence[str], bucket: int, buckets: int, spans: Sequence[tuple[int, int]] | None = None
+) -> pa.Table:
+    """A bucket's tiles out of folders of any layout: keys as k0 and so on, `asof_tile` in microseconds, partials that are undone by subtraction.
+
+    Args:
+        view: its definition.
+        folders: of its tiles.
+        bucket: which keys.
+        buckets: out of so many, a power of two.
+        spans: of event time, microseconds; None: all.
+    """
+    partials = [partial.name for partial in tiling(view).partials if partial.removable]
+    names = {key: f"k{n}" for n, key in enumerate(view.keys)}
+    kinds = dict.fromkeys(names.values(), ARROW_TYPES[view.entity.type])
+    schema = pa.schema([*kinds.items(), *((name, pa.int64()) for name in ("asof_tile", *partials))])
+    made = [schema.empty_table()]
+    for path in (path for folder in folders for path in sorted(Path(folder).glob("[!_.]*.parquet"))):
+        its = _NAME.search(path.name)
+        number, of = (int(its[1]), int(its[2])) if its else (0, 1)
+        least = min(of, buckets)
+        if number % least != bucket % least:
+            continue
+        rows = pq.ParquetFile(path).read(columns=[*names, "asof_tile", *partials])
+        rows = rows.rename_columns([names.get(name, name) for name in rows.column_names])
+        rows = rows.select(schema.names).cast(schema)
+        if of < buckets:
+            rows = rows.filter(pa.array(bucket_of([rows[key] for key in names.values()], buckets) == bucket))
+        made.append(rows if spans is None else rows.filter(pa.array(_inside(rows["asof_tile"], spans))))
+    return pa.concat_tables(made).combine_chunks()
+
+
+def _inside(tile: pa.ChunkedArray, spans: Sequence[tuple[int, int]]) -> np.ndarray:
+    at = np.asarray(tile.combine_chunks().to_numpy(zero_copy_only=False))
+    inside = np.zeros(len(at), dtype=bool)
+    for lower, upper in spans:
+        inside |= (at >= lower) & (at < upper)
+    return inside

@@ -1,0 +1,128 @@
+"""Cuts that follow from one another give what the oracle counts from all that is known, wherever the first of them began."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import Phase, given, seed, settings
+
+from features.values import carrying, kept
+from tests.chains import CarriedCase, carried_cases, walked
+from tests.strategies import NO_HEALTH_CHECK
+
+QUICK = settings(max_examples=80, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
+CHUNK, CHUNKS = 40, 10
+
+
+@QUICK
+@given(carried_cases())
+def test_cuts_that_follow_from_one_another_are_the_oracles(case: CarriedCase) -> None:
+    assert walked(case) == []
+
+
+@settings(QUICK, max_examples=40)
+@given(carried_cases(of_course=True))
+def test_courses_of_cuts_that_follow_from_one_another_are_the_oracles(case: CarriedCase) -> None:
+    assert walked(case) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@settings(QUICK, max_examples=600)
+@given(carried_cases())
+def test_cuts_that_follow_from_one_another_are_the_oracles_at_length(case: CarriedCase) -> None:
+    assert walked(case) == []
+
+
+@cache
+def drawn(number: int) -> list[CarriedCase]:
+    """The same cases in every run, a chunk at a time."""
+    found: list[CarriedCase] = []
+
+    @seed(number)
+    @settings(QUICK, max_examples=CHUNK, phases=[Phase.generate], database=None)
+    @given(carried_cases())
+    def draw(case: CarriedCase) -> None:
+        found.append(case)
+
+    draw()
+    return found
+
+
+def of_rule(operation: str, wrong: Callable[..., Any]) -> Callable[[pytest.MonkeyPatch], None]:
+    """A wrong rule for what a later cut may need of an operation's rows."""
+    return lambda patch: patch.setitem(kept._RULES, operation, wrong)
+
+
+def no_gap_is_seen(patch: pytest.MonkeyPatch) -> None:
+    """What a row that was taken back had outdone is forgotten."""
+    patch.setattr(carrying, "_gaps", lambda *_: set())
+
+
+def nothing_leaves(patch: pytest.MonkeyPatch) -> None:
+    right = carrying._moves
+
+    def wrong(*given: Any) -> Any:
+        moves = right(*given)
+        return type(moves)(anew=moves.anew, window=moves.window, entering=moves.entering, leaving=(0, 0))
+
+    patch.setattr(carrying, "_moves", wrong)
+
+
+def nothing_known_before_enters(patch: pytest.MonkeyPatch) -> None:
+    """Events of the future, and those that an offset kept out, are counted by no later cut."""
+    right = carrying._moves
+
+    def wrong(*given: Any) -> Any:
+        moves = right(*given)
+        return type(moves)(anew=moves.anew, window=moves.window, entering=(0, 0), leaving=moves.leaving)
+
+    patch.setattr(carrying, "_moves", wrong)
+
+
+def rows_that_wait_are_forgotten(patch: pytest.MonkeyPatch) -> None:
+    right = kept.kept
+    patch.setattr(
+        carrying, "kept",
+        lambda view, line, cut: right(view, line, cut) & (line.since <= cut + view.schedule.lag_us),
+    )  # fmt: skip
+
+
+def windows_end_at_the_cut(patch: pytest.MonkeyPatch) -> None:
+    """A row within an offset outdoes one that the window still holds."""
+    right = kept._needs
+
+    def wrong(view: Any, cut: int) -> Any:
+        for need in right(view, cut):
+            yield kept._Need(**{name: getattr(need, name) for name in need.__slots__} | {"upper": cut})
+
+    patch.setattr(kept, "_needs", wrong)
+
+
+WRONG: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
+    "gaps": no_gap_is_seen,
+    "leaving": nothing_leaves,
+    "entering": nothing_known_before_enters,
+    "waiting": rows_that_wait_are_forgotten,
+    "offsets": windows_end_at_the_cut,
+    "only the largest": of_rule("max", lambda _, line, places, need: kept._largest(_, line, places, need) & _once(line.key[places])),
+    "oldest of a key": of_rule("time_since_first", lambda _, line, places, __: kept._at_edge(line.key[places], line.time[places], last=False)),
+    "oldest of values": of_rule("distinct", lambda view, line, places, need: ~kept._newest_of_values(view, line, places, need)),
+    "newest but one": of_rule("last", lambda _, line, places, __: ~kept._at_edge(line.key[places], line.time[places], last=True)),
+}  # fmt: skip
+
+
+def _once(key: np.ndarray) -> np.ndarray:
+    """The first of each run of equal keys: all that a window holds, but what stays when it has moved on."""
+    made = np.ones(len(key), dtype=bool)
+    made[1:] = key[1:] != key[:-1]
+    return made
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_way_to_follow_is_told_from_the_right_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    WRONG[name](monkeypatch)
+    assert any(walked(case) for number in range(CHUNKS) for case in drawn(number))
