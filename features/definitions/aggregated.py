@@ -33,7 +33,7 @@ def _input_problems(feature: Aggregate, aggregation: Aggregation, source: Source
     if len(feature.reads) != wanted:
         yield f"{feature.operation} takes {wanted} inputs and got {len(feature.reads)}.", "Give it as many columns."
         return
-    if feature.inputs and (aggregation.state is None or aggregation.gives == "column"):
+    if feature.inputs and (aggregation.kernel or aggregation.gives == "column"):
         yield f"{feature.operation} takes a column and got an expression.", "Give it a column."
     for place, (node, takes) in enumerate(zip(feature.reads, aggregation.takes, strict=True)):
         try:
@@ -48,7 +48,7 @@ def _input_problems(feature: Aggregate, aggregation: Aggregation, source: Source
 
 
 def _parameter_problems(feature: Aggregate, aggregation: Aggregation) -> Iterator[tuple[str, str]]:
-    if feature.operation == "distinct" and (feature.limit is None or feature.limit < 1):
+    if "limit" in aggregation.parameters and (feature.limit is None or feature.limit < 1):
         yield f"its limit is {feature.limit}.", "Give a positive limit."
     given, wanted = dict(feature.parameters), tuple(part.name for part in aggregation.given)
     if tuple(given) != wanted:

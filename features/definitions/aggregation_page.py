@@ -10,7 +10,8 @@ __all__ = ["page"]
 
 _HEAD = """# Aggregations
 Made from `features/definitions/aggregations/` by `python -m features.definitions.aggregation_page > docs/aggregations.md`; a test keeps it fresh.
-Rows with an input that is null, NaN or infinite are skipped. `merge`: states of consecutive stretches of time join, wherever they were made. `remove`: a row can leave again.
+Rows with an input that is null, NaN or infinite are skipped. `merge`: states of consecutive stretches of time join, wherever they were made. `remove`: a row can leave again. Where it says
+`integers`, rows of a float column cannot: 1e16 would take the small amounts with it.
 
 | name | value | takes | gives | parameters | empty | null | merge | remove | error |
 |---|---|---|---|---|---|---|---|---|---|
@@ -35,12 +36,20 @@ def _line(item: Aggregation) -> str:
     takes = ", ".join("any" if len(kinds) == 5 else " or ".join(sorted(kinds)) for kinds in item.takes) or "rows"  # noqa: PLR2004
     chosen = ", ".join(_shown(part) for part in item.parameters) or "none"
     cells = (item.name, item.says, takes, item.gives, chosen, item.empty, item.nulls,
-             "yes" if item.mergeable else "no", "yes" if item.removable else "no", item.error)  # fmt: skip
+             "yes" if item.mergeable else "no", _removes(item), item.error)  # fmt: skip
     return f"| {' | '.join(cells)} |\n"
 
 
+def _removes(item: Aggregation) -> str:
+    if not item.removable:
+        return "no"
+    return "yes" if item.of_floats is None or item.of_floats.remove is not None else "integers"
+
+
 def _shown(part: str | Parameter) -> str:
-    return "the window's step" if isinstance(part, str) else f"{part.name} ({part.least:g} to {part.most:g})"
+    if isinstance(part, Parameter):
+        return f"{part.name} ({part.least:g} to {part.most:g})"
+    return "the window's step" if part == "step" else "limit (from 1)"
 
 
 if __name__ == "__main__":

@@ -53,10 +53,9 @@ class Aggregate:
         return self.inputs if self.column is None else (Column(self.column), *self.inputs)
 
     def arguments(self, aggregation: Aggregation) -> tuple[float, ...]:
-        """What the functions of the state take: the parameters, with the window's step in microseconds in its place."""
-        given = dict(self.parameters)
-        return tuple(self.window.step_us if part == "step" else given[part.name] if not isinstance(part, str) else 0
-                     for part in aggregation.parameters)  # fmt: skip
+        """What the functions of the state take: the parameters, the window's step in microseconds and the limit, each in its place."""
+        given, own = dict(self.parameters), {"step": self.window.step_us, "limit": self.limit or 1}
+        return tuple(own[part] if isinstance(part, str) else given[part.name] for part in aggregation.parameters)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -17,6 +17,7 @@ from numba import njit
 
 from features.definitions.aggregations import AGGREGATIONS, Aggregation
 from features.definitions.aggregations.aggregation import Ends, State
+from features.definitions.expressions import type_of
 from features.definitions.features import Aggregate
 from features.definitions.views import FeatureView
 from features.values.expressions import evaluate, mask
@@ -55,30 +56,32 @@ class _Inputs:
 def aggregate(view: FeatureView, feature: Aggregate, line: Timeline, spans: Spans, kind: pa.DataType) -> pa.Array:
     """The feature at every ask, of the type given."""
     aggregation = AGGREGATIONS[feature.operation]
-    state = aggregation.state
-    if state is None:
-        msg = f"{feature.operation} has no functions of its own: it needs a kernel of the sweep."
+    state = aggregation.state_of(type_of(feature.reads[0], view.source.types) if feature.reads else None)
+    column = aggregation.gives == "column"
+    floats = state.words == "float64" if column else aggregation.gives == "float64"
+    if column and state.value == "number" and floats != pa.types.is_floating(kind):
+        msg = f"{feature.operation} gives {kind} and has a state of {state.words}: give it one for each in `state` and `of_floats`."
         raise TypeError(msg)
     inputs = _inputs(feature, state, line, with_ids=view.source.event_id is not None)
     chosen = feature.arguments(aggregation)
     words = np.zeros(max(state.width(inputs.kinds, *chosen), 1), np.int64 if state.words == "int64" else np.float64)
-    value = np.zeros(len(spans.anchor), np.float64 if aggregation.gives == "float64" else np.int64)
+    value = np.zeros(len(spans.anchor), np.float64 if floats else np.int64)
     valid = np.zeros(len(spans.anchor), np.bool_)
     rows = inputs.rows
     lo = _edges(rows.key, rows.time, spans.asks.key, spans.lower)
     hi = _edges(rows.key, rows.time, spans.asks.key, spans.upper)
-    _compiled(aggregation)(
+    _compiled(aggregation, state)(
         (rows.time, rows.since, rows.until, inputs.numbers), (spans.asks.instant, lo, hi),
         (spans.anchor, spans.lower, spans.upper), words, value, valid, chosen,
     )  # fmt: skip
-    if aggregation.gives != "column":
+    if not column or state.value == "number":
         return pa.array(value, mask=~valid).cast(kind)
     return _represented(inputs, spans.asks.key, value, valid).cast(kind)
 
 
 def _represented(inputs: _Inputs, keys: Array, code: Array, valid: Array) -> pa.Array:
     if inputs.represent is None or inputs.base is None or inputs.keys is None:
-        msg = 'An aggregation that gives "column" takes codes: set State(value="code").'
+        msg = 'An aggregation that gives "column" takes codes or numbers: set State(value="code").'
         raise TypeError(msg)
     at = np.where(valid, np.append(inputs.base, 0)[np.searchsorted(inputs.keys, keys)] + code, 0)
     return inputs.represent.take(pa.array(at, mask=~valid))
@@ -99,11 +102,16 @@ def _inputs(feature: Aggregate, state: State, line: Timeline, *, with_ids: bool)
     if state.value == "code" and columns:
         return _coded(rows, columns[0])
     if state.value == "hash" and columns:
-        return _Inputs(rows=rows, numbers=hash64(columns[0]).view(np.int64))
+        return _Inputs(rows=rows, numbers=hash64(columns[0]).view(np.int64), kinds=_longest(rows.key))
     numbers = [_numbers(column) for column in columns]
     if len(numbers) > 1:
         return _Inputs(rows=rows, numbers=np.stack([part.astype(np.float64) for part in numbers], axis=1))
     return _Inputs(rows=rows, numbers=numbers[0] if numbers else np.zeros(len(rows), np.int64))
+
+
+def _longest(key: Array) -> int:
+    """The most rows of one key, which has no more different values: a bound that costs no sorting."""
+    return int(np.diff(np.flatnonzero(np.diff(key, prepend=-1, append=-1))).max(initial=0))
 
 
 def _coded(rows: Timeline, column: pa.Array) -> _Inputs:
@@ -185,11 +193,8 @@ def _windows(
 
 
 @cache
-def _compiled(aggregation: Aggregation) -> Callable[..., None]:
-    """`_windows` over the aggregation's functions. It poses as code of the aggregation's file, whose change then makes numba forget it."""
-    state = aggregation.state
-    if state is None:
-        raise TypeError(aggregation.name)
+def _compiled(aggregation: Aggregation, state: State) -> Callable[..., None]:
+    """`_windows` over one state's functions. It poses as code of the aggregation's file, whose change then makes numba forget it."""
     module = import_module(state.add.__module__)
     names: dict[str, Any] = {**vars(module), "Ends": Ends}
     for name, held in list(names.items()):
@@ -197,7 +202,7 @@ def _compiled(aggregation: Aggregation) -> Callable[..., None]:
             names[name] = njit(FunctionType(held.__code__, names, name, held.__defaults__))
     for place, function in (("state_zero", state.zero), ("state_add", state.add), ("state_finish", state.finish)):
         names[place] = names[function.__name__]
-    called = f"windows_of_{aggregation.name}"
+    called = f"windows_of_{aggregation.name}{'_of_floats' if state is aggregation.of_floats else ''}"
     code = _windows.__code__.replace(co_filename=str(module.__file__), co_name=called, co_qualname=called)
     compiled: Callable[..., None] = njit(cache=True)(FunctionType(code, names, called))
     return compiled

@@ -148,10 +148,11 @@ class Sweep:
                 made[feature.name] = counted.columns[feature.name]
                 continue
             match feature:
-                case Aggregate() if AGGREGATIONS[feature.operation].state is not None:
-                    made[feature.name] = self.folded(feature)
-                case Aggregate():
+                case Aggregate() if AGGREGATIONS[feature.operation].kernel:
                     made[feature.name] = self.aggregate(feature)
+                case Aggregate():
+                    made[feature.name], left = self.folded(feature)
+                    self.overflow |= left
                 case CohortRate():
                     made[feature.name] = self.rate(feature)
                 case Attribute():
@@ -209,12 +210,14 @@ class Sweep:
         when = np.append(stream.rows.time, 0)[at]
         return pa.array(self.anchor - when, mask=at < 0)
 
-    def folded(self, feature: Aggregate) -> pa.Array:
-        """By the aggregation's own functions."""
+    def folded(self, feature: Aggregate) -> tuple[pa.Array, Array]:
+        """By the aggregation's own functions, and where an integer left int64: one that is 0 when empty is null there alone."""
         lower, upper = _bounds(feature.window, self.anchor, self.view.remember_us)
         spans = generic.Spans(asks=self.asks, anchor=self.anchor, lower=lower, upper=upper)
         kind = ARROW_TYPES[self.view.types[feature.name]]
-        return generic.aggregate(self.view, feature, self.lines[self.view.source.name], spans, kind)
+        made = generic.aggregate(self.view, feature, self.lines[self.view.source.name], spans, kind)
+        counted = AGGREGATIONS[feature.operation].empty == "0" and pa.types.is_int64(kind)
+        return made, np.asarray(made.is_null()) if counted else np.zeros(len(made), dtype=bool)
 
     def picked(self, feature: Aggregate, stream: _Stream, at: Array) -> pa.Array:
         """The column's value at these rows, null at -1."""

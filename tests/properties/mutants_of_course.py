@@ -18,20 +18,20 @@ from features.definitions.aggregations import (
     sketch,
     trend,
 )
-from features.definitions.aggregations.aggregation import Ends
+from features.definitions.aggregations.aggregation import Ends, State
 from features.values import generic
 from tests.properties.registered import mutant
 
-__all__: list[str] = []
+__all__ = ["with_functions"]
 
 
 def with_functions(patch: pytest.MonkeyPatch, operations: set[str], **functions: Callable[..., Any]) -> None:
     right = generic._compiled
 
-    def wrong(aggregation: Aggregation) -> Callable[..., None]:
-        if aggregation.name not in operations or aggregation.state is None:
-            return right(aggregation)
-        state = replace(aggregation.state, **functions)  # type: ignore[arg-type]
+    def wrong(aggregation: Aggregation, state: State) -> Callable[..., None]:
+        if aggregation.name not in operations:
+            return right(aggregation, state)
+        state = replace(state, **functions)  # type: ignore[arg-type]
         names = {"Ends": Ends, "state_zero": state.zero, "state_add": state.add, "state_finish": state.finish}
         return FunctionType(generic._windows.__code__, names)
 
@@ -39,9 +39,7 @@ def with_functions(patch: pytest.MonkeyPatch, operations: set[str], **functions:
 
 
 def finish(operation: str) -> Callable[..., Any]:
-    state = AGGREGATIONS[operation].state
-    assert state is not None
-    return state.finish
+    return AGGREGATIONS[operation].state.finish
 
 
 @mutant("courses")

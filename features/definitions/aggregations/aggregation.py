@@ -42,7 +42,7 @@ class State:
     """Of the state. float64 holds an instant exactly until the year 2255."""
 
     width: Callable[..., int]
-    """`width(kinds, *parameters)`: how many words; `kinds` is how many different values one key has, where `value` is "code"."""
+    """`width(kinds, *parameters)`: how many words; no key has more than `kinds` different values. It is 0 where `value` is "number"."""
 
     zero: Callable[..., None]
     """`zero(state, *parameters)` makes it the state of no rows, whatever it held."""
@@ -51,10 +51,11 @@ class State:
     """`add(state, time, value, *parameters)`: one row, not older than any before it. Several inputs come as an array."""
 
     merge: Callable[..., None]
-    """`merge(state, later, *parameters)`: the rows of another state, all after this one's, as if added here."""
+    """`merge(state, later, *parameters)`: the rows of another state, all after this one's, as if added here. This one's width does for both."""
 
     finish: Callable[..., Any]
-    """`finish(state, ends, *parameters) -> (value, valid)`; not valid is null. Of "column" it is the code of the value."""
+    """`finish(state, ends, *parameters) -> (value, valid)`; not valid is null, and of an aggregation whose empty value is 0 an integer that left
+    int64. Of "column" it is what add gets: the code of the value, or the number itself."""
 
     remove: Callable[..., None] | None = None
     """`remove(state, time, value, *parameters)`: the inverse of add; only where it is exact."""
@@ -84,30 +85,39 @@ class Aggregation:
     nulls: str = "null where no row counts"
     """When a value is null, in words."""
 
-    parameters: tuple[str | Parameter, ...] = ()
-    """In the order that the functions take them. The word "step" is the window's step in microseconds: such an aggregation needs one."""
+    parameters: tuple[Literal["step", "limit"] | Parameter, ...] = ()
+    """In the order that the functions take them. The word "step" is the window's step in microseconds: such an aggregation needs one. The word
+    "limit" is the feature's own, at least 1."""
 
     error: str = "exact"
     """How far the value may be from the true one."""
 
-    state: State | None = None
-    """None: the engine has a kernel of its own for it."""
+    state: State
+    """Of floats too, unless they have one of their own."""
+
+    of_floats: State | None = None
+    """The state where the input is float64 and the numbers need other words, or leave by other rules."""
+
+    kernel: bool = False
+    """Whether the sweep has a faster way to the same bits and takes it; it then reads a column, no expression. It is the engine's own matter:
+    neither a value nor a definition's hash depends on it."""
 
     reach: Callable[..., int] | None = None
     """`reach(*parameters)`: the longest window that it takes, in microseconds; None: any."""
 
-    subtractable: bool = False
-    """Of those with a kernel: whether removing is exact."""
-
     @property
     def mergeable(self) -> bool:
         """Whether states join wherever they were made; those of places among values join only among the same rows."""
-        return self.state is None or self.state.value != "code"
+        return self.state.value != "code"
 
     @property
     def removable(self) -> bool:
-        """Whether a row can leave the state again."""
-        return self.subtractable if self.state is None else self.state.remove is not None
+        """Whether a row can leave the state again, unless it is of floats and they have one of their own."""
+        return self.state.remove is not None
+
+    def state_of(self, kind: ColumnType | None) -> State:
+        """The state for an input of this type; None: it takes none."""
+        return self.of_floats if self.of_floats is not None and kind == "float64" else self.state
 
     @property
     def given(self) -> tuple[Parameter, ...]:

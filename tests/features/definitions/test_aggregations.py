@@ -14,6 +14,7 @@ from features.definitions.aggregations.aggregation import Aggregation, Ends, Sta
 KINDS = 4
 STEP = 10
 GIVEN: dict[str, tuple[Any, ...]] = {
+    "distinct": (2,),
     "top_k": (2,),
     "last_k": (2,),
     "time_since_last_k": (3,),
@@ -24,14 +25,13 @@ GIVEN: dict[str, tuple[Any, ...]] = {
     "decayed_sum": (30,),
     "decayed_mean": (30,),
 }
-"""Parameters to test with, the step among them."""
+"""Parameters to test with, the step and the limit among them."""
 
-OWN = [name for name, item in AGGREGATIONS.items() if item.state is not None]
+NAMES = list(AGGREGATIONS)
 
 
 def functions(name: str) -> tuple[Aggregation, State, tuple[Any, ...]]:
     aggregation = AGGREGATIONS[name]
-    assert aggregation.state is not None
     return aggregation, aggregation.state, GIVEN.get(name, (STEP,) if aggregation.stepped else ())
 
 
@@ -54,7 +54,8 @@ def rows(name: str, seed: int, count: int) -> list[tuple[int, Any]]:
             return draw.randrange(KINDS)
         if state.value == "hash":
             return draw.choice([0, 1, -1, 16, 2**63 - 1, -(2**63), 12345678901234567])
-        several = [draw.choice([0.0, 1.0, 2.0, -3.5, 40.25]) for _ in aggregation.takes]
+        numbers: list[float] = [0, 1, 2, -3, 40] if aggregation.kernel else [0.0, 1.0, 2.0, -3.5, 40.25]
+        several = [draw.choice(numbers) for _ in aggregation.takes]
         return several if len(several) > 1 else several[0] if several else 0
 
     return [(time, value()) for time in times]
@@ -78,12 +79,12 @@ def near(left: Any, right: Any) -> bool:
     return bool(left == right) if left is None or right is None else left == pytest.approx(right, rel=1e-9, abs=1e-9)
 
 
-@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("name", NAMES)
 def test_no_rows_are_the_empty_value(name: str) -> None:
     assert finished(name, empty(name)) == (0 if AGGREGATIONS[name].empty == "0" else None)
 
 
-@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("name", NAMES)
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32), count=st.integers(0, 12), at=st.lists(st.integers(0, 12), max_size=3))
 def test_any_split_in_time_merges_to_the_whole(name: str, seed: int, count: int, at: list[int]) -> None:
@@ -96,7 +97,7 @@ def test_any_split_in_time_merges_to_the_whole(name: str, seed: int, count: int,
     assert made == pytest.approx(folded(name, given), rel=1e-9, abs=1e-9)
 
 
-@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("name", NAMES)
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**32), count=st.integers(0, 12))
 def test_merging_nothing_changes_nothing(name: str, seed: int, count: int) -> None:
@@ -110,7 +111,7 @@ def test_merging_nothing_changes_nothing(name: str, seed: int, count: int) -> No
     assert nothing == whole
 
 
-@pytest.mark.parametrize("name", [name for name in OWN if AGGREGATIONS[name].removable])
+@pytest.mark.parametrize("name", [name for name in NAMES if AGGREGATIONS[name].removable])
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 2**32), count=st.integers(1, 12), first=st.integers(0, 12))
 def test_remove_is_the_inverse_of_add(name: str, seed: int, count: int, first: int) -> None:
