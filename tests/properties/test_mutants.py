@@ -6,12 +6,17 @@ import pytest
 from hypothesis import Phase, given, seed, settings
 
 from tests.oracle import Answer
-from tests.properties import mutants, mutants_of_course, mutants_of_holds  # each puts its own onto the list
+from tests.properties import (
+    mutants,
+    mutants_of_course,
+    mutants_of_holds,
+    mutants_of_states,
+)  # each puts its own onto the list
 from tests.properties.agreement import differences, expected
 from tests.properties.registered import MUTANTS, Mutant
 from tests.strategies import NO_HEALTH_CHECK, Case, attribute_cases, event_cases
 
-assert {mutants.__name__, mutants_of_course.__name__, mutants_of_holds.__name__} == {
+assert {mutants.__name__, mutants_of_course.__name__, mutants_of_holds.__name__, mutants_of_states.__name__} == {
     item.patch.__module__ for item in MUTANTS
 }
 CHUNK, CHUNKS = 80, 12
