@@ -4,16 +4,19 @@
 
 DATA is what `benchmarks/workloads.py DATA --scale S` wrote. Its events are ingested once, into DATA/asof, by `asof ingest`; what is timed is all that
 `asof frame` does: reading labels and tables, shuffling, computing, writing. Values are checked first, row by row where DuckDB can. The first run is a
-warm-up and is not printed. With --against each peer runs before and after Asof, and the line holds Asof's median over theirs.
+warm-up and is not printed. With --against each peer (of peers.py, or another workload of Asof) runs before and after, and the line holds Asof's median over
+theirs.
 
 Workloads: frame         count, sum, max, distinct x 1h, 24h, 7d, 30d, 90d exact windows
            frame-known   the same with late, corrected and voided events, and text keys
            frame-wide    the same for ten filters, in ten views of one entity
            frame-skew    frame with 90% of events and asks moved to one user
+           day, stats    see day.py and stats.py, whose lines these are
 """
 
 import argparse
 import json
+import logging
 import os
 import statistics
 import subprocess
@@ -48,6 +51,7 @@ WORKLOADS = {
     "frame-wide": ("events", "asks", checks.wide),
     "frame-skew": ("skewed", "asks_skewed", checks.skew),
 }
+OTHERS = ("day", "stats")
 CORES = 2
 
 
@@ -119,10 +123,28 @@ def watched() -> Iterator[dict[str, float]]:
 
 
 def shuffled_mb(spark: Any) -> float:
-    """What all stages so far have written to shuffles."""
+    """What all stages so far have written to shuffles of Spark's."""
     web = spark.sparkContext.uiWebUrl
     with urlopen(f"{web}/api/v1/applications/{spark.sparkContext.applicationId}/stages") as answer:  # noqa: S310
         return float(sum(stage["shuffleWriteBytes"] for stage in json.load(answer))) / 1e6
+
+
+class _Exchanged(logging.Handler):
+    """What Asof's own shuffle has written, in MB."""
+
+    written = 0.0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if isinstance(record.args, tuple):
+            self.written += float(str(record.args[1])) / 1e6
+
+
+def exchanged() -> _Exchanged:
+    """Listens to `jobs.exchange`."""
+    handler, log = _Exchanged(), logging.getLogger("jobs.exchange")
+    log.setLevel(logging.INFO)
+    log.addHandler(handler)
+    return handler
 
 
 def run(data: Path, name: str, runs: int, out: Path) -> dict[str, Any]:
@@ -133,7 +155,7 @@ def run(data: Path, name: str, runs: int, out: Path) -> dict[str, Any]:
     labels = prepare(data, made, events, asks)
     spark, service, target = session(made, "bench"), name.replace("-", "_"), out / f"{name}.parquet"
     seconds: list[float] = []
-    rows, before = 0, 0.0
+    rows, before, own = 0, 0.0, exchanged()
     with watched() as peak:
         for turn in range(runs + 1):
             start = time.perf_counter()
@@ -142,19 +164,21 @@ def run(data: Path, name: str, runs: int, out: Path) -> dict[str, Any]:
                 seconds.append(round(time.perf_counter() - start, 2))
             else:
                 compared = check(data, target)
-                before = shuffled_mb(spark)
+                before = shuffled_mb(spark) + own.written
     events_read = sum(item.rows for item in ledger.partitions(made, events))
     median = statistics.median(seconds)
     return {
         "workload": name, "rows": rows, "seconds": seconds, "compared": compared, "events": events_read,
         "rows_per_second_and_core": round((rows + events_read) / median / CORES), "peak_worker_mb": round(peak["worker_mb"]),
-        "shuffled_mb": round((shuffled_mb(spark) - before) / runs),
+        "shuffled_mb": round((shuffled_mb(spark) + own.written - before) / runs),
     }  # fmt: skip
 
 
 def peer(data: Path, name: str, runs: int) -> list[float]:
-    """Seconds of a peer, in a process of its own."""
-    command = [sys.executable, str(ROOT / "benchmarks/peers.py"), str(data), name, "--runs", str(runs)]
+    """Seconds of a peer, or of another workload, in a process of its own."""
+    theirs = [str(ROOT / "benchmarks/peers.py"), str(data), name]
+    ours = [str(ROOT / "benchmarks/run.py"), str(data), "--only", name]
+    command = [sys.executable, *(ours if name in WORKLOADS else theirs), "--runs", str(runs)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return list(json.loads(done.stdout.splitlines()[-1])["seconds"])
 
@@ -163,13 +187,16 @@ def main() -> None:
     """Prints the line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--only", choices=WORKLOADS, required=True)
+    parser.add_argument("--only", choices=[*WORKLOADS, *OTHERS], required=True)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--out", type=Path, help="keep the frame in this folder")
     parser.add_argument("--against", default="", help="peers of peers.py, with commas: their ratios in the same run")
     parser.add_argument("--redis-port", type=int, default=6379, help="for look-ups")
     args = parser.parse_args()
     data = args.data.resolve()
+    if args.only in OTHERS:
+        command = [sys.executable, str(ROOT / "benchmarks" / f"{args.only}.py"), str(data), "--runs", str(args.runs)]
+        sys.exit(subprocess.run(command, check=False).returncode)
     peers = [name for name in args.against.split(",") if name]
     times = {name: peer(data, name, args.runs) for name in peers}
     line = run(data, args.only, args.runs, (args.out or data / "asof" / "out").resolve())
