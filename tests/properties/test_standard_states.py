@@ -14,9 +14,14 @@ import pytest
 from hypothesis import Phase, given, seed, settings
 from hypothesis import strategies as st
 
+from features.definitions import authoring as make
 from features.definitions.aggregations import AGGREGATIONS, counted, distinct, extremes, outermost, sums
 from features.definitions.aggregations.aggregation import Ends, State
+from features.definitions.entities import Entity
 from features.definitions.features import Aggregate
+from features.definitions.sources import Source, fields
+from features.definitions.views import FeatureView, flat
+from features.values import generic
 from tests.engine import answers
 from tests.properties import mutants_of_states
 from tests.properties.agreement import differences
@@ -200,6 +205,28 @@ def test_one_distinct_state_serves_every_window_with_its_end(drawn: Stretches) -
 def test_a_limit_takes_no_more_room_than_there_are_values() -> None:
     assert STATES["distinct"].width(10, 2**31) == STATES["distinct"].width(10, 10) == 21
     assert STATES["distinct"].width(10, 3) == 7
+
+
+@pytest.mark.parametrize(("keys", "most"), [([], 0), ([0], 1), ([5, 5], 2), ([0, 0, 3, 3, 3, 7], 3), ([0, 1, 1], 2)])
+def test_a_key_has_no_more_different_values_than_rows(keys: list[int], most: int) -> None:
+    assert generic._longest(np.array(keys, np.int64)) == most
+
+
+def test_a_number_is_given_only_as_its_column_holds_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or a float's largest would be cut to an integer, silently."""
+    source = Source(
+        name="s",
+        table="raw.s",
+        event_id="id",
+        columns=(*fields("string", "id k"), *fields("float64", "f"), *fields("timestamp", "event_time")),
+    )
+    view = FeatureView(
+        name="v", entity=Entity(name="e", keys=("k",)), source=source, features=flat((make.max_("f", "1h"),))
+    )
+    monkeypatch.setattr(generic, "AGGREGATIONS", {"max": replace(AGGREGATIONS["max"], of_floats=None)})
+    without_kernels(monkeypatch)
+    with pytest.raises(TypeError, match="max gives double and has a state of int64: give it one for each"):
+        answers(view, {"s": []}, [(("x",), 0)])
 
 
 # Each can fail
