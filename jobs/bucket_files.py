@@ -1,20 +1,22 @@
 """Parquet files of one bucket of keys each: NAME-00003-of-00008.parquet. Whoever has another number of buckets finds its rows too. No Spark."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from features.definitions.tiling import tiling
 from features.definitions.views import FeatureView
 from features.values.sweep import ARROW_TYPES
+from features.values.tiles import dated
 from jobs.exchange import bucket_of
 
-__all__ = ["read_bucket", "read_tiles", "write_bucket"]
+__all__ = ["read_bucket", "read_tiles", "write_bucket", "write_tiles"]
 
 _NAME = re.compile(r"-(\d+)-of-(\d+)(-\w+)?\.parquet$")
 
@@ -24,8 +26,28 @@ def write_bucket(folder: Path, name: str, bucket: int, buckets: int, rows: pa.Ta
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}-{bucket:05d}-of-{buckets:05d}{suffix}.parquet"
     temporary = folder / f"_{path.name}.{uuid4().hex[:8]}"
-    pq.write_table(rows, temporary, compression="zstd")
+    # Keys and times are in order, or nearly: differences are smaller than a dictionary of them.
+    ordered = [name for name in ("k0", "asof_time") if name in rows.column_names and pa.types.is_int64(rows[name].type)]
+    pq.write_table(
+        rows, temporary, compression="zstd", use_dictionary=[name for name in rows.column_names if name not in ordered],
+        column_encoding=dict.fromkeys(ordered, "DELTA_BINARY_PACKED"),
+    )  # fmt: skip
     temporary.replace(path)
+
+
+def write_tiles(
+    view: FeatureView, made: pa.Table, location: Path, bucket: int, buckets: int
+) -> Iterator[tuple[str, str, int]]:
+    """Writes what `features.values.tiles` made of a bucket; gives each cut and day with its rows."""
+    shown = dated(view, made)
+    places = shown.group_by(["cut", "day"]).aggregate([([], "count_all")]).to_pylist()
+    for place in sorted(places, key=lambda place: (place["cut"], place["day"])):
+        cut, day = place["cut"], place["day"]
+        mine = shown.filter(pc.and_(pc.equal(shown["cut"], cut), pc.equal(shown["day"], day)))
+        write_bucket(
+            location / f"cut={cut}" / f"day={day}", "tiles", bucket, buckets, mine.drop_columns(["cut", "day"])
+        )
+        yield cut, day, len(mine)
 
 
 def read_bucket(folder: Path, name: str, bucket: int) -> pa.Table:

@@ -29,13 +29,10 @@ from jobs.attempts import Attempt
 from jobs.carried_buckets import TOLD, Part, bucket_task
 from jobs.exchange import Exchange, Shuffled, exchange, exchangeable
 from jobs.rows import Shape, shape_of
-from jobs.sizing import size
+from jobs.sizing import buckets
 from jobs.stages import say
 
 __all__ = ["carried", "follows", "groups"]
-
-_LARGEST = 1024
-"""Buckets at the most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,9 +84,9 @@ def carried(spark: SparkSession, settings: Settings, group: EntityViews, cut: in
     shape = shape_of(settings, group, cut)
     states = {view.name: follows(settings, view, cut, shape) for view in group.views}
     made: list[Attempt] = []
-    for buckets in sorted({state.buckets if state else 0 for state in states.values()}):
+    for count in sorted({state.buckets if state else 0 for state in states.values()}):
         some = [
-            view for view in group.views if (state := states[view.name], state.buckets if state else 0)[1] == buckets
+            view for view in group.views if (state := states[view.name], state.buckets if state else 0)[1] == count
         ]
         (part,) = entity_views(some)
         made += _Cut(spark, settings, part, cut, shape, {view.name: states[view.name] for view in some}).made()
@@ -117,11 +114,7 @@ class _Cut:
         }
         held = next(iter(self.states.values()))
         self.follows = held is not None
-        self.buckets = held.buckets if held else self._buckets()
-
-    def _buckets(self) -> int:
-        count = size(self.settings, self.group, before=self.cut, anchor=self.cut).partitions
-        return min(_LARGEST, 1 << (count - 1).bit_length())
+        self.buckets = held.buckets if held else buckets(self.settings, self.group, self.cut)
 
     def made(self) -> list[Attempt]:
         started = time.monotonic()

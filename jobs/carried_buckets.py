@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from features.definitions.compiled import compile_definition, load_definition
-from features.definitions.names import cut_text
 from features.definitions.views import FeatureView
 from features.values.carrying import Carried, carry, edges, start, tile_rows
-from features.values.tiles import dated, tiles
-from jobs.bucket_files import read_bucket, read_tiles, write_bucket
+from features.values.tiles import tiles
+from jobs.bucket_files import read_bucket, read_tiles, write_bucket, write_tiles
 from jobs.exchange import Exchange, Shuffled, bucket_rows, bucket_schema, bytes_read
 
 __all__ = ["TOLD", "Part", "bucket_task"]
@@ -109,18 +107,8 @@ class _Bucket:
         if self.part.build is None:
             return read_tiles(self.view, self.part.own, self.bucket, self.buckets), []
         made = tiles(self.view, tile_rows(self.view, rows), [self.cut])
-        told = []
-        shown = dated(self.view, made)
-        for day in shown["day"].unique().to_pylist():
-            mine = shown.filter(pc.equal(shown["day"], day)).drop_columns(["cut", "day"])
-            write_bucket(
-                Path(self.part.build) / f"cut={cut_text(self.cut)}" / f"day={day}",
-                "tiles",
-                self.bucket,
-                self.buckets,
-                mine,
-            )
-            told.append(self._told("tiles", len(mine), day))
+        written = write_tiles(self.view, made, Path(self.part.build), self.bucket, self.buckets)
+        told = [self._told("tiles", count, day) for _, day, count in written]
         names = {key: f"k{n}" for n, key in enumerate(self.view.keys)}
         return made.rename_columns([names.get(name, name) for name in made.column_names]), told
 

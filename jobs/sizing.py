@@ -16,7 +16,7 @@ from features.settings import Settings
 from features.values.partition import EntityViews
 from jobs import ledger
 
-__all__ = ["Read", "Size", "reached", "size"]
+__all__ = ["Read", "Size", "buckets", "reached", "size"]
 
 _WIDTHS: dict[ColumnType, int] = {"string": 24, "int64": 8, "float64": 8, "timestamp": 8, "bool": 1}
 """Bytes a value in Arrow; a text of twenty bytes and its offset."""
@@ -28,6 +28,8 @@ _SMALL = 4 * 1024 * 1024
 """Bytes below which a further partition costs more than it saves."""
 _COPIES = 3
 _CLUSTER = 200
+_LARGEST = 1024
+"""Buckets at the most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,12 @@ def size(settings: Settings, group: EntityViews, *, before: int, anchor: int, as
         count = max(1, -(-total // PARTITION), min(least, total // _SMALL))
         chosen = "the data's size"
     return Size(reads=reads, rows=rows, bytes=total, partitions=count, chosen=chosen)
+
+
+def buckets(settings: Settings, group: EntityViews, cut: int) -> int:
+    """How many buckets of keys a cut has: a power of two, so that cuts of more and of fewer find each other's rows."""
+    count = size(settings, group, before=cut, anchor=cut).partitions
+    return min(_LARGEST, 1 << (count - 1).bit_length())
 
 
 def _read(settings: Settings, group: EntityViews, source: Source, before: int, anchor: int) -> Read:

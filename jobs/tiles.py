@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
+from uuid import uuid4
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -14,10 +15,14 @@ from features.definitions.tiling import Tiling, tiling
 from features.definitions.views import FeatureView
 from features.errors import BusyError
 from features.settings import Settings
+from features.values.partition import entity_views
 from features.values.tiles import build, key_names
-from jobs import ledger, tables, tile_builds
+from jobs import ledger, tables, tile_builds, tile_tasks
+from jobs.exchange import Exchange, exchangeable
 from jobs.files import write_record
 from jobs.known import known_rows
+from jobs.rows import shape_of
+from jobs.sizing import buckets
 from jobs.tile_builds import Build, begun
 
 __all__ = ["build_tiles", "finish_build", "in_place", "missing", "show", "up_to_date"]
@@ -76,6 +81,10 @@ def build_tiles(spark: SparkSession, settings: Settings, view: FeatureView, cuts
     """The location of a finished build of cuts that follow one another; readers do not see it yet."""
     started, location = time.monotonic(), tile_builds.new_location(settings, view)
     partitions = _partitions(settings, view)
+    if (what := _in_buckets(settings, view, cuts, partitions)) is not None:
+        oldest = {cut: tile_builds.first_day(view, partitions, cut) for cut in cuts}
+        _finish(view, location, partitions, oldest, tile_tasks.build(spark, settings, what, cuts, location), started)
+        return location
     rows, oldest = _rows(spark, settings, view, cuts, partitions)
     made = (
         rows.repartition(*key_names(view), "asof_tile").drop("asof_tile").mapInArrow(build(view, cuts), _schema(view))
@@ -84,6 +93,24 @@ def build_tiles(spark: SparkSession, settings: Settings, view: FeatureView, cuts
     made.hint("rebalance", "cut", "day").write.partitionBy("cut", "day").parquet(location)
     _finish(view, location, partitions, oldest, _counted(spark, location), started)
     return location
+
+
+def _in_buckets(
+    settings: Settings, view: FeatureView, cuts: Sequence[int], partitions: Sequence[ledger.Partition]
+) -> Exchange | None:
+    """What is shuffled where tiles follow from what is newly known alone; None where older rows have a part in them."""
+    first, last = min(cuts) - view.schedule.period_us, max(cuts)
+    (group,) = entity_views([view])
+    if not partitions or view.source.lag_us or not exchangeable(settings, group, last):
+        return None
+    before = max(last, begun(partitions) + DAY)  # of the first day alone, no partition is whole
+    shape = shape_of(settings, group, before)
+    if shape.corrected and not tiling(view).removable:
+        return None
+    return Exchange(
+        group=group, shape=shape, before=before, anchor=before, fresh=first, buckets=buckets(settings, group, before),
+        folder=f"{settings.home}/cuts/{uuid4().hex[:12]}/rows",
+    )  # fmt: skip
 
 
 def finish_build(

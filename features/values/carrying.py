@@ -225,7 +225,7 @@ def _result(
     shown = pa.table(columns).filter(pa.array(whole & (values.status != NEVER_SEEN)))
     held = whole & np.logical_or.reduce([column != 0 for column in sums.values()])
     stay = kept(view, line, cut) & whole[line.key]
-    place = np.sort(np.asarray(line.columns[_PLACE])[stay])
+    place = np.asarray(line.columns[_PLACE])[stay]  # by key and time
     lasting = [name for name in table.column_names if name not in {"asof_undoes", "asof_retract", "asof_first"}]
     return Carried(
         values=shown.sort_by([(name, "ascending") for name in view.keys]).combine_chunks(),
