@@ -225,13 +225,17 @@ def _result(
     shown = pa.table(columns).filter(pa.array(whole & (values.status != NEVER_SEEN)))
     held = whole & np.logical_or.reduce([column != 0 for column in sums.values()])
     stay = kept(view, line, cut) & whole[line.key]
-    place = np.asarray(line.columns[_PLACE])[stay]  # by key and time
+    place = np.asarray(line.columns[_PLACE])[stay]
     lasting = [name for name in table.column_names if name not in {"asof_undoes", "asof_retract", "asof_first"}]
+    of_keys = {name: keys[name] for name in keys.column_names} | {
+        name: pa.array(column) for name, column in sums.items()
+    }
+    # In the order of keys and times, which makes the files small.
+    by_key = [(name, "ascending") for name in _keys(view)]
     return Carried(
         values=shown.sort_by([(name, "ascending") for name in view.keys]).combine_chunks(),
-        sums=pa.table({name: keys[name] for name in keys.column_names} | {name: pa.array(column) for name, column in sums.items()})
-        .filter(pa.array(held)).combine_chunks(),
-        rows=table.select(lasting).take(pa.array(place)).combine_chunks(),
+        sums=pa.table(of_keys).filter(pa.array(held)).sort_by(by_key).combine_chunks(),
+        rows=table.select(lasting).take(pa.array(place)).sort_by([*by_key, ("asof_time", "ascending")]).combine_chunks(),
         gaps=keys.filter(pa.array(~whole)),
     )  # fmt: skip
 

@@ -10,7 +10,7 @@ from features.definitions.features import Aggregate
 from features.definitions.tiling import Group, tiling
 from features.definitions.views import FeatureView
 from features.definitions.windows import EVER, Window
-from features.values import exact, kernels
+from features.values import exact
 from features.values.sweep import Counted, Sweep, numbers
 
 __all__ = ["Slot", "Sums", "counted_features", "finished", "is_counted", "slots", "summed"]
@@ -75,7 +75,7 @@ def summed(view: FeatureView, made: Sweep) -> Sums:
             found[slot.name("high")], found[slot.name("low")] = made.added(group.where, group.column, slot.window)
         if "square_0" in slot.parts:
             pieces = exact.square_limbs(numbers(stream.rows.columns[group.column or ""]))
-            squares = kernels.limb_sums(pieces, *stream.seen, *stream.span(slot.window))
+            squares = stream.added(pieces, slot.window)
             for n in range(_SQUARES):
                 found[slot.name(f"square_{n}")] = squares[n] if n < len(squares) else np.zeros_like(squares[0])
     return found

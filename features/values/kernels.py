@@ -1,13 +1,16 @@
 """The loops of the sweep. Rows are sorted by (key, event time), asks by (key, instant), so both edges of a window only move forward.
 
 A row counts at an ask iff it lies in `[lo, hi)` and is visible: `since[i] <= t < until[i]`. A window all of whose rows are visible is
-`clean` and takes the incremental way; any other is counted row by row.
+`clean`. Of any other what is hidden is taken off again: odd rows, which are late or taken back one day, and the newest ones, which are not known yet.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
 __all__ = [
+    "Visibility",
     "clean",
     "counts",
     "distincts",
@@ -18,10 +21,49 @@ __all__ = [
     "limb_sums",
     "newest",
     "oldest",
+    "visibility",
 ]
 
 Array = np.ndarray
-_MASK = np.uint64(0xFFFFFFFF)
+
+
+class Visibility(NamedTuple):
+    """From when on and until when each row counts, in microseconds."""
+
+    since: Array
+    until: Array
+    settled: Array
+    """No row but an odd one is hidden from here on; never earlier than that of the row before of the same key."""
+
+    is_odd: Array
+    odd: Array
+    """Their numbers."""
+
+
+def visibility(since: Array, until: Array, settled: Array) -> Visibility:
+    """Rows that become visible after they are settled, or stop being visible, are odd."""
+    is_odd = (until != np.iinfo(np.int64).max) | (since > settled)
+    return Visibility(since, until, settled, is_odd, np.flatnonzero(is_odd))
+
+
+@njit(cache=True)
+def _hidden(rows: Visibility, instant: int, lo: int, hi: int, found: Array) -> int:
+    """Fills in the rows of `[lo, hi)` that do not count at an instant; gives how many there are."""
+    count = 0
+    for place in range(np.searchsorted(rows.odd, lo), len(rows.odd)):
+        i = rows.odd[place]
+        if i >= hi:
+            break
+        if not rows.since[i] <= instant < rows.until[i]:
+            found[count] = i
+            count += 1
+    for i in range(hi - 1, lo - 1, -1):
+        if rows.settled[i] <= instant:
+            break
+        if not rows.is_odd[i] and rows.since[i] > instant:
+            found[count] = i
+            count += 1
+    return count
 
 
 @njit(cache=True)
@@ -70,35 +112,31 @@ def clean(since: Array, until: Array, instant: Array, lo: Array, hi: Array) -> A
 
 
 @njit(cache=True)
-def counts(since: Array, until: Array, instant: Array, lo: Array, hi: Array, is_clean: Array) -> Array:
+def counts(rows: Visibility, instant: Array, lo: Array, hi: Array, is_clean: Array) -> Array:
     """Visible rows of each window."""
-    made = np.empty(len(lo), np.int64)
+    made, found = np.empty(len(lo), np.int64), np.empty(len(rows.since), np.int64)
     for q in range(len(lo)):
         made[q] = hi[q] - lo[q]
         if not is_clean[q]:
-            made[q] = 0
-            for i in range(lo[q], hi[q]):
-                made[q] += since[i] <= instant[q] < until[i]
+            made[q] -= _hidden(rows, instant[q], lo[q], hi[q], found)
     return made
 
 
 @njit(cache=True)
-def limb_sums(limbs: Array, since: Array, until: Array, instant: Array, lo: Array, hi: Array, is_clean: Array) -> Array:
-    """Sums of each limb (32 bits of a wider integer), exact for fewer than 2^31 rows: prefix differences where clean."""
+def limb_sums(limbs: Array, rows: Visibility, instant: Array, lo: Array, hi: Array, is_clean: Array) -> Array:
+    """Sums of each limb (32 bits of a wider integer), exact for fewer than 2^31 rows: prefix differences, without what is hidden."""
     width, n = limbs.shape
     made = np.zeros((width, len(lo)), np.int64)
-    prefix = np.empty(n + 1, np.int64)
+    prefix, found = np.empty(n + 1, np.int64), np.empty(n, np.int64)
     for w in range(width):
         prefix[0] = 0
         for i in range(n):
             prefix[i + 1] = prefix[i] + limbs[w, i]
         for q in range(len(lo)):
-            if is_clean[q]:
-                made[w, q] = prefix[hi[q]] - prefix[lo[q]]
-            else:
-                for i in range(lo[q], hi[q]):
-                    if since[i] <= instant[q] < until[i]:
-                        made[w, q] += limbs[w, i]
+            made[w, q] = prefix[hi[q]] - prefix[lo[q]]
+            if not is_clean[q]:
+                for place in range(_hidden(rows, instant[q], lo[q], hi[q], found)):
+                    made[w, q] -= limbs[w, found[place]]
     return made
 
 
@@ -114,17 +152,16 @@ def float_sums(values: Array, since: Array, until: Array, instant: Array, lo: Ar
 
 
 @njit(cache=True)
-def extremes(  # noqa: C901, PLR0913, PLR0917 - numba wants flat arguments and one loop
+def extremes(  # noqa: C901 - numba wants flat arguments and one loop
     values: Array,
-    since: Array,
-    until: Array,
+    rows: Visibility,
     instant: Array,
     lo: Array,
     hi: Array,
     is_clean: Array,
     largest: bool,  # noqa: FBT001
 ) -> Array:
-    """The row that holds the largest (or smallest) value of each window, -1 where there is none: a monotone queue where clean."""
+    """The row that holds the largest (or smallest) value of each window, -1 where there is none: a monotone queue, and a search where its first is hidden."""
     made = np.full(len(lo), -1, np.int64)
     queue = np.empty(len(values) + 1, np.int64)
     head = tail = end = 0
@@ -141,12 +178,14 @@ def extremes(  # noqa: C901, PLR0913, PLR0917 - numba wants flat arguments and o
         end = max(end, hi[q])
         while head < tail and queue[head] < lo[q]:
             head += 1
-        if is_clean[q]:
-            if hi[q] > lo[q]:
-                made[q] = queue[head]
+        if hi[q] <= lo[q]:
+            continue
+        first = queue[head]
+        if is_clean[q] or rows.since[first] <= instant[q] < rows.until[first]:
+            made[q] = first
             continue
         for i in range(lo[q], hi[q]):
-            if since[i] <= instant[q] < until[i] and (
+            if rows.since[i] <= instant[q] < rows.until[i] and (
                 made[q] < 0 or (values[i] > values[made[q]] if largest else values[i] < values[made[q]])
             ):
                 made[q] = i
@@ -154,12 +193,12 @@ def extremes(  # noqa: C901, PLR0913, PLR0917 - numba wants flat arguments and o
 
 
 @njit(cache=True)
-def distincts(  # noqa: PLR0913, PLR0917 - numba wants flat arguments
-    codes: Array, kinds: int, since: Array, until: Array, instant: Array, lo: Array, hi: Array, is_clean: Array
+def distincts(
+    codes: Array, kinds: int, rows: Visibility, instant: Array, lo: Array, hi: Array, is_clean: Array
 ) -> Array:
-    """Different codes (0 <= code < kinds) of each window: one count a code, that follows both edges."""
+    """Different codes (0 <= code < kinds) of each window: one count a code, that follows both edges; what is hidden leaves it for a moment."""
     made = np.zeros(len(lo), np.int64)
-    seen, stamp = np.zeros(kinds, np.int64), np.full(kinds, -1, np.int64)
+    seen, found = np.zeros(kinds, np.int64), np.empty(len(codes), np.int64)
     start = end = different = 0
     for q in range(len(lo)):
         while end < hi[q]:
@@ -170,13 +209,16 @@ def distincts(  # noqa: PLR0913, PLR0917 - numba wants flat arguments
             seen[codes[start]] -= 1
             different -= seen[codes[start]] == 0
             start += 1
-        if is_clean[q]:
-            made[q] = different if hi[q] > lo[q] else 0
+        if hi[q] <= lo[q]:
             continue
-        for i in range(lo[q], hi[q]):
-            if since[i] <= instant[q] < until[i] and stamp[codes[i]] != q:
-                stamp[codes[i]] = q
-                made[q] += 1
+        made[q] = different
+        if not is_clean[q]:
+            hidden = _hidden(rows, instant[q], lo[q], hi[q], found)
+            for place in range(hidden):
+                seen[codes[found[place]]] -= 1
+                made[q] -= seen[codes[found[place]]] == 0
+            for place in range(hidden):
+                seen[codes[found[place]]] += 1
     return made
 
 

@@ -63,7 +63,9 @@ class _Stream:
     asks: Asks
     anchor: Array
     remember: int
+    watched: kernels.Visibility
     spans: dict[Window, tuple[Array, Array, Array]] = field(default_factory=dict)
+    totals: dict[Window, Array] = field(default_factory=dict)
     ends: dict[tuple[int, int], Array] = field(default_factory=dict)
 
     def span(self, window: Window) -> tuple[Array, Array, Array]:
@@ -87,11 +89,17 @@ class _Stream:
 
     @property
     def seen(self) -> tuple[Array, Array, Array]:
-        """What every kernel takes: since, until, instant."""
+        """What kernels take that look at every row: since, until, instant."""
         return self.rows.since, self.rows.until, self.asks.instant
 
     def count(self, window: Window) -> Array:
-        return kernels.counts(*self.seen, *self.span(window))
+        if window not in self.totals:
+            self.totals[window] = kernels.counts(self.watched, self.asks.instant, *self.span(window))
+        return self.totals[window]
+
+    def added(self, limbs: Array, window: Window) -> Array:
+        """Each limb, summed."""
+        return kernels.limb_sums(limbs, self.watched, self.asks.instant, *self.span(window))
 
 
 def _bounds(window: Window, anchor: Array, remember: int) -> tuple[Array, Array]:
@@ -179,8 +187,16 @@ class Sweep:
             elif rows is line and key != ("None", None):
                 self.streams[key] = self.stream(None, None)  # nothing is left out: its edges are found once
                 return self.streams[key]
-            self.streams[key] = _Stream(rows=rows, asks=self.asks, anchor=self.anchor, remember=self.view.remember_us)
+            self.streams[key] = self.over(rows)
         return self.streams[key]
+
+    def over(self, rows: Timeline) -> _Stream:
+        """Windows over some rows."""
+        settled = rows.since - 1 if rows.settled is None else rows.settled  # without it all are odd
+        watched = kernels.visibility(rows.since, rows.until, settled)
+        return _Stream(
+            rows=rows, asks=self.asks, anchor=self.anchor, remember=self.view.remember_us, watched=watched
+        )  # fmt: skip
 
     def aggregate(self, feature: Aggregate) -> pa.Array:
         """By a kernel."""
@@ -193,11 +209,13 @@ class Sweep:
                 return self.sums(feature, stream)
             case "distinct":
                 codes, kinds = self.coded(feature, stream)
-                found = kernels.distincts(codes, kinds, *stream.seen, lo, hi, clean)
+                found = kernels.distincts(codes, kinds, stream.watched, self.asks.instant, lo, hi, clean)
                 return pa.array(np.minimum(found, feature.limit or 1))
             case "min" | "max":
                 values = numbers(stream.rows.columns[feature.column or ""])
-                at = kernels.extremes(values, *stream.seen, lo, hi, clean, feature.operation == "max")
+                at = kernels.extremes(
+                    values, stream.watched, self.asks.instant, lo, hi, clean, feature.operation == "max"
+                )
                 return self.picked(feature, stream, at)
             case "first" | "time_since_first":
                 at = kernels.oldest(*stream.seen, lo, hi)
@@ -255,18 +273,18 @@ class Sweep:
         stream, key = self.stream(where, column), (repr(where), column)
         if key not in self.limbs:
             self.limbs[key] = exact.sum_limbs(numbers(stream.rows.columns[column or ""]))
-        return kernels.limb_sums(self.limbs[key], *stream.seen, *stream.span(window))
+        return stream.added(self.limbs[key], window)
 
     @staticmethod
     def squared(feature: Aggregate, values: Array, stream: _Stream) -> Array:
         """int64[2 or 6, asks]: `exact.square_limbs` summed over the window."""
-        return kernels.limb_sums(exact.square_limbs(values), *stream.seen, *stream.span(feature.window))
+        return stream.added(exact.square_limbs(values), feature.window)
 
     def rate(self, feature: CohortRate) -> pa.Array:
         """The share of eligible rows whose outcome is known."""
         eligible = self.stream(feature.eligible, None)
         known = with_outcomes(eligible.rows, self.view.source, self.lines[feature.outcomes], feature.of)
-        matched = _Stream(rows=known, asks=self.asks, anchor=self.anchor, remember=self.view.remember_us)
+        matched = self.over(known)
         total = eligible.count(feature.window)
         found = matched.count(feature.window).astype(np.float64)
         return pa.array(found / np.maximum(total, 1).astype(np.float64), mask=total == 0)
@@ -281,6 +299,7 @@ def _by_value(kept: Timeline, column: str) -> Timeline:
     return Timeline(
         key=kept.key[order], time=kept.time[order], since=kept.since[order], until=kept.until[order],
         columns={name: values.take(index) for name, values in kept.columns.items()},
+        settled=None if kept.settled is None else kept.settled[order],
     )  # fmt: skip
 
 

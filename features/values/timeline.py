@@ -19,6 +19,7 @@ __all__ = ["FOREVER", "Asks", "Rows", "Timeline", "anchors", "timeline", "visibl
 
 FOREVER = np.iinfo(np.int64).max
 Array = np.ndarray
+_MINUTE = 60_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +65,9 @@ class Timeline:
     plain: bool = False
     """Each counts from its event_time on, and for good: every row of a window is visible."""
 
+    settled: Array | None = None
+    """From when on most rows that will ever count do so; in the order of time. None: nothing is known of it."""
+
     def __len__(self) -> int:
         return len(self.key)
 
@@ -76,6 +80,7 @@ class Timeline:
         return Timeline(
             key=self.key[chosen], time=self.time[chosen], since=self.since[chosen], until=self.until[chosen],
             columns={name: self.columns[name].take(index) for name in wanted}, plain=self.plain,
+            settled=None if self.settled is None else self.settled[chosen],
         )  # fmt: skip
 
 
@@ -122,8 +127,15 @@ def timeline(rows: Rows, source: Source, freshness: Freshness) -> Timeline:
     index, time = pa.array(order), rows.time[order]
     return Timeline(
         key=rows.key[order], time=time, since=since, until=until, columns={name: column.take(index) for name, column in rows.columns.items()},
-        plain=bool((since <= time).all() and (until == FOREVER).all()),
+        plain=bool((since <= time).all() and (until == FOREVER).all()), settled=_settled(time, freshness),
     )  # fmt: skip
+
+
+def _settled(time: Array, freshness: Freshness) -> Array:
+    """When what is known at once counts; a minute later where that is by the event, for those that are nearly so."""
+    if isinstance(freshness, EventFreshness):
+        return time + freshness.lag_us + _MINUTE
+    return visible_at_cut(time, freshness)
 
 
 def _order(rows: Rows, source: Source) -> Array:

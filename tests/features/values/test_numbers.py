@@ -83,7 +83,7 @@ def lines(draw: st.DrawFn) -> dict[str, Any]:
     instant = [draw(st.integers(0, 8)) for _ in lo]
     return {
         "since": np.array(since, np.int64), "until": np.array(until, np.int64), "instant": np.array(instant, np.int64),
-        "lo": np.array(lo, np.int64), "hi": hi.astype(np.int64), "values": np.array([draw(st.integers(-3, 3)) for _ in range(n)], np.int64),
+        "lo": np.array(lo, np.int64), "hi": hi.astype(np.int64), "settled": np.array(sorted(draw(st.integers(-1, 7)) for _ in range(n)), np.int64), "values": np.array([draw(st.integers(-3, 3)) for _ in range(n)], np.int64),
     }  # fmt: skip
 
 
@@ -96,22 +96,23 @@ def test_every_loop_against_brute_force(line: dict[str, Any]) -> None:
         [i for i in span if line["since"][i] <= t < line["until"][i]]
         for span, t in zip(inside, line["instant"], strict=True)
     ]
-    clean = kernels.clean(*seen, lo, hi)
+    clean, instant = kernels.clean(*seen, lo, hi), line["instant"]
+    rows = kernels.visibility(line["since"], line["until"], line["settled"])
     assert clean.tolist() == [len(all_) == len(some) for all_, some in zip(inside, visible, strict=True)]
-    assert kernels.counts(*seen, lo, hi, clean).tolist() == [len(some) for some in visible]
+    assert kernels.counts(rows, instant, lo, hi, clean).tolist() == [len(some) for some in visible]
     assert kernels.oldest(*seen, lo, hi).tolist() == [min(some, default=-1) for some in visible]
     assert kernels.newest(*seen, lo, hi).tolist() == [max(some, default=-1) for some in visible]
-    assert kernels.limb_sums(values[None], *seen, lo, hi, clean)[0].tolist() == [
+    assert kernels.limb_sums(values[None], rows, instant, lo, hi, clean)[0].tolist() == [
         sum(values[i] for i in some) for some in visible
     ]
     assert kernels.float_sums(values.astype(float), *seen, lo, hi).tolist() == [
         float(sum(values[i] for i in some)) for some in visible
     ]
-    assert kernels.distincts(values + 3, 7, *seen, lo, hi, clean).tolist() == [
+    assert kernels.distincts(values + 3, 7, rows, instant, lo, hi, clean).tolist() == [
         len({values[i] for i in some}) for some in visible
     ]
     for largest, pick in ((True, max), (False, min)):
-        at = kernels.extremes(values, *seen, lo, hi, clean, largest)
+        at = kernels.extremes(values, rows, instant, lo, hi, clean, largest)
         assert [None if i < 0 else values[i] for i in at] == [
             pick((values[i] for i in some), default=None) for some in visible
         ]
