@@ -10,7 +10,7 @@ from features.errors import InputError
 from features.settings import Settings
 from jobs import ingest, ledger
 from jobs.spark_errors import translated
-from tests.jobs.test_bad_input import HEADER, home, own, refused, sale
+from tests.jobs.sales import HEADER, home, own, refused, sale
 
 __all__ = ["home"]  # the fixture
 

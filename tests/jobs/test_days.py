@@ -13,15 +13,11 @@ from features.settings import Settings
 from features.values.partition import entity_views
 from jobs import ingest, ledger
 from jobs.frame import answers
-from tests.jobs.test_bad_input import HEADER, home, land, own, refused, sale, stored
+from tests.jobs.sales import HEADER, home, known, land, own, refused, sale, stored
 
 __all__ = ["home"]  # the fixture
 
 pytestmark = pytest.mark.slow
-
-
-def known(name: str, at: str, *, amount: str = "1.00", happened: str = "2026-03-01T10:00:00Z") -> str:
-    return f"{name},s1,{amount},{happened},{at}"
 
 
 def days_of(spark: SparkSession, table: str) -> list[tuple[Any, ...]]:

@@ -22,11 +22,10 @@ from jobs.compute import snapshot
 from jobs.frame import answers
 from jobs.ingest import ingest
 from tests.jobs import hostile_days as days
+from tests.jobs.merchants import DAYS as SNAPSHOTS
+from tests.jobs.merchants import MERCHANT, land, own
+from tests.jobs.merchants import VIEW as RECORD
 from tests.jobs.shop import DAILY_VIEW, DISPUTES, FEATURES, LIVE_VIEW, PAYMENTS
-from tests.jobs.test_full_sources import DAYS as SNAPSHOTS
-from tests.jobs.test_full_sources import MERCHANT, land, own
-from tests.jobs.test_full_sources import VIEW as RECORD
-from tests.jobs.test_parity import with_parents
 from tests.oracle import HELD, answer
 
 pytestmark = pytest.mark.slow
@@ -75,7 +74,7 @@ def raw(
     days.write_days(made, landing)
     for source, there in ((BOUGHT, PAYMENTS), (DISPUTED, DISPUTES)):
         ingest(spark, home, source, str(landing / there.name))
-    made = with_parents(made)
+    made = days.with_parents(made)
     known = {BOUGHT.name: made[PAYMENTS.name], DISPUTED.name: made[DISPUTES.name]}
     for source in (BOUGHT, DISPUTED):
         for day, released in RELEASES[source.name].items():

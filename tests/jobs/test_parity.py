@@ -52,31 +52,7 @@ def raw(
     ingest(spark, spark_settings, PAYMENTS, str(landing / PAYMENTS.name))
     ingest(spark, spark_settings, DISPUTES, str(landing / DISPUTES.name))
     ingest(spark, spark_settings, CARDS, str(landing / CARDS.name))
-    return with_parents(made)
-
-
-def with_parents(raw: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
-    """Disputes as semantics 4 enriches them, by hand: the parent's columns as known at the later of both known_at."""
-    disputes = []
-    for row in raw[DISPUTES.name]:
-        versions = [p for p in raw[PAYMENTS.name] if p["id"] == row["payment"] and not p["voided"]]
-        if versions:
-            known = max(row["known"], min(p["known"] for p in versions))
-            standing: dict[str, Any] | None = None
-            for version in sorted(versions, key=lambda p: (p["known"], p["version"])):
-                if version["known"] <= known and (standing is None or version["version"] >= standing["version"]):
-                    standing = version
-            assert standing is not None
-            disputes.append(
-                {
-                    **row,
-                    "known": known,
-                    "card": standing["card"],
-                    "shop": standing["shop"],
-                    "payment_time": standing["event_time"],
-                }
-            )
-    return {**raw, DISPUTES.name: disputes}
+    return days.with_parents(made)
 
 
 def expected(view: FeatureView, raw: dict[str, list[dict[str, Any]]], key: tuple[Any, ...], at: int) -> dict[str, Any]:
