@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from features.definitions.compiled import compile_definition, load_definition
@@ -44,18 +44,26 @@ def to_stored(
 def _standing(spark: SparkSession, source: Source, good: DataFrame, start: int) -> DataFrame:
     """The newest addition or tombstone, stored before `start`, of each event among the good rows; of a full source, of every row.
 
-    `asof_heard` is when anything of the event became known last.
+    Of events `asof_heard` is when anything of the event became known last, `asof_received` when anything of that very version was received last.
     """
     rows = tables.stored_rows(spark, source, before=start).where(F.col("asof_op") != RETRACT)
     if source.kind == "full":
-        return newest_of(source, rows).withColumn("asof_heard", F.col("asof_known_at"))
+        return newest_of(source, rows)
     event_id = source.event_id or ""
     ids = good.select(event_id).distinct()
     # The ids of all that is stored are read, of other columns only those partitions that know one of them.
     days = [row[0] for row in rows.join(ids, event_id, "left_semi").select(source.partition).distinct().collect()]
     found = rows.where(F.col(source.partition).isin(days)).join(ids, event_id, "left_semi")
-    last = Window.partitionBy(event_id)
-    return newest_of(source, found.withColumn("asof_heard", F.max("asof_known_at").over(last)), "asof_heard")
+    heard = F.max("asof_known_at").over(Window.partitionBy(event_id))
+    received = F.max(source.known_at or "asof_known_at").over(Window.partitionBy(event_id, *_rank(source)))
+    found = found.withColumn("asof_heard", heard).withColumn("asof_received", received)
+    return newest_of(source, found, "asof_heard", "asof_received")
+
+
+def _rank(source: Source) -> list[Column]:
+    """What decides first between the versions of an event."""
+    version = [] if source.version is None else [F.coalesce(source.version, F.lit(0))]
+    return version + ([] if source.void is None else [F.coalesce(source.void, F.lit(False))])
 
 
 def newest_of(source: Source, rows: DataFrame, *more: str) -> DataFrame:
@@ -69,8 +77,6 @@ def changes_of(
     source: Source, statements: DataFrame, standing: DataFrame | None, snapshots: tuple[Snapshot, ...]
 ) -> DataFrame:
     """Of a full source: what its snapshots say that what stood before them did not. Columns as stored."""
-    if standing is not None:
-        standing = standing.select(*source.types, "asof_known_at")
 
     def made(here: Source, new: pa.Table, old: pa.Table) -> pa.Table:
         return changes(here, new, old, snapshots)
@@ -80,7 +86,7 @@ def changes_of(
 
 def _versions(source: Source, good: DataFrame, standing: DataFrame | None) -> DataFrame:
     def made(here: Source, new: pa.Table, old: pa.Table) -> pa.Table:
-        found = resolve(here, new.drop_columns(["asof_heard"]), old)
+        found = resolve(here, new.drop_columns(["asof_heard", "asof_received"]), old)
         late = with_stored_fields(found.late.drop_columns(["asof_heard"]), LATE, None, np.zeros(len(found.late), bool))
         heard = late.schema.get_field_index("asof_undoes")
         return pa.concat_tables([
@@ -88,7 +94,8 @@ def _versions(source: Source, good: DataFrame, standing: DataFrame | None) -> Da
         ])  # fmt: skip
 
     nothing = F.lit(None).cast("timestamp")
-    return _beside(source, good.withColumn("asof_heard", nothing), standing, made)
+    good = good.withColumn("asof_heard", nothing).withColumn("asof_received", nothing)
+    return _beside(source, good, standing, made)
 
 
 def _beside(
@@ -98,7 +105,7 @@ def _beside(
     made: Callable[[Source, pa.Table, pa.Table], pa.Table],
 ) -> DataFrame:
     """New rows beside what stands of the same events."""
-    columns = [name for name in good.columns if name in {*source.types, "asof_known_at", "asof_heard"}]
+    columns = [name for name in good.columns if name in {*source.types, "asof_known_at", "asof_heard", "asof_received"}]
     rows = good.select(*columns).withColumn("asof_stands", F.lit(False))
     if standing is not None:
         rows = rows.unionByName(standing.withColumn("asof_stands", F.lit(True)))

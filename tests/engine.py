@@ -11,16 +11,14 @@ from features.definitions.views import FeatureView
 from features.values import sweep as engine
 from features.values import versions
 from features.values.timeline import Asks, Rows
-from tests.oracle import HELD, Answer, Row
+from tests.oracle import HELD, Answer, Row, landed
 
 UTC_US = pa.timestamp("us", "UTC")
 
 
 def as_known(source: Source, raw: Sequence[Row], table: pa.Table) -> pa.Table:
     """What engines see of stored rows where some of the raw ones were held, and perhaps released: the events that have such are stood up anew."""
-    released = {
-        row[source.known_at or source.event_time]: row["asof_released"] for row in raw if "asof_released" in row
-    }
+    released = {landed(source, row): row["asof_released"] for row in raw if "asof_released" in row}
     if not released:
         return table
     known = table["asof_known_at"].cast(pa.int64()).to_pylist()
@@ -49,9 +47,8 @@ def stored(source: Source, raw: Sequence[Row], batches: int = 1) -> pa.Table:
     schema = pa.schema(
         [(name, engine.ARROW_TYPES[kind]) for name, kind in source.types.items()] + [("asof_known_at", UTC_US)]
     )
-    rows = [
-        {**{name: row.get(name) for name in source.types}, "asof_known_at": row[source.known_at or source.event_time]}
-        for row in raw
+    rows: list[dict[str, Any]] = [
+        {**{name: row.get(name) for name in source.types}, "asof_known_at": landed(source, row)} for row in raw
     ]
     rows.sort(key=lambda row: row["asof_known_at"])
     edges = sorted({row["asof_known_at"] for row in rows})
@@ -77,18 +74,26 @@ def stored(source: Source, raw: Sequence[Row], batches: int = 1) -> pa.Table:
 
 
 def standing(source: Source, table: pa.Table) -> pa.Table:
-    """The newest addition or void of each event, and when it was last heard of."""
+    """The newest addition or void of each event, when it was last heard of, and when its very version was received last."""
     kept: dict[Any, tuple[int, int]] = {}
     heard: dict[Any, int] = {}
-    known = _micros(table, "asof_known_at").tolist()
-    for n, (event, op) in enumerate(
-        zip(table[source.event_id or ""].to_pylist(), table["asof_op"].to_pylist(), strict=True)
-    ):
+    received: dict[Any, int] = {}
+    known, came = (_micros(table, name).tolist() for name in ("asof_known_at", source.known_at or "asof_known_at"))
+    rows = table.select([name for name in (source.event_id, source.version, source.void) if name]).to_pylist()
+    ranks = [(row.get(source.version) or 0, row.get(source.void) or False) for row in rows]
+    events = table[source.event_id or ""].to_pylist()
+    for n, (event, op) in enumerate(zip(events, table["asof_op"].to_pylist(), strict=True)):
         if op in {versions.ADD, versions.VOID} and (event not in kept or known[n] >= kept[event][0]):
             kept[event] = (known[n], n)
         heard[event] = max(heard.get(event, known[n]), known[n])
+        if op != versions.RETRACT:
+            version = (event, ranks[n])
+            received[version] = max(received.get(version, came[n]), came[n])
     found = table.take(pa.array([n for _, n in kept.values()], pa.int64()))
-    return found.append_column("asof_heard", pa.array([heard[event] for event in kept], pa.int64()).cast(UTC_US))
+    for name, instants in (("asof_heard", [heard[event] for event in kept]),
+                           ("asof_received", [received[event, ranks[n]] for event, (_, n) in kept.items()])):  # fmt: skip
+        found = found.append_column(name, pa.array(instants, pa.int64()).cast(UTC_US))
+    return found
 
 
 def encoded(key: tuple[Any, ...]) -> Hashable | None:

@@ -142,15 +142,21 @@ def taken_back(view: FeatureView, source: Source, by: Row, t: int) -> bool:
 
 
 def received(source: Source, row: Row) -> int:
-    """The order in which versions came, whatever a gate made of them."""
-    instant: int = row[source.event_time] if source.known_at is None else row[source.known_at]
-    return instant
+    """The order in which versions came, whatever a gate made of them; where nothing says it, when they landed."""
+    return landed(source, row) if source.known_at is None else int(row[source.known_at])
+
+
+def landed(source: Source, row: Row) -> int:
+    """When a version could be known at the earliest: from the start of the day on in whose folder it lies (`asof_landed`), if it lies in a later one."""
+    instant: int = row[source.known_at or source.event_time]
+    folder: int = row.get("asof_landed", instant)
+    return max(instant, folder)
 
 
 def arrival(source: Source, row: Row) -> float:
     """Before the source's lag: from when on a version is known, which a hold delays until the release (`asof_released`), or for good."""
     released: float = row.get("asof_released", -HELD)
-    return max(received(source, row), released)
+    return max(landed(source, row), released)
 
 
 def within(events: Iterable[Row], window: Window, a: int, view: FeatureView, source: Source | None = None) -> list[Row]:

@@ -15,7 +15,7 @@ from features.definitions.freshness import EventFreshness, Freshness, Schedule
 from features.definitions.sources import Field, Source, fields
 from features.definitions.views import FeatureView, flat
 from features.definitions.windows import EVER, Window
-from tests.oracle import HELD
+from tests.oracle import HELD, landed
 
 __all__ = [
     "DAY",
@@ -248,8 +248,11 @@ def _versions(draw: st.DrawFn, row: Row, keys: tuple[Key, ...], prefix: str) -> 
 
 
 @st.composite
-def event_cases(draw: st.DrawFn, *, of_course: bool = False, held: bool = False) -> Case:
-    """Events and outcomes with all that section 7 of the semantics asks of a sweep; `held`: some of what arrived together is held, or released."""
+def event_cases(draw: st.DrawFn, *, of_course: bool = False, late: bool = False, held: bool = False) -> Case:
+    """Events and outcomes with all that section 7 of the semantics asks of a sweep.
+
+    `late`: some rows lie in the folder of a later day than that of their known_at; `held`: some of what arrived together is held, or released.
+    """
     view, keys = draw(event_views(of_course=of_course))
     base = draw(st.sampled_from([0, LEAP_DAY, JANUARY_1969]))
     pools = draw(st.sampled_from([SMALL, INTEGERS, EXTREMES])), draw(st.sampled_from([FLOATS, ZEROS]))
@@ -264,20 +267,34 @@ def event_cases(draw: st.DrawFn, *, of_course: bool = False, held: bool = False)
     raw = {"s": rows}
     if view.outcomes:
         raw["o"] = draw(_outcomes(rows, keys))
+    if late:
+        raw = {source.name: draw(_landed(source, raw[source.name])) for source in view.sources}
     if held:
         raw = {source.name: draw(_held(source, raw[source.name])) for source in view.sources}
     return Case(view=view, raw=raw, asks=draw(_asks(base, keys, rows)), batches=draw(st.integers(1, 3)))
 
 
 @st.composite
+def _landed(draw: st.DrawFn, source: Source, rows: list[Row]) -> list[Row]:
+    """A day is a span of five seconds here; about half of the rows lie in a folder one to three of them late."""
+    name = source.known_at or source.event_time
+    late = [draw(st.sampled_from([0, 0, 0, 1, 2, 3])) for _ in rows]
+    return [
+        {**row, "asof_landed": (row[name] // STEP + n) * STEP} if n else row for row, n in zip(rows, late, strict=True)
+    ]
+
+
+@st.composite
 def _held(draw: st.DrawFn, source: Source, rows: list[Row]) -> list[Row]:
     """Of all that arrived within some spans of five seconds, when it was released, or that it is held."""
-    name = source.known_at or source.event_time
-    spans = sorted({row[name] // STEP for row in rows})
+    spans = sorted({landed(source, row) // STEP for row in rows})
     shut = draw(st.lists(st.sampled_from(spans), max_size=3, unique=True)) if spans else []
     delays = st.sampled_from([HELD, HELD, 0, 1, SECOND, STEP, 2 * STEP, 20 * SECOND])
     released = {span: (span + 1) * STEP + draw(delays) for span in shut}
-    return [{**row, "asof_released": released[at]} if (at := row[name] // STEP) in released else row for row in rows]
+    return [
+        {**row, "asof_released": released[at]} if (at := landed(source, row) // STEP) in released else row
+        for row in rows
+    ]
 
 
 @st.composite

@@ -44,18 +44,19 @@ def resolve(source: Source, incoming: pa.Table, standing: pa.Table | None = None
         source: its event_id, version and void say what a version is; its correctable span, how long after the last one of its event it may come.
         incoming: the source's columns and `asof_known_at`; any order.
         standing: stored rows, the newest addition or void of each event in `incoming` that has one, known before all of `incoming`. With
-            `asof_heard`, the known_at of the newest row of any kind that is stored of the event; without, its own.
+            `asof_heard`, the known_at of the newest row of any kind that is stored of the event, and `asof_received`, when the newest row
+            of its own version and void was received, redeliveries among them; without, its own.
     """
     if source.event_id is None:
         rows = with_stored_fields(incoming, ADD, None, np.ones(len(incoming), bool))
         return Resolved(rows=rows, late=_heard(incoming.slice(0, 0), np.empty(0, np.int64)))
     old = incoming.slice(0, 0) if standing is None else standing.select(incoming.column_names).cast(incoming.schema)
     table = pa.concat_tables([old, incoming]).combine_chunks()
-    known = _micros(table, "asof_known_at")
-    heard = known.copy()
-    if standing is not None and "asof_heard" in standing.column_names:
-        heard[: len(old)] = _micros(standing, "asof_heard")
-    received = known if source.known_at is None else _micros(table, source.known_at)
+    heard = _micros(table, "asof_known_at").copy()
+    received = _micros(table, source.known_at or "asof_known_at").copy()
+    for name, instants in (("asof_heard", heard), ("asof_received", received)):
+        if standing is not None and name in standing.column_names:
+            instants[: len(old)] = _micros(standing, name)
     return _resolved(source, table, len(old), received, heard, duration(source.correctable))
 
 

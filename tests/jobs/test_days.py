@@ -87,6 +87,28 @@ def test_what_comes_too_late_to_correct_goes_to_quarantine(
     assert ledger.partitions(home, source.name)[3].quarantined == 1
 
 
+@pytest.mark.parametrize("daily", [True, False], ids=["day by day", "at once"])
+def test_what_was_received_before_a_redelivery_stays_below_it(
+    spark: SparkSession,
+    home: Settings,
+    tmp_path: Path,
+    daily: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    source = own(f"bad_redelivered_{daily}")
+    noon = "2026-03-02T12:00:00Z"
+    path = land(tmp_path, {
+        1: [known("a", "2026-03-01T12:00:00Z"), known("b", "2026-03-01T12:00:00Z")],
+        2: [known("a", noon), known("b", noon)],
+        3: [known("a", "2026-03-02T10:00:00Z", amount="2.00"), known("b", "2026-03-02T13:00:00Z", amount="2.00")],
+    })  # fmt: skip
+    for only in [date(2026, 3, day) for day in (1, 2, 3)] if daily else [None]:
+        ingest.ingest(spark, home, source, path, only=only)
+    assert [(name, amount, op, ds[-2:]) for name, _, amount, op, ds in stored(spark, source)] == [
+        ("a", 100, "add", "01"), ("a", 100, "again", "02"), ("a", 200, "again", "03"),
+        ("b", 100, "add", "01"), ("b", 100, "again", "02"), ("b", 100, "retract", "03"), ("b", 200, "add", "03"),
+    ]  # fmt: skip
+
+
 def test_an_earlier_day_again_must_be_the_same(spark: SparkSession, home: Settings, tmp_path: Path) -> None:
     source = own("bad_again")
     path = land(tmp_path, {1: [sale("a")], 2: [sale("b", 2)]})

@@ -1,5 +1,6 @@
 """What ingest stores of versions: literal rows in, additions, retractions and voids out."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -104,6 +105,26 @@ def test_what_comes_later_than_a_source_corrects_is_refused_in_one_batch_and_in_
             assert found.late["asof_heard"].cast(pa.int64()).to_pylist() == [rows[-2][0]]
         assert stored(one) == stored(resolved(*rows[:-1]))
         assert len(two.rows) == 0
+
+
+RECEIVING = replace(SOURCE, known_at="known", columns=(*SOURCE.columns, *fields("timestamp", "known")))
+
+
+def landed(*rows: tuple[int, int, int], standing: pa.Table | None = None) -> pa.Table:
+    """Of one event: (received at, known at since it landed then, amount)."""
+    return resolve(RECEIVING, pa.Table.from_pylist([
+        {"id": "p", "card": "a", "amount": amount, "version": 0, "void": False, "event_time": 1, "known": at, "asof_known_at": known}
+        for at, known, amount in rows
+    ], pa.schema([*list(SCHEMA)[:-1], ("known", TIME), SCHEMA.field("asof_known_at")])), standing).rows  # fmt: skip
+
+
+def test_a_redelivery_stands_for_its_version_in_one_batch_and_in_two() -> None:
+    first, again_, earlier = (1, 1, 10), (12, 12, 10), (11, 20, 20)
+    assert [row["asof_op"] for row in landed(first, again_, earlier).to_pylist()] == ["add", "again", "again"]
+    standing = landed(first, again_).slice(0, 1)
+    assert landed(earlier, standing=standing)["asof_op"].to_pylist() == ["add", "retract"]
+    standing = standing.append_column("asof_received", pa.array([12], TIME))
+    assert landed(earlier, standing=standing)["asof_op"].to_pylist() == ["again"]
 
 
 Delivered = tuple[int, int | None, int, int, bool]
