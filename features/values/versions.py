@@ -85,8 +85,9 @@ def _resolved(source: Source, table: pa.Table, old: int, received: Array, heard:
     known, rank = _micros(table, "asof_known_at"), _ranks(source, table)
     ids = np.asarray(table[source.event_id or ""].combine_chunks().dictionary_encode().indices).astype(np.int64)
     order = ordered(table, columns, ids, known, rank, received)
+    place = _places(table, content, ids, rank, received, known)
     wins, before, opens, lost, last = _winners(
-        ids[order], rank[order], received[order], known[order], heard[order], correctable
+        ids[order], rank[order], place[order], known[order], heard[order], correctable
     )
     same = np.zeros(len(order), dtype=bool)
     follows = np.flatnonzero(wins & (before >= 0))
@@ -128,6 +129,15 @@ def _ranks(source: Source, table: pa.Table) -> Array:
     return version.astype(np.int64) * 2 + void
 
 
+def _places(table: pa.Table, content: list[str], ids: Array, rank: Array, received: Array, known: Array) -> Array:
+    """What compares as (received, content) among rows of one event and rank."""
+    if not (received < known).any():
+        return received  # what was received at one instant is known at one, and `ordered` has put it in order
+    places = np.empty(len(known), np.int64)
+    places[ordered(table, content, ids, rank, received)] = np.arange(len(known))
+    return places
+
+
 def ordered(table: pa.Table, columns: list[str], *keys: Array) -> Array:
     """Row numbers by the keys, the first of them first, and by content where all are equal."""
     order = np.lexsort(keys[::-1])
@@ -148,12 +158,12 @@ def _rank_column(column: pa.ChunkedArray) -> pa.Array:
 
 @njit(cache=True)
 def _winners(
-    ids: Array, rank: Array, received: Array, known: Array, heard: Array, correctable: int
+    ids: Array, rank: Array, place: Array, known: Array, heard: Array, correctable: int
 ) -> tuple[Array, Array, Array, Array, Array]:
     """Which rows count once known, the one that counted before each, which open their event, and which lost in the instant they became known.
 
     Last, of rows that came more than `correctable` after the event was heard of: when that was (else the least integer, and they take part).
-    Rows sorted by (event, known, rank, received).
+    Rows sorted by (event, known, rank, place); see `_places`.
     """
     n = len(ids)
     wins, opens, lost = np.zeros(n, np.bool_), np.zeros(n, np.bool_), np.zeros(n, np.bool_)
@@ -170,7 +180,7 @@ def _winners(
         if i + 1 < n and ids[i + 1] == ids[i] and known[i + 1] == known[i]:
             lost[i] = True
             continue
-        if top >= 0 and (rank[i] < rank[top] or (rank[i] == rank[top] and received[i] < received[top])):
+        if top >= 0 and (rank[i] < rank[top] or (rank[i] == rank[top] and place[i] < place[top])):
             continue
         wins[i], before[i], opens[i] = True, top, known[i] == began
         top = i

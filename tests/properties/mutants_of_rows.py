@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from features.definitions.freshness import EventFreshness, Freshness, Schedule
@@ -249,3 +250,18 @@ def null_key_counted_as_empty(patch: pytest.MonkeyPatch) -> None:
 @mutant()
 def composite_keys_joined_without_lengths(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(engine, "encoded", lambda key: None if None in key else "".join(map(str, key)))
+
+
+@mutant("late")
+def what_lands_later_was_received_later(patch: pytest.MonkeyPatch) -> None:
+    right = versions._resolved
+
+    def wrong(source: Source, table: pa.Table, old: int, _: Array, *rest: Any) -> versions.Resolved:
+        return right(source, table, old, versions._micros(table, "asof_known_at"), *rest)
+
+    patch.setattr(versions, "_resolved", wrong)
+
+
+@mutant("late")
+def content_does_not_decide_where_versions_landed_apart(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(versions, "_places", lambda *given: given[4])

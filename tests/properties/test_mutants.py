@@ -21,7 +21,7 @@ MODULES = (mutants_of_course, mutants_of_holds, mutants_of_rows, mutants_of_stat
 assert {module.__name__ for module in MODULES} == {item.patch.__module__ for item in MUTANTS}
 CHUNK, CHUNKS = 80, 12
 STRATEGIES = {
-    "events": event_cases(), "courses": event_cases(of_course=True), "held": event_cases(held=True), "attributes": attribute_cases(),
+    "events": event_cases(), "courses": event_cases(of_course=True), "late": event_cases(late=True), "held": event_cases(held=True), "attributes": attribute_cases(),
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.properties.agreement import differences
 from tests.strategies import NO_HEALTH_CHECK, Case, attribute_cases, event_cases
@@ -34,6 +35,18 @@ def test_events_some_of_which_are_held(case: Case) -> None:
     assert differences(case) == []
 
 
+@QUICK
+@given(event_cases(late=True))
+def test_events_some_of_which_landed_late(case: Case) -> None:
+    assert differences(case) == []
+
+
+@settings(QUICK, max_examples=100)
+@given(event_cases(late=True, held=True))
+def test_events_some_of_which_landed_late_and_some_of_which_are_held(case: Case) -> None:
+    assert differences(case) == []
+
+
 @settings(QUICK, max_examples=100)
 @given(attribute_cases(held=True))
 def test_attributes_some_of_which_are_held(case: Case) -> None:
@@ -45,6 +58,14 @@ def test_attributes_some_of_which_are_held(case: Case) -> None:
 @settings(SLOW, max_examples=600)
 @given(event_cases(held=True))
 def test_events_some_of_which_are_held_at_length(case: Case) -> None:
+    assert differences(case) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@settings(SLOW, max_examples=600)
+@given(st.one_of(event_cases(late=True), event_cases(late=True, held=True)))
+def test_events_some_of_which_landed_late_at_length(case: Case) -> None:
     assert differences(case) == []
 
 

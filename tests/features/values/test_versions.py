@@ -127,6 +127,15 @@ def test_a_redelivery_stands_for_its_version_in_one_batch_and_in_two() -> None:
     assert landed(earlier, standing=standing)["asof_op"].to_pylist() == ["again"]
 
 
+def test_content_decides_between_what_was_received_in_one_instant_whenever_it_landed() -> None:
+    low, high = (1, 1, 10), (1, 20, 12)
+    assert [row["asof_op"] for row in landed(low, high).to_pylist()] == ["add", "add", "retract"]
+    assert landed(high, standing=landed(low))["asof_op"].to_pylist() == ["add", "retract"]
+    low, high = (1, 20, 10), (1, 1, 12)
+    assert [row["asof_op"] for row in landed(low, high).to_pylist()] == ["add", "again"]
+    assert landed(low, standing=landed(high))["asof_op"].to_pylist() == ["again"]
+
+
 Delivered = tuple[int, int | None, int, int, bool]
 
 
