@@ -1,19 +1,24 @@
 """Raw files as they arrive, Parquet or CSV: the declared columns as found, why rows of a CSV are broken beside them."""
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from pyarrow import fs
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from features.definitions.sources import Source
 from features.errors import InputError, MissingError
-from jobs.files import exists
+from jobs.files import exists, open_system
 
 __all__ = ["read_landing"]
 
+
+_FILES_AT_ONCE = 16
 
 _EMPTY = "\x00"
 """Stands for a text of nothing within quotes, which is no null, until the row is read."""
@@ -26,26 +31,49 @@ def read_landing(spark: SparkSession, source: Source, path: str, *, only: date |
     """Columns: the source's as the input has them, `asof_input_ds` (of a folder ds=…, else null), `asof_broken` (why a row is broken).
 
     Raises:
-        MissingError: there is no such input, or a declared column is not in it.
-        InputError: the input is neither Parquet nor CSV.
+        MissingError: there is no such input, or a declared column is not in each file of it.
+        InputError: the input is neither Parquet nor CSV, or a file of it is broken.
     """
     place = f"{path.rstrip('/')}/ds={only}" if only is not None and exists(f"{path.rstrip('/')}/ds={only}") else path
     if "*" not in place and not exists(place):
         msg = f"There is no input {place} for source {source.name!r}. Name a Parquet or CSV file, a folder of them, or a glob with --input."
         raise MissingError(msg)
-    rows = _csv(spark, source, place) if _is_csv(place) else spark.read.parquet(place)
+    rows = _csv(spark, source, place) if _is_csv(place) else _parquet(spark, source, place)
     named = F.regexp_extract(F.col("_metadata.file_path"), r"/ds(?:=|%3D)([0-9]{4}-[0-9]{2}-[0-9]{2})/", 1)
     folder = F.when(named == "", F.lit(None)).otherwise(named)
     broken = F.col("asof_broken") if "asof_broken" in rows.columns else F.lit(None).cast("string")
     for name in [c.name for c in source.columns if c.name not in rows.columns and _filled(source, c.name)]:
         rows = rows.withColumn(name, F.lit(False))
-    if missing := [c.name for c in source.columns if c.name not in rows.columns]:
-        there = ", ".join(rows.columns)
-        msg = f"The input {place} has no column {', '.join(missing)}, which source {source.name!r} ({source.where}) declares. It has {there}."
-        raise MissingError(msg)
     return rows.select(
         *(F.col(f"`{c.name}`") for c in source.columns), folder.alias("asof_input_ds"), broken.alias("asof_broken")
     )
+
+
+def _parquet(spark: SparkSession, source: Source, place: str) -> DataFrame:
+    """Spark takes the columns of one file for those of all, and nulls where another lacks them: so each file is asked."""
+    rows = spark.read.parquet(place)
+    declared = [c.name for c in source.columns if not _filled(source, c.name)]
+    with ThreadPoolExecutor(_FILES_AT_ONCE) as pool:
+        for path, there in pool.map(_columns_of, sorted(rows.inputFiles())):
+            # A folder name=… on the way to a file gives its rows that column.
+            if missing := [name for name in declared if name not in there and f"/{name}=" not in path]:
+                msg = (
+                    f"The input {path} has no column {', '.join(missing)}, which source {source.name!r} ({source.where}) declares. "
+                    f"It has {', '.join(there)}. Deliver the file with it, or correct the definition."
+                )
+                raise MissingError(msg)
+    return rows
+
+
+def _columns_of(file: str) -> tuple[str, list[str]]:
+    """The path of a Parquet file, and its columns."""
+    files, path = open_system(file)
+    try:
+        with files.open_input_file(path) as opened:
+            return path, pq.read_schema(opened).names
+    except pa.ArrowInvalid as error:
+        msg = f"A file of the input is no Parquet file, or a broken one: {path} ({error}). Deliver it again, or take it out of the input."
+        raise InputError(msg) from error
 
 
 def _filled(source: Source, name: str) -> bool:

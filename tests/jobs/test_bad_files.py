@@ -1,12 +1,15 @@
 """Inputs that are no tables, headers that do not agree, years without a row: each said in a sentence."""
 
+from datetime import UTC, date, datetime
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
 from features.definitions.sources import Source
-from features.errors import InputError
+from features.errors import InputError, MissingError
 from features.settings import Settings
 from jobs import ingest, ledger
 from jobs.spark_errors import translated
@@ -43,6 +46,34 @@ def test_inputs_that_are_no_tables(spark: SparkSession, home: Settings, tmp_path
     assert "A file of the input is no Parquet file, or a broken one" in said_to_a_person(
         spark, home, source, f"{tmp_path}/broken.parquet"
     )
+
+
+@pytest.mark.parametrize("only", [None, date(2026, 3, 2)], ids=["all days", "its day"])
+def test_a_parquet_file_that_lacks_a_column_is_named(
+    spark: SparkSession, home: Settings, tmp_path: Path, only: date | None
+) -> None:
+    source, at = own("bad_lacking"), datetime(2026, 3, 1, 10, tzinfo=UTC)
+    row = {"sale": "a", "shop": "s1", "amount": 1.0, "event_time": at, "known": at}
+    for day, names in ((1, list(row)), (2, ["sale", "shop", "event_time", "known"]), (3, list(row))):
+        folder = tmp_path / "in a folder" / f"ds=2026-03-{day:02d}"
+        folder.mkdir(parents=True)
+        pq.write_table(pa.Table.from_pylist([row]).select(names), folder / "part-0.parquet")
+    said = refused(spark, home, source, f"{tmp_path}/in a folder", MissingError, only=only)
+    assert said.startswith(
+        f"The input {tmp_path}/in a folder/ds=2026-03-02/part-0.parquet has no column amount, which source 'bad_lacking' ("
+    )
+    assert said.endswith("It has sale, shop, event_time, known. Deliver the file with it, or correct the definition.")
+    assert ledger.partitions(home, "bad_lacking") == ()
+
+
+def test_a_broken_parquet_file_among_good_ones_is_named(spark: SparkSession, home: Settings, tmp_path: Path) -> None:
+    at = datetime(2026, 3, 1, 10, tzinfo=UTC)
+    row = {"sale": "a", "shop": "s1", "amount": 1.0, "event_time": at, "known": at}
+    pq.write_table(pa.Table.from_pylist([row]), tmp_path / "a.parquet")
+    (tmp_path / "b.parquet").write_bytes(b"PAR1" + b"x" * 100)
+    said = said_to_a_person(spark, home, own("bad_broken"), str(tmp_path))
+    assert "A file of the input is no Parquet file, or a broken one: " in said
+    assert f"{tmp_path}/b.parquet" in said
 
 
 def test_csv_files_whose_headers_are_not_one(spark: SparkSession, home: Settings, tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_a_missing_column_of_csv_and_of_parquet(spark: SparkSession, home: Setti
     assert said.startswith(
         f"The input {tmp_path}/b.parquet has no column amount, event_time, known, which source 'bad_columns' ("
     )
-    assert said.endswith("declares. It has sale, shop.")
+    assert said.endswith("declares. It has sale, shop. Deliver the file with it, or correct the definition.")
     assert ledger.partitions(home, "bad_columns") == ()
 
 
