@@ -29,6 +29,7 @@ from jobs.landing import read_landing
 from jobs.placing import placed
 from jobs.resolving import LATE, stored_columns, to_stored
 from jobs.session import spark as session
+from jobs.spark_errors import translated
 from jobs.stages import say
 
 __all__ = ["ingest", "run"]
@@ -60,7 +61,15 @@ def ingest(
     Raises:
         InputError: the source reads another's table; later partitions exist that were built on what would change.
         MissingError: the input, a column of it, or a parent's partition is not there.
+        AsofError: what Spark could not read or write; the log that it names has Spark's own words.
     """
+    with translated(settings.logs):
+        return _ingested(spark, settings, source, path, only)
+
+
+def _ingested(
+    spark: SparkSession, settings: Settings, source: Source, path: str, only: date | None
+) -> list[ledger.Partition]:
     if source.reads is not None:
         msg = f"Source {source.name!r} reads the table of {source.reads!r}. Ingest that one: `asof ingest --source {source.reads}`."
         raise InputError(msg)

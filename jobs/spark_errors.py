@@ -81,7 +81,8 @@ _RULES = (
     _Rule(
         pattern=r"RuntimeException: (?P<name>\S+) is not a Parquet file|CANNOT_READ_FILE_FOOTER\][^\n]*?(?P<other>(file:|hdfs:|s3a:)\S+?)\.? ",
         kind=InputError,
-        sentence="A file of the input is no Parquet file, or a broken one: {name}{other}. Give Parquet files, or CSV files whose names end with .csv.",
+        sentence="A file of the input is no Parquet file, or a broken one: {name}{other}. Give Parquet files, or CSV files whose names end with .csv; "
+        "a glob of CSV files must end with .csv itself, as in ds=*/*.csv.",
     ),
     _Rule(
         pattern=r"\[COLUMN_ALREADY_EXISTS\][^\n]*?(?P<name>`[^`]*`)",

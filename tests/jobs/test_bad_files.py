@@ -8,42 +8,31 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from features.definitions.sources import Source
-from features.errors import InputError, MissingError
+from features.errors import MissingError
 from features.settings import Settings
-from jobs import ingest, ledger
-from jobs.spark_errors import translated
-from tests.jobs.sales import HEADER, home, own, refused, sale
+from jobs import ledger
+from tests.jobs.sales import HEADER, home, land, own, refused, sale
 
 __all__ = ["home"]  # the fixture
 
 pytestmark = pytest.mark.slow
 
 
-def said_to_a_person(
-    spark: SparkSession, home: Settings, source: Source, path: str, kind: type[InputError] = InputError
-) -> str:
-    """What the command line makes of it."""
-    with pytest.raises(kind) as caught, translated(home.logs):
-        ingest.ingest(spark, home, source, path)
-    return str(caught.value)
-
-
 def test_inputs_that_are_no_tables(spark: SparkSession, home: Settings, tmp_path: Path) -> None:
     source = own("bad_kinds")
     (tmp_path / "empty").mkdir()
-    assert "The input holds no Parquet and no CSV file." in said_to_a_person(spark, home, source, f"{tmp_path}/empty")
+    assert "The input holds no Parquet and no CSV file." in refused(spark, home, source, f"{tmp_path}/empty")
     (tmp_path / "notes").write_text("no table\n")
-    assert "A file of the input is no Parquet file, or a broken one" in said_to_a_person(
+    assert "A file of the input is no Parquet file, or a broken one" in refused(
         spark, home, source, f"{tmp_path}/notes"
     )
     (tmp_path / "json").mkdir()
     (tmp_path / "json" / "rows.json").write_text("{}")
-    assert "holds neither Parquet nor CSV files but, for instance, rows.json." in said_to_a_person(
+    assert "holds neither Parquet nor CSV files but, for instance, rows.json." in refused(
         spark, home, source, f"{tmp_path}/json"
     )
     (tmp_path / "broken.parquet").write_bytes(b"PAR1" + b"x" * 100)
-    assert "A file of the input is no Parquet file, or a broken one" in said_to_a_person(
+    assert "A file of the input is no Parquet file, or a broken one" in refused(
         spark, home, source, f"{tmp_path}/broken.parquet"
     )
 
@@ -71,7 +60,7 @@ def test_a_broken_parquet_file_among_good_ones_is_named(spark: SparkSession, hom
     row = {"sale": "a", "shop": "s1", "amount": 1.0, "event_time": at, "known": at}
     pq.write_table(pa.Table.from_pylist([row]), tmp_path / "a.parquet")
     (tmp_path / "b.parquet").write_bytes(b"PAR1" + b"x" * 100)
-    said = said_to_a_person(spark, home, own("bad_broken"), str(tmp_path))
+    said = refused(spark, home, own("bad_broken"), str(tmp_path))
     assert "A file of the input is no Parquet file, or a broken one: " in said
     assert f"{tmp_path}/b.parquet" in said
 
@@ -79,16 +68,23 @@ def test_a_broken_parquet_file_among_good_ones_is_named(spark: SparkSession, hom
 def test_csv_files_whose_headers_are_not_one(spark: SparkSession, home: Settings, tmp_path: Path) -> None:
     source = own("bad_headers")
     (tmp_path / "twice.csv").write_text(f"{HEADER},sale\n{sale('a')},b\n")
-    assert "has the column sale twice" in said_to_a_person(spark, home, source, f"{tmp_path}/twice.csv")
+    assert "has the column sale twice" in refused(spark, home, source, f"{tmp_path}/twice.csv")
     (tmp_path / "case.csv").write_text(f"{HEADER},SALE\n{sale('a')},b\n")
-    assert "has the columns SALE, sale twice" in said_to_a_person(spark, home, source, f"{tmp_path}/case.csv")
+    assert "has the columns SALE, sale twice" in refused(spark, home, source, f"{tmp_path}/case.csv")
     many = tmp_path / "many"
     many.mkdir()
     (many / "1.csv").write_text(f"{HEADER}\n{sale('a')}\n")
     (many / "2.csv").write_text(
         "shop,sale,amount,event_time,known\ns1,b,1.00,2026-03-01T10:00:00Z,2026-03-01T10:00:00Z\n"
     )
-    assert "has its columns in another order than the other files" in said_to_a_person(spark, home, source, str(many))
+    assert "has its columns in another order than the other files" in refused(spark, home, source, str(many))
+
+
+def test_a_glob_of_folders_of_csv_files_is_told_how_to_end(spark: SparkSession, home: Settings, tmp_path: Path) -> None:
+    path = land(tmp_path, {1: [sale("a")]})
+    said = refused(spark, home, own("bad_glob"), f"{path}/ds=*")
+    assert "A file of the input is no Parquet file, or a broken one" in said
+    assert "a glob of CSV files must end with .csv itself, as in ds=*/*.csv." in said
 
 
 def test_a_row_of_another_year_does_not_make_a_partition_a_day(
