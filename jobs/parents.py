@@ -1,5 +1,7 @@
 """A child row takes columns of its parent as both were known, once and for good (semantics 4, enrich). Arrow and numpy only."""
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -8,7 +10,7 @@ from features.definitions.sources import Enrich, Source
 from features.values.sweep import ARROW_TYPES
 from features.values.versions import ADD
 
-__all__ = ["enrich", "enriched_schema", "parented"]
+__all__ = ["enrich", "enriched_schema", "keep", "parented"]
 
 
 def parented(link: Enrich, children: pa.Table, parents: pa.Table) -> pa.Array:
@@ -61,6 +63,40 @@ def enrich(source: Source, link: Enrich, children: pa.Table, parents: pa.Table) 
     return pa.table(columns).select(enriched_schema(source).names).cast(enriched_schema(source)), children.filter(
         pa.array(~found)
     )
+
+
+def keep(source: Source, link: Enrich, children: pa.Table, stored: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """The children that are stored already, with what they took then and their own known_at in `asof_waits`; and the others.
+
+    Args:
+        source: the child's.
+        link: what was taken of whom.
+        children: fitted rows.
+        stored: rows as they were stored: the child's own columns, `t_…` for each that was taken, `asof_known_at`.
+    """
+    own = [column.name for column in source.columns]
+    there: dict[tuple[Any, ...], list[tuple[int, int]]] = {}
+    for n, (row, known) in enumerate(zip(_rows(stored, own), _micros(stored, "asof_known_at").tolist(), strict=True)):
+        there.setdefault(row, []).append((known, n))
+    of_those = pc.is_in(children[link.on].cast(pa.string()), stored[link.on].cast(pa.string()).combine_chunks())
+    mine = pc.indices_nonzero(of_those)
+    came = _micros(children, "asof_known_at")
+    found: dict[int, int] = {}
+    for n, row in zip(mine.to_pylist(), _rows(children.take(mine), own), strict=True):
+        # The same row may have come twice; each was stored no earlier than it came.
+        if later := [(known, at) for known, at in there.get(row, []) if known >= came[n]]:
+            found[n] = min(later)[1]
+    taken = stored.take(pa.array(list(found.values()), pa.int64()))
+    columns = {name: taken[name if name in own else f"t_{name}"] for name in source.types}
+    columns |= {"asof_known_at": taken["asof_known_at"]}
+    made = pa.table(columns).cast(enriched_schema(source))
+    waits = children["asof_known_at"].take(pa.array(list(found), pa.int64()))
+    left = pa.array([n not in found for n in range(len(children))], pa.bool_())
+    return made.append_column("asof_waits", waits), children.filter(left)
+
+
+def _rows(table: pa.Table, names: list[str]) -> list[tuple[Any, ...]]:
+    return list(zip(*(table[name].to_pylist() for name in names), strict=True))
 
 
 def _text(column: pa.ChunkedArray) -> list[pa.Array]:

@@ -13,13 +13,14 @@ from features.definitions.names import micros, waiting_of
 from features.definitions.sources import Enrich, Source
 from features.settings import Settings
 from features.values.sweep import ARROW_TYPES
-from jobs import tables
+from features.values.versions import RETRACT
+from jobs import ledger, tables
 from jobs.known import known_rows
-from jobs.parents import enrich, parented
+from jobs.parents import enrich, keep, parented
 
 __all__ = ["placed"]
 
-_ROLES = {"child": 0, "parent": 1}
+_ROLES = {"child": 0, "parent": 1, "stored": 2}
 
 
 def placed(
@@ -27,7 +28,8 @@ def placed(
 ) -> tuple[DataFrame, DataFrame | None]:
     """Good rows with their parent's columns, and those that wait for a parent at the end of each day, with its ds (None: the source has no parent).
 
-    A parent that a gate holds is not known; one that was held is known from its release on.
+    A parent that a gate holds is not known; one that was held is known from its release on. Children that are stored on these days already keep
+    what they took of a parent before it was held.
     """
     if source.enriched is None:
         return good, None
@@ -77,12 +79,18 @@ def _enriched(
 
     schema = ", ".join(f"`{name}` {tables.HIVE_TYPES[kind]}" for name, kind in source.types.items())
     union = both.unionByName(taken, allowMissingColumns=True)
+    if (kept := _stored(spark, settings, source, link, days)) is not None:
+        union = union.unionByName(kept, allowMissingColumns=True)
     return union.repartition("asof_id").mapInArrow(joined, f"{schema}, asof_known_at timestamp, asof_waits timestamp")
 
 
 def _joined(source: Source, link: Enrich, table: pa.Table, columns: list[str]) -> Iterable[pa.RecordBatch]:
     own = [c.name for c in source.columns]
     children = table.filter(pc.equal(table["asof_role"], _ROLES["child"])).select([*own, "asof_known_at"])
+    stored = table.filter(pc.equal(table["asof_role"], _ROLES["stored"]))
+    if len(stored):
+        kept, children = keep(source, link, children, stored)
+        yield from kept.combine_chunks().to_batches()
     those = table.filter(pc.equal(table["asof_role"], _ROLES["parent"]))
     parent = pa.table({name: those[f"p_{name}"] for name in columns})
     parent = parent.append_column("asof_known_at", those["asof_known_at"]).append_column("asof_op", those["p_op"])
@@ -96,6 +104,26 @@ def _joined(source: Source, link: Enrich, table: pa.Table, columns: list[str]) -
     }
     padded |= {"asof_known_at": pa.nulls(len(without), nothing), "asof_waits": without["asof_known_at"]}
     yield from pa.table(padded).combine_chunks().to_batches()
+
+
+def _stored(spark: SparkSession, settings: Settings, source: Source, link: Enrich, days: list[str]) -> DataFrame | None:
+    """Children stored on these days, of parents of which a gate holds or held something; None where it never did, or nothing is stored."""
+    parent = link.parent
+    held = [item.ds for item in ledger.partitions(settings, parent.ingested_by) if item.held_at is not None]
+    if not held or not spark.catalog.tableExists(source.table):
+        return None
+    rows = tables.source_table(spark, parent).where(F.col(parent.partition).isin(held))
+    ids = rows.select(F.col(parent.event_id or "").cast("string").alias("asof_id")).distinct()
+    stored = tables.source_table(spark, source).where(F.col(source.partition).isin(days))
+    stored = stored.where(F.col("asof_op") != RETRACT).withColumn("asof_id", F.col(link.on).cast("string"))
+    taken = [name for name in source.types if name not in {c.name for c in source.columns}]
+    return stored.join(ids, "asof_id", "left_semi").select(
+        *(c.name for c in source.columns),
+        *(F.col(name).alias(f"t_{name}") for name in taken),
+        "asof_known_at",
+        "asof_id",
+        F.lit(_ROLES["stored"]).alias("asof_role"),
+    )
 
 
 def _waiting(spark: SparkSession, source: Source, before: str) -> DataFrame:

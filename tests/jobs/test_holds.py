@@ -199,6 +199,37 @@ def test_a_child_waits_for_a_parent_that_is_held(spark: SparkSession, home: Sett
     assert pa.table(spark.table("held.children").select("card").toArrow()).to_pylist() == [{"card": "c"}]
 
 
+def test_a_child_keeps_what_it_took_of_a_parent_that_is_held_afterwards(
+    spark: SparkSession, home: Settings, tmp_path: Path
+) -> None:
+    parent = replace(PAYMENTS, name="kept_parents", table="held.kept_parents")
+    assert DISPUTES.enriched is not None
+    child = replace(
+        DISPUTES, name="kept_children", table="held.kept_children", enriched=replace(DISPUTES.enriched, parent=parent)
+    )
+    disputes = [{"dispute": n, "payment": n, "event_time": micros(2), "known": micros(2) + 1} for n in ("p", "q", "r")]
+    moved = {**sale("q", 2, 100), "card": "moved"}
+    for day, rows in ((1, [sale("p", 1, 100), sale("q", 1, 100)]), (2, [moved, sale("r", 2, 100)])):
+        days.write(rows, parent, tmp_path / "p" / f"ds=2026-03-{day:02d}" / "part-0.parquet")
+    days.write(disputes[:2], child, tmp_path / "c" / "ds=2026-03-02" / "part-0.parquet")
+    ingest(spark, home, parent, str(tmp_path / "p"))
+
+    def there() -> list[tuple[str, ...]]:
+        rows = spark.table("held.kept_children").select("dispute", "card", "asof_op", "ds").collect()
+        return sorted(tuple(row) for row in rows)
+
+    ingest(spark, home, child, str(tmp_path / "c"))
+    meant = [("p", "c", "add", "2026-03-02"), ("q", "moved", "add", "2026-03-02")]
+    assert there() == meant
+    close(home, parent, "2026-03-01", None)
+    close(home, parent, "2026-03-02", micros(5))
+    # The third dispute comes when its parent is held already: it waits for the release.
+    days.write(disputes, child, tmp_path / "c" / "ds=2026-03-02" / "part-0.parquet")
+    ingest(spark, home, child, str(tmp_path / "c"), only=date(2026, 3, 2))
+    assert there() == meant
+    assert [row["dispute"] for row in spark.table("held.kept_children__waiting").select("dispute").collect()] == ["r"]
+
+
 def test_children_that_wait_are_lost_by_no_ingest(spark: SparkSession, home: Settings, tmp_path: Path) -> None:
     parent = replace(PAYMENTS, name="waited_parents", table="held.waited_parents")
     assert DISPUTES.enriched is not None

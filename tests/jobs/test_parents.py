@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from features.definitions.sources import Enrich, Source, fields
 from features.values.sweep import ARROW_TYPES
-from jobs.parents import enrich, enriched_schema
+from jobs.parents import enrich, enriched_schema, keep
 
 AT = ARROW_TYPES["timestamp"]
 PARENT = Source(
@@ -124,3 +124,37 @@ def test_the_order_and_the_chunks_of_the_input_change_nothing() -> None:
         == found(wanted)
         == [("c1", "c", 3, 44, 50), ("c2", "b", 2, 59, 60), ("c3", "a", 1, 19, 20), ("c4", "d", 4, 64, 70)]
     )
+
+
+def stored(*rows: tuple[str, str, int, str, int]) -> pa.Table:
+    """(child, parent, its own known_at, shop it took, known since)."""
+    plain = children(*(row[:3] for row in rows)).drop_columns(["asof_known_at"])
+    known = pa.array([row[4] for row in rows], pa.int64()).cast(AT)
+    taken = {
+        "t_shop": pa.array([row[3] for row in rows], pa.string()),
+        "t_amount": pa.array([7] * len(rows), pa.int64()),
+        "t_parent_time": known,
+    }
+    for name, column in {**taken, "asof_known_at": known}.items():
+        plain = plain.append_column(name, column)
+    return plain
+
+
+def test_children_that_are_stored_keep_what_they_took_and_the_others_are_left() -> None:
+    here = children(("new", "p", 100), ("c", "p", 100), ("none", None, 100), ("c", "p", 101), ("other", "q", 100))
+    there = stored(("c", "p", 100, "late", 300), ("c", "p", 100, "s", 200), ("gone", "p", 100, "s", 200))
+    kept, left = keep(CHILD, link(), here, there)
+    assert found(kept) == [("c", "s", 7, 200, 200)]
+    assert kept["asof_waits"].cast(pa.int64()).to_pylist() == [100]
+    assert left.equals(here.take([0, 2, 3, 4]))
+
+
+def test_the_same_child_stored_twice_is_kept_twice() -> None:
+    # Without a known_at of its own a redelivery is the same row, which a later folder makes known later.
+    one = children(("c", "p", 100))
+    known = one.schema.get_field_index("asof_known_at")
+    again = one.set_column(known, "asof_known_at", pa.array([250], pa.int64()).cast(AT))
+    there = stored(("c", "p", 100, "new", 250), ("c", "p", 100, "s", 200))
+    kept, left = keep(CHILD, link(), pa.concat_tables([again, one]), there)
+    assert [row[1:2] + row[4:] for row in found(kept)] == [("new", 250), ("s", 200)]
+    assert len(left) == 0
