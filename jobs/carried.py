@@ -85,9 +85,7 @@ def carried(spark: SparkSession, settings: Settings, group: EntityViews, cut: in
     states = {view.name: follows(settings, view, cut, shape) for view in group.views}
     made: list[Attempt] = []
     for count in sorted({state.buckets if state else 0 for state in states.values()}):
-        some = [
-            view for view in group.views if (state := states[view.name], state.buckets if state else 0)[1] == count
-        ]
+        some = [view for view in group.views if (state := states[view.name], state.buckets if state else 0)[1] == count]
         (part,) = entity_views(some)
         made += _Cut(spark, settings, part, cut, shape, {view.name: states[view.name] for view in some}).made()
     return made

@@ -18,7 +18,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("workload", ["frame"])
+@pytest.mark.parametrize("workload", ["frame", "frame-known"])
 def test_a_workload_is_checked_and_timed(data: Path, workload: str) -> None:
     command = [sys.executable, str(ROOT / "benchmarks/run.py"), str(data), "--only", workload, "--runs", "1"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -28,3 +28,14 @@ def test_a_workload_is_checked_and_timed(data: Path, workload: str) -> None:
     assert line["compared"] >= 20 * 2_000
     assert line["rows_per_second_and_core"] > 0
     assert line["peak_worker_mb"] > 0
+
+
+def test_a_day_follows_from_the_one_before_and_is_checked(data: Path) -> None:
+    command = [sys.executable, str(ROOT / "benchmarks/run.py"), str(data), "--only", "day", "--runs", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    line = json.loads(done.stdout.splitlines()[-1])
+    assert line["workload"] == "day"
+    assert line["compared"] >= 15 * 390
+    assert 0.5 < line["shuffled_rows_90_over_10"] < 2
+    assert line["day_90_read_bytes"] > 0
