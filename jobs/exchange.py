@@ -35,6 +35,7 @@ from features.values.versions import ADD, RETRACT
 from jobs import ledger
 from jobs.known import refuse_gaps
 from jobs.rows import Shape
+from jobs.shares import Keep, Share, slicing
 from jobs.sizing import reached
 from jobs.tables import source_table
 
@@ -56,9 +57,9 @@ _OP, _KNOWN, _UNDOES, _FIRST = "asof_op", "asof_known_at", "asof_undoes", "asof_
 _ALWAYS = -(2**63)
 Told = tuple[int, str]
 """A part, and the file with its rows, a batch a bucket."""
-_TOLD = "part int, path string, rows bigint, read bigint, written bigint"
+_TOLD = "part int, path string, rows bigint, read bigint, written bigint, sizes array<bigint>"
 _TOLD_TYPES = pa.schema([
-    ("part", pa.int32()), ("path", pa.string()), ("rows", pa.int64()), ("read", pa.int64()), ("written", pa.int64()),
+    ("part", pa.int32()), ("path", pa.string()), ("rows", pa.int64()), ("read", pa.int64()), ("written", pa.int64()), ("sizes", pa.list_(pa.int64())),
 ])  # fmt: skip
 
 
@@ -111,6 +112,9 @@ class Shuffled:
     written: int
     """Bytes that tasks wrote, and other tasks read."""
 
+    sizes: tuple[int, ...]
+    """Rows of each bucket."""
+
 
 def exchangeable(settings: Settings, group: EntityViews, before: int) -> bool:
     """Whether what is stored is what is known before an instant, and every task can read it."""
@@ -139,13 +143,14 @@ def exchange(spark: SparkSession, settings: Settings, what: Exchange, asks: str 
         ]
     Path(what.folder).mkdir(parents=True)
     if not units:
-        return Shuffled(files=(), rows=0, read=0, written=0)
+        return Shuffled(files=(), rows=0, read=0, written=0, sizes=(0,) * what.buckets)
     cut = spark.range(0, len(units), 1, len(units)).mapInArrow(_cut(what, units), _TOLD)
     # A task that is tried again writes another file; only what succeeded is told.
     told = [row for row in cut.collect() if row["rows"]]
     made = Shuffled(
         files=tuple((row["part"], row["path"]) for row in told), rows=sum(row["rows"] for row in told),
         read=sum(row["read"] for row in told), written=sum(row["written"] for row in told),
+        sizes=tuple(np.sum([row["sizes"] for row in told], axis=0, initial=0).tolist()) if told else (0,) * what.buckets,
     )  # fmt: skip
     log.info("Shuffled %d rows, %d bytes.", made.rows, made.written)
     return made
@@ -184,16 +189,11 @@ def _cut(what: Exchange, units: Sequence[_Unit]) -> Callable[[Iterable[pa.Record
             unit, before = units[number], bytes_read()
             rows = _asked(here, unit) if unit.part == ASK else _events(here, here.sources[unit.part], unit, shape)
             path = f"{folder}/{unit.part}-{uuid4().hex}.arrow"
-            if len(rows):
-                _write(rows, here.keys, path, buckets)
+            sizes = _write(rows, here.keys, path, buckets) if len(rows) else []
             written = Path(path).stat().st_size if len(rows) else 0
             told = {
-                "part": unit.part,
-                "path": path,
-                "rows": len(rows),
-                "read": bytes_read() - before,
-                "written": written,
-            }
+                "part": unit.part, "path": path, "rows": len(rows), "read": bytes_read() - before, "written": written, "sizes": sizes,
+            }  # fmt: skip
             yield pa.RecordBatch.from_pylist([told], _TOLD_TYPES)
 
     return cut
@@ -270,8 +270,8 @@ def _own_type(name: str) -> pa.DataType:
     return pa.string() if name == _OP else pa.bool_() if name == _FIRST else ARROW_TYPES["timestamp"]
 
 
-def _write(rows: pa.Table, keys: Sequence[str], path: str, buckets: int) -> None:
-    """One batch a bucket, in their order."""
+def _write(rows: pa.Table, keys: Sequence[str], path: str, buckets: int) -> list[int]:
+    """One batch a bucket, in their order; gives their rows."""
     bucket = bucket_of([rows[key] for key in keys], buckets)
     order = np.argsort(bucket, kind="stable")
     ends = np.cumsum(np.bincount(bucket, minlength=buckets))
@@ -280,6 +280,7 @@ def _write(rows: pa.Table, keys: Sequence[str], path: str, buckets: int) -> None
     with pa.OSFile(path, "wb") as sink, pa.ipc.new_file(sink, rows.schema) as writer:
         for low, high in zip([0, *ends[:-1]], ends, strict=True):
             writer.write_batch(batch.slice(low, high - low))
+    return [int(count) for count in np.diff(ends, prepend=0)]
 
 
 def _hashes(keys: Sequence[pa.ChunkedArray]) -> np.ndarray:
@@ -290,14 +291,23 @@ def _hashes(keys: Sequence[pa.ChunkedArray]) -> np.ndarray:
 
 
 def in_buckets(
-    what: Exchange, told: Sequence[Told], then: Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]
+    what: Exchange,
+    told: Sequence[Told],
+    tasks: Sequence[Share],
+    then: Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]],
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """For mapInArrow over the numbers of buckets: what `then` makes of each one's rows."""
-    schema = bucket_schema(what.group, what.shape)
+    """For mapInArrow over the numbers of tasks: what `then` makes of each one's rows."""
+    compiled, schema = json.dumps(compile_definition(what.group.views)), bucket_schema(what.group, what.shape)
 
     def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for number in (number for batch in batches for number in batch["id"].to_pylist()):
-            yield from then(_bucket(told, number, schema))
+        for share in (tasks[number] for batch in batches for number in batch["id"].to_pylist()):
+            if share.of == 1:
+                yield from then(_bucket(told, share.bucket, schema))
+                continue
+            (here,) = entity_views(load_definition(item, FeatureView) for item in json.loads(compiled))
+            asked = [_batch(path, share.bucket)["asof_time"] for part, path in told if part == ASK]
+            instants = np.concatenate([np.zeros(0, np.int64), *(np.asarray(each) for each in asked)])
+            yield from then(_bucket(told, share.bucket, schema, slicing(here, share, instants)))
 
     return read
 
@@ -329,10 +339,15 @@ def bucket_schema(group: EntityViews, shape: Shape) -> pa.Schema:
     return pa.schema([*keys, *own, *reads])
 
 
-def _bucket(told: Sequence[Told], bucket: int, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _batch(path: str, bucket: int) -> pa.RecordBatch:
+    return pa.ipc.open_file(pa.memory_map(path)).get_batch(bucket)
+
+
+def _bucket(told: Sequence[Told], bucket: int, schema: pa.Schema, keep: Keep | None = None) -> Iterator[pa.RecordBatch]:
     """The rows of a bucket, all parts; the columns that a part does not have are null."""
     for part, path in told:
-        batch = pa.ipc.open_file(pa.memory_map(path)).get_batch(bucket)
+        batch = _batch(path, bucket)
+        batch = batch if keep is None or not len(batch) else keep(part, batch)
         if len(batch):
             columns = [
                 pa.array(np.full(len(batch), part, np.int8)) if field.name == "asof_part"

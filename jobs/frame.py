@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from features.definitions.catalog import Catalog, load_catalog
-from features.definitions.freshness import EventFreshness, Schedule
+from features.definitions.freshness import EventFreshness
 from features.definitions.views import FeatureView
 from features.errors import InputError
 from features.settings import Settings
@@ -22,7 +22,8 @@ from jobs.exchange import Exchange, exchange, exchangeable, in_buckets
 from jobs.labels import EVENT_TIMESTAMP, Labels, stage_labels
 from jobs.rows import ask_rows, event_rows, output_schema, shape_of
 from jobs.session import spark as session
-from jobs.sizing import size
+from jobs.shares import shares
+from jobs.sizing import earliest_anchor, size
 from jobs.stages import say, side_by_side
 
 __all__ = ["answers", "frame", "run"]
@@ -77,8 +78,10 @@ def _answered(
         what = Exchange(
             group=group, shape=shape_of(settings, group, before), before=before, anchor=anchor, folder=f"{work}/{uuid4().hex}", buckets=count
         )  # fmt: skip
-        finished = in_buckets(what, exchange(spark, settings, what, staged.path).files, _to_files(group, str(work)))
-        return _paths(spark.range(0, count, 1, count).mapInArrow(finished, _TOLD))
+        found = exchange(spark, settings, what, staged.path)
+        tasks = shares(found.sizes)
+        finished = in_buckets(what, found.files, tasks, _to_files(group, str(work)))
+        return _paths(spark.range(0, len(tasks), 1, len(tasks)).mapInArrow(finished, _TOLD))
     asked = spark.read.parquet(staged.path)
     keys = [F.col(name).alias(key) for name, key in zip(group.views[0].keys, group.keys, strict=True)]
     asks = asked.select(*keys, "asof_row", F.unix_micros(EVENT_TIMESTAMP).alias("asof_time"))
@@ -155,15 +158,9 @@ def _shuffled(
 def _edges(group: EntityViews, earliest: int, latest: int) -> tuple[int, int]:
     """What is known from the first instant on is seen by no ask; no window of an ask ends before the second."""
     before = max(_known_before(view, latest) for view in group.views)
-    return before, min(_anchor(view, earliest) for view in group.views)
+    return before, earliest_anchor(group, earliest)
 
 
 def _known_before(view: FeatureView, latest: int) -> int:
     """No ask up to `latest` sees what is known at this instant or later: a scheduled view sees what its served cut knew."""
     return latest + 1 if isinstance(view.freshness, EventFreshness) else view.schedule.cut_served(latest)
-
-
-def _anchor(view: FeatureView, earliest: int) -> int:
-    """No ask from `earliest` on has a window that ends before this."""
-    fresh = view.freshness
-    return fresh.cut_served(earliest) if isinstance(fresh, Schedule) and fresh.anchor == "cut" else earliest

@@ -10,13 +10,15 @@ from datetime import timedelta
 
 from features.definitions.durations import DAY, duration, floor_to
 from features.definitions.expressions import ColumnType
+from features.definitions.freshness import Schedule
 from features.definitions.names import utc
 from features.definitions.sources import Source
+from features.definitions.views import FeatureView
 from features.settings import Settings
 from features.values.partition import EntityViews
 from jobs import ledger
 
-__all__ = ["Read", "Size", "buckets", "reached", "size"]
+__all__ = ["Read", "Size", "buckets", "earliest_anchor", "reached", "size"]
 
 _WIDTHS: dict[ColumnType, int] = {"string": 24, "int64": 8, "float64": 8, "timestamp": 8, "bool": 1}
 """Bytes a value in Arrow; a text of twenty bytes and its offset."""
@@ -68,6 +70,16 @@ def reached(group: EntityViews, source: Source, anchor: int) -> int | None:
     if source.kind != "events" or any(view.source.name != source.name for view in views):
         return None  # attributes and outcomes
     return floor_to(anchor - max(view.remember_us for view in views), DAY)
+
+
+def earliest_anchor(group: EntityViews, instant: int) -> int:
+    """No ask from an instant on has a window that ends before this."""
+    return min(_anchor(view, instant) for view in group.views)
+
+
+def _anchor(view: FeatureView, instant: int) -> int:
+    fresh = view.freshness
+    return fresh.cut_served(instant) if isinstance(fresh, Schedule) and fresh.anchor == "cut" else instant
 
 
 def size(settings: Settings, group: EntityViews, *, before: int, anchor: int, asks: int = 0) -> Size:

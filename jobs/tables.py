@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 
+from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -112,14 +113,18 @@ def shown_tiles(spark: SparkSession, view: FeatureView) -> frozenset[tuple[str, 
 
 
 def show_tiles(
-    spark: SparkSession, view: FeatureView, cuts: Collection[str], folders: Mapping[tuple[str, str], str]
+    spark: SparkSession,
+    view: FeatureView,
+    there: Collection[tuple[str, str]],
+    cuts: Collection[str],
+    folders: Mapping[tuple[str, str], str],
 ) -> None:
-    """Shows these folders, by cut and day, as all that there is of some cuts.
+    """Shows these folders, by cut and day, as all that there is of some cuts; `there` is what `shown_tiles` says.
 
     Cuts without partitions appear at once, by one metastore change; of others what is gone leaves first, then what stays moves, day by day.
     Again is harmless.
     """
-    table, there = tiles_table(view), shown_tiles(spark, view)
+    table, there = tiles_table(view), set(there)
     gone = sorted(pair for pair in there if pair[0] in cuts and pair not in folders)
     if gone:
         spark.sql(f"ALTER TABLE {table} DROP IF EXISTS {', '.join(_partition(pair) for pair in gone)}")
@@ -178,11 +183,15 @@ def source_table(spark: SparkSession, source: Source) -> DataFrame:
     Raises:
         MissingError: the table is not there, or lacks columns of the definition.
     """
-    if not spark.catalog.tableExists(source.table):
+    try:
+        rows = spark.table(source.table)
+        columns = rows.columns
+    except AnalysisException as error:
+        if error.getCondition() != "TABLE_OR_VIEW_NOT_FOUND":
+            raise
         msg = f"There is no Hive table {source.table}, which source {source.name!r} reads. Load it: `asof ingest --source {source.ingested_by} --input …`."
-        raise MissingError(msg)
-    rows = spark.table(source.table)
-    if missing := sorted((set(source.types) | set(STORED_COLUMNS)) - set(rows.columns)):
+        raise MissingError(msg) from error
+    if missing := sorted((set(source.types) | set(STORED_COLUMNS)) - set(columns)):
         msg = (
             f"Table {source.table} has no column {', '.join(missing)}, which source {source.name!r} ({source.where}) declares. "
             f"Correct the definition, or load the table again with `asof ingest --source {source.ingested_by}`."

@@ -250,5 +250,5 @@ def show(spark: SparkSession, settings: Settings, view: FeatureView, builds: Map
     if changed:
         names = [cut_text(cut) for cut in changed]
         tile_builds.mark_shown(settings, view, {}, unsure=names)
-        tables.show_tiles(spark, view, names, tile_builds.folders_of(changed))
+        tables.show_tiles(spark, view, there, names, tile_builds.folders_of(changed))
         tile_builds.mark_shown(settings, view, {cut_text(cut): build.run for cut, build in changed.items()})

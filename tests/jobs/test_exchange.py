@@ -15,6 +15,7 @@ from jobs import ledger
 from jobs.exchange import Exchange, exchange, exchangeable, in_buckets
 from jobs.ingest import ingest
 from jobs.rows import ask_rows, event_rows, shape_of
+from jobs.shares import Share
 from tests.jobs import hostile_days as days
 from tests.jobs.catalogue_of_proofs import HABITS, SALES
 
@@ -67,7 +68,11 @@ def test_the_cuts_hold_what_sparks_shuffle_holds_each_key_in_one_bucket(
         return [batch.append_column("bucket", pa.array([number] * len(batch))) for batch in batches]
 
     for number in range(what.buckets):
-        found = list(in_buckets(what, told, keep)([pa.RecordBatch.from_pydict({"id": [number]})]))
+        found = list(
+            in_buckets(what, told, [Share(bucket=n) for n in range(what.buckets)], keep)(
+                [pa.RecordBatch.from_pydict({"id": [number]})]
+            )
+        )
         kept[number] = pa.Table.from_batches(found)
     mine = pa.concat_tables(kept.values())
     events = event_rows(spark, home, GROUP, before=before, anchor=before)

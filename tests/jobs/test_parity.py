@@ -79,9 +79,14 @@ def asks(seed: int, rows: int) -> list[tuple[Any, Any, int]]:
     return [(rng.choice([*days.KEYS, "c3"]), rng.choice(days.SHOPS), rng.choice(edges)) for _ in range(rows)]
 
 
-@pytest.mark.parametrize("few", [20_000, 0], ids=["by Spark's shuffle", "by Arrow files"])
+@pytest.mark.parametrize(
+    ("few", "usual"),
+    [(20_000, None), (0, None), (0, 0)],
+    ids=["by Spark's shuffle", "by Arrow files", "in slices of time"],
+)
 def test_a_frame_gives_what_the_oracle_gives(
     few: int,
+    usual: int | None,
     monkeypatch: pytest.MonkeyPatch,
     spark: SparkSession,
     spark_settings: Settings,
@@ -90,6 +95,9 @@ def test_a_frame_gives_what_the_oracle_gives(
     tmp_path: Path,
 ) -> None:
     monkeypatch.setattr("jobs.frame._FEW", few)
+    if usual is not None:  # every bucket is heavy
+        monkeypatch.setattr("jobs.shares._HEAVY", usual)
+        monkeypatch.setattr("jobs.shares._TIMES", usual)
     drawn = asks(seed=5, rows=400)
     labels = pa.table(
         {
