@@ -94,10 +94,8 @@ def test_a_frame_gives_what_the_oracle_gives(
     raw: dict[str, list[dict[str, Any]]],
     tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr("jobs.frame._FEW", few)
-    if usual is not None:  # every bucket is heavy
-        monkeypatch.setattr("jobs.shares._HEAVY", usual)
-        monkeypatch.setattr("jobs.shares._TIMES", usual)
+    for name, value in how.items():
+        monkeypatch.setattr(f"jobs.{name}", value)
     drawn = asks(seed=5, rows=400)
     labels = pa.table(
         {

@@ -10,7 +10,7 @@ from features import EventFreshness, count, flat
 from features.values.partition import ASK, EntityViews, entity_views
 from jobs import shares
 from jobs.shares import Share, slicing
-from tests.jobs.shop import RECORD_VIEW, DAILY_VIEW, LIVE_VIEW
+from tests.jobs.shop import DAILY_VIEW, LIVE_VIEW, RECORD_VIEW
 
 DAY = 86_400_000_000
 GROUP = EntityViews(
