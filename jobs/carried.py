@@ -31,6 +31,7 @@ from jobs.exchange import Exchange, Shuffled, exchange, exchangeable
 from jobs.rows import Shape, shape_of
 from jobs.sizing import buckets
 from jobs.stages import say
+from jobs.workers import tasks
 
 __all__ = ["carried", "follows", "groups"]
 
@@ -165,7 +166,8 @@ class _Cut:
     def _together(self, parts: Sequence[Part], shuffled: tuple[Exchange, Shuffled]) -> list[Any]:
         what, files = shuffled
         task = bucket_task(what, files, parts, self.cut)
-        rows = self.spark.range(0, self.buckets, 1, self.buckets).mapInArrow(task, TOLD).collect()
+        count = tasks(self.settings, self.buckets, a_core=1)
+        rows = self.spark.range(0, self.buckets, 1, count).mapInArrow(task, TOLD).collect()
         told = [row.asDict() for row in rows]
         return [
             *told,

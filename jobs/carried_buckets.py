@@ -15,6 +15,7 @@ from features.values.carrying import Carried, carry, edges, start, tile_rows
 from features.values.tiles import tiles
 from jobs.bucket_files import read_bucket, read_tiles, write_bucket, write_tiles
 from jobs.exchange import Exchange, Shuffled, bucket_rows, bucket_schema, bytes_read
+from jobs.workers import settle
 
 __all__ = ["TOLD", "Part", "bucket_task"]
 
@@ -51,6 +52,7 @@ def bucket_task(
     told, buckets, folder = files.files, what.buckets, what.folder
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        settle()
         views = tuple(load_definition(item, FeatureView) for item in json.loads(compiled))
         for bucket in (number for batch in batches for number in batch["id"].to_pylist()):
             before = bytes_read()

@@ -32,7 +32,7 @@ from features.values.hashing import hash64
 from features.values.partition import ASK, EntityViews, entity_views
 from features.values.sweep import ARROW_TYPES
 from features.values.versions import ADD, RETRACT
-from jobs import ledger
+from jobs import ledger, workers
 from jobs.known import refuse_gaps
 from jobs.rows import Shape
 from jobs.shares import Keep, Share, slicing
@@ -144,7 +144,7 @@ def exchange(spark: SparkSession, settings: Settings, what: Exchange, asks: str 
     Path(what.folder).mkdir(parents=True)
     if not units:
         return Shuffled(files=(), rows=0, read=0, written=0, sizes=(0,) * what.buckets)
-    cut = spark.range(0, len(units), 1, len(units)).mapInArrow(_cut(what, units), _TOLD)
+    cut = spark.range(0, len(units), 1, workers.tasks(settings, len(units))).mapInArrow(_cut(what, units), _TOLD)
     # A task that is tried again writes another file; only what succeeded is told.
     told = [row for row in cut.collect() if row["rows"]]
     made = Shuffled(
@@ -185,6 +185,7 @@ def _cut(what: Exchange, units: Sequence[_Unit]) -> Callable[[Iterable[pa.Record
 
     def cut(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         (here,) = entity_views(load_definition(item, FeatureView) for item in json.loads(compiled))
+        workers.settle()
         for number in (number for batch in batches for number in batch["id"].to_pylist()):
             unit, before = units[number], bytes_read()
             rows = _asked(here, unit) if unit.part == ASK else _events(here, here.sources[unit.part], unit, shape)
@@ -300,6 +301,7 @@ def in_buckets(
     compiled, schema = json.dumps(compile_definition(what.group.views)), bucket_schema(what.group, what.shape)
 
     def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        workers.settle()
         for share in (tasks[number] for batch in batches for number in batch["id"].to_pylist()):
             if share.of == 1:
                 yield from then(_bucket(told, share.bucket, schema))

@@ -25,6 +25,7 @@ from jobs.session import spark as session
 from jobs.shares import shares
 from jobs.sizing import earliest_anchor, size
 from jobs.stages import say, side_by_side
+from jobs.workers import tasks
 
 __all__ = ["answers", "frame", "run"]
 
@@ -79,9 +80,10 @@ def _answered(
             group=group, shape=shape_of(settings, group, before), before=before, anchor=anchor, folder=f"{work}/{uuid4().hex}", buckets=count
         )  # fmt: skip
         found = exchange(spark, settings, what, staged.path)
-        tasks = shares(found.sizes)
-        finished = in_buckets(what, found.files, tasks, _to_files(group, str(work)))
-        return _paths(spark.range(0, len(tasks), 1, len(tasks)).mapInArrow(finished, _TOLD))
+        work_of = shares(found.sizes)
+        finished = in_buckets(what, found.files, work_of, _to_files(group, str(work)))
+        count = len(work_of) if work_of[0].of > 1 else tasks(settings, len(work_of))  # heavy ones side by side
+        return _paths(spark.range(0, len(work_of), 1, count).mapInArrow(finished, _TOLD))
     asked = spark.read.parquet(staged.path)
     keys = [F.col(name).alias(key) for name, key in zip(group.views[0].keys, group.keys, strict=True)]
     asks = asked.select(*keys, "asof_row", F.unix_micros(EVENT_TIMESTAMP).alias("asof_time"))

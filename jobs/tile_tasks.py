@@ -16,6 +16,7 @@ from features.values.carrying import tile_rows
 from features.values.tiles import tiles
 from jobs.bucket_files import write_tiles
 from jobs.exchange import Exchange, Told, bucket_rows, bucket_schema, exchange
+from jobs.workers import settle, tasks
 
 __all__ = ["build"]
 
@@ -37,7 +38,9 @@ def build(
     try:
         told = exchange(spark, settings, what).files
         rows = (
-            spark.range(0, what.buckets, 1, what.buckets).mapInArrow(_task(what, told, cuts, location), _TOLD).collect()
+            spark.range(0, what.buckets, 1, tasks(settings, what.buckets))
+            .mapInArrow(_task(what, told, cuts, location), _TOLD)
+            .collect()
         )
     finally:
         shutil.rmtree(Path(what.folder).parent, ignore_errors=True)
@@ -58,6 +61,7 @@ def _task(
     )
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        settle()
         (view,) = (load_definition(item, FeatureView) for item in json.loads(compiled))
         for bucket in (number for batch in batches for number in batch["id"].to_pylist()):
             made = tiles(view, tile_rows(view, bucket_rows(told, bucket, schema)), cuts)

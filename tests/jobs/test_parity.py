@@ -80,13 +80,12 @@ def asks(seed: int, rows: int) -> list[tuple[Any, Any, int]]:
 
 
 @pytest.mark.parametrize(
-    ("few", "usual"),
-    [(20_000, None), (0, None), (0, 0)],
+    "how",
+    [{"frame._FEW": 20_000}, {"frame._FEW": 0}, {"frame._FEW": 0, "shares._HEAVY": 0, "shares._TIMES": 0}],
     ids=["by Spark's shuffle", "by Arrow files", "in slices of time"],
 )
 def test_a_frame_gives_what_the_oracle_gives(
-    few: int,
-    usual: int | None,
+    how: dict[str, int],
     monkeypatch: pytest.MonkeyPatch,
     spark: SparkSession,
     spark_settings: Settings,
