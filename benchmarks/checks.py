@@ -11,7 +11,7 @@ from benchmarks import w1
 
 SECONDS = {"1h": 3600, "24h": 86_400, "7d": 604_800, "30d": 2_592_000, "90d": 7_776_000}
 SECOND, DAY = 1_000_000, 86_400_000_000
-SAMPLE = 300
+SAMPLE = 100
 NAMES = {"n": "count", "s": "sum_amount_minor", "m": "max_amount_minor", "d": "distinct_device_id"}
 
 

@@ -18,7 +18,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("workload", ["frame", "frame-known"])
+@pytest.mark.parametrize("workload", ["frame"])
 def test_a_workload_is_checked_and_timed(data: Path, workload: str) -> None:
     command = [sys.executable, str(ROOT / "benchmarks/run.py"), str(data), "--only", workload, "--runs", "1"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

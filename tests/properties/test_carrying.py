@@ -12,7 +12,7 @@ from features.values import carrying, kept
 from tests.chains import CarriedCase, carried_cases, walked
 from tests.strategies import NO_HEALTH_CHECK
 
-QUICK = settings(max_examples=80, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
+QUICK = settings(max_examples=50, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
 CHUNK, CHUNKS = 40, 10
 
 
@@ -22,7 +22,7 @@ def test_cuts_that_follow_from_one_another_are_the_oracles(case: CarriedCase) ->
     assert walked(case) == []
 
 
-@settings(QUICK, max_examples=40)
+@settings(QUICK, max_examples=25)
 @given(carried_cases(of_course=True))
 def test_courses_of_cuts_that_follow_from_one_another_are_the_oracles(case: CarriedCase) -> None:
     assert walked(case) == []
@@ -30,7 +30,7 @@ def test_courses_of_cuts_that_follow_from_one_another_are_the_oracles(case: Carr
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@settings(QUICK, max_examples=600)
+@settings(QUICK, max_examples=200)
 @given(carried_cases())
 def test_cuts_that_follow_from_one_another_are_the_oracles_at_length(case: CarriedCase) -> None:
     assert walked(case) == []
