@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from importlib import import_module
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -21,9 +21,11 @@ from features.errors import (
     ParityError,
     SettingsError,
 )
-from features.settings import Settings, load
 from jobs import commands
 from jobs.commands import Command, Exit
+
+if TYPE_CHECKING:
+    from features.settings import Settings
 
 __all__ = ["exit_code", "main", "parse", "run"]
 
@@ -45,7 +47,8 @@ def main(argv: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if argv is None else argv
     try:
         command = parse(arguments)
-        code = Exit.OK if command is None else run(command, load())
+        # Help needs no settings, and waits for none.
+        code = Exit.OK if command is None else run(command, import_module("features.settings").load())
     except AsofError as error:
         _say(str(error))
         code = exit_code(error)
@@ -76,7 +79,7 @@ def parse(argv: list[str]) -> Command | None:
     return None if isinstance(command, int) else command
 
 
-def run(command: Command, settings: Settings) -> int:
+def run(command: Command, settings: "Settings") -> int:
     """Bring the command's module, run it, and translate what it raises.
 
     Raises:

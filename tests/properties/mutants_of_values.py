@@ -94,7 +94,7 @@ def sum_wraps_at_64_bits(patch: pytest.MonkeyPatch) -> None:
 
 @mutant()
 def infinities_counted(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(sweep, "_usable", lambda column: np.asarray(column.is_valid().to_numpy(zero_copy_only=False)))
+    patch.setattr(sweep, "usable", lambda column: np.asarray(column.is_valid().to_numpy(zero_copy_only=False)))
 
 
 @mutant()

@@ -1,6 +1,7 @@
 """Cuts that follow from one another give what the oracle counts from all that is known, wherever the first of them began."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -96,7 +97,7 @@ def windows_end_at_the_cut(patch: pytest.MonkeyPatch) -> None:
 
     def wrong(view: Any, cut: int) -> Any:
         for need in right(view, cut):
-            yield kept._Need(**{name: getattr(need, name) for name in need.__slots__} | {"upper": cut})
+            yield replace(need, upper=cut)
 
     patch.setattr(kept, "_needs", wrong)
 
