@@ -63,7 +63,7 @@ def test_events_some_of_which_are_held_at_length(case: Case) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@settings(SLOW, max_examples=600)
+@settings(SLOW, max_examples=300)
 @given(st.one_of(event_cases(late=True), event_cases(late=True, held=True)))
 def test_events_some_of_which_landed_late_at_length(case: Case) -> None:
     assert differences(case) == []
