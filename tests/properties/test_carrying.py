@@ -96,7 +96,6 @@ WRONG: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "entering": nothing_known_before_enters,
     "waiting": rows_that_wait_are_forgotten,
     "only the largest": of_rule("max", lambda _, line, places, need: kept._largest(_, line, places, need) & _once(line.key[places])),
-    "oldest of a key": of_rule("time_since_first", lambda _, line, places, __: kept._at_edge(line.key[places], line.time[places], last=False)),
     "oldest of values": of_rule("distinct", lambda view, line, places, need: ~kept._newest_of_values(view, line, places, need)),
     "newest but one": of_rule("last", lambda _, line, places, __: ~kept._at_edge(line.key[places], line.time[places], last=True)),
 }  # fmt: skip
