@@ -51,12 +51,12 @@ class _State:
 
 
 def groups(settings: Settings, views: Iterable[FeatureView], cut: int) -> tuple[EntityViews, ...]:
-    """The views whose cuts may follow from one another, those together that read one source by one entity."""
-    found: dict[tuple[str, str], list[FeatureView]] = {}
+    """The views whose cuts may follow from one another, those together that read one source by one entity and have the same cut before."""
+    found: dict[tuple[str, str, int], list[FeatureView]] = {}
     for view in views:
         (alone,) = entity_views([view])
         if carriable(view) is None and exchangeable(settings, alone, cut):
-            found.setdefault((view.entity.name, view.source.name), []).append(view)
+            found.setdefault((view.entity.name, view.source.name, view.schedule.period_us), []).append(view)
     return tuple(group for some in found.values() for group in entity_views(some))
 
 

@@ -5,7 +5,7 @@ may still need for what cannot be undone (see `kept`). Key columns are k0, k1 an
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -146,10 +146,7 @@ def _line(view: FeatureView, table: pa.Table, codes: Array) -> Timeline:
     """Rows in order, each with its place in the table."""
     source = view.source
     rows = rows_of(source, 0, view.reads(source), table, codes)
-    rows = type(rows)(
-        key=rows.key, time=rows.time, known=rows.known, retract=rows.retract, undoes=rows.undoes, first=rows.first,
-        columns={**rows.columns, _PLACE: pa.array(np.arange(len(table)))},
-    )  # fmt: skip
+    rows = replace(rows, columns={**rows.columns, _PLACE: pa.array(np.arange(len(table)))})
     return timeline(rows, source, view.freshness)
 
 

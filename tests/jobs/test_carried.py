@@ -19,7 +19,7 @@ from features.definitions.names import tiles_table, utc
 from features.definitions.views import FeatureView
 from features.definitions.windows import EVER
 from features.settings import Settings
-from jobs import attempts, ledger, tiles
+from jobs import attempts, carried, ledger, tiles
 from jobs.compute import compute
 from jobs.ingest import ingest
 from tests.jobs import hostile_days as days
@@ -161,6 +161,14 @@ def test_views_of_one_entity_follow_together_and_a_new_one_starts(
     compute(spark, home, (EVERY, young), [two])
     assert [check(home, view, raw, two)["follows"] for view in (EVERY, young)] == [True, False]
     spark.sql(f"drop table if exists {tiles_table(young)}")
+
+
+def test_views_with_another_cut_before_do_not_follow_together(spark_settings: Settings) -> None:
+    hourly = replace(EVERY, name="carried_hourly", freshness=Schedule(period="1h", publish_lag="5m"))
+    found = carried.groups(spark_settings, (EVERY, hourly, COUNTED), days.START + days.DAY)
+    assert [[view.name for view in group.views] for group in found] == [
+        ["carried_values"], ["carried_hourly"], ["carried_counts"],
+    ]  # fmt: skip
 
 
 def test_a_killed_cut_leaves_nothing_that_a_later_one_follows(
