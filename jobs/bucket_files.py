@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -28,8 +29,9 @@ def write_bucket(folder: Path, name: str, bucket: int, buckets: int, rows: pa.Ta
     temporary = folder / f"_{path.name}.{uuid4().hex[:8]}"
     # Keys and times are in order, or nearly: differences are smaller than a dictionary of them.
     ordered = [name for name in ("k0", "asof_time") if name in rows.column_names and pa.types.is_int64(rows[name].type)]
+    plain: Any = [name for name in rows.column_names if name not in ordered]  # the stubs know only a bool
     pq.write_table(
-        rows, temporary, compression="zstd", use_dictionary=[name for name in rows.column_names if name not in ordered],
+        rows, temporary, compression="zstd", use_dictionary=plain,
         column_encoding=dict.fromkeys(ordered, "DELTA_BINARY_PACKED"),
     )  # fmt: skip
     temporary.replace(path)
