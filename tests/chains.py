@@ -16,7 +16,7 @@ from features.values.tiles import tiles
 from features.values.versions import ADD, RETRACT
 from tests import oracle
 from tests.engine import stored
-from tests.properties.agreement import room, same
+from tests.properties.agreement import agree
 from tests.strategies import Case, event_cases
 from tests.tile_rows import cuts_of
 
@@ -120,7 +120,7 @@ class Chain:
 def differences(case: Case, cut: int, got: pa.Table) -> list[str]:
     """A line for each value or status that is not the oracle's; a key that is not there is never seen."""
     view, raw = case.view, case.raw["s"]
-    instant = cut + view.schedule.lag_us
+    instant, types = cut + view.schedule.lag_us, view.types
     columns = view.source.key_columns(view.entity.name, view.entity.keys)
     rows = {tuple(row[key] for key in view.keys): row for row in _plain(got)}
     assert len(rows) == len(got)
@@ -136,7 +136,7 @@ def differences(case: Case, cut: int, got: pa.Table) -> list[str]:
             continue
         found += [
             f"{key}: {name} is {row[name]!r}, meant {value!r}" for name, value in meant.values.items()
-            if not same(view.types[name], row[name], value, room(case, name, key, instant, value) if isinstance(value, float) else 0.0)
+            if not agree(case, types[name], name, key, instant, row[name], value)
         ]  # fmt: skip
     return found + [f"{key}: not in the input" for key in rows]
 

@@ -180,10 +180,11 @@ def _problems(view: FeatureView) -> list[tuple[str, str, str]]:
     except ValueError as error:
         return [*found, ("", str(error), "")]
     seen: dict[str, ColumnType] = {}
+    types = view.types
     for feature in view.features:
         with suppress(ValueError):  # a duration that is none: the window or the freshness has said so itself
             found.extend((feature.name, problem, remedy) for problem, remedy in _feature_problems(view, feature, seen))
-        seen[feature.name] = view.types[feature.name]
+        seen[feature.name] = types[feature.name]
     return found
 
 

@@ -11,6 +11,7 @@ __all__ = ["never_seen"]
 def never_seen(view: FeatureView) -> dict[str, Scalar]:
     """Feature name to the value of a key that was never seen, in the feature's own type: 0 or 0.0, else None."""
     values: dict[str, Scalar] = {}
+    types = view.types
     for feature in view.features:
         match feature:
             case Aggregate() if AGGREGATIONS[feature.operation].empty == "0":
@@ -19,5 +20,5 @@ def never_seen(view: FeatureView) -> dict[str, Scalar]:
                 zero = values[feature.minuend] is not None and values[feature.subtrahend] is not None
             case _:
                 zero = False
-        values[feature.name] = (0.0 if view.types[feature.name] == "float64" else 0) if zero else None
+        values[feature.name] = (0.0 if types[feature.name] == "float64" else 0) if zero else None
     return values

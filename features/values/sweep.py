@@ -142,6 +142,7 @@ class Sweep:
 
     def __init__(self, view: FeatureView, lines: Mapping[str, Timeline], asks: Asks, anchor: Array) -> None:
         self.view, self.lines, self.asks, self.anchor = view, lines, asks, anchor
+        self.types = view.types
         self.streams: dict[tuple[str, str | None], _Stream] = {}
         self.codes: dict[tuple[str, str | None], tuple[Array, int]] = {}
         self.limbs: dict[tuple[str, str | None], Array] = {}
@@ -232,7 +233,7 @@ class Sweep:
         """By the aggregation's own functions, and where an integer left int64: one that is 0 when empty is null there alone."""
         lower, upper = _bounds(feature.window, self.anchor, self.view.remember_us)
         spans = generic.Spans(asks=self.asks, anchor=self.anchor, lower=lower, upper=upper)
-        kind = ARROW_TYPES[self.view.types[feature.name]]
+        kind = ARROW_TYPES[self.types[feature.name]]
         made = generic.aggregate(self.view, feature, self.lines[self.view.source.name], spans, kind)
         counted = AGGREGATIONS[feature.operation].empty == "0" and pa.types.is_int64(kind)
         return made, np.asarray(made.is_null()) if counted else np.zeros(len(made), dtype=bool)
@@ -242,7 +243,7 @@ class Sweep:
         column = stream.rows.columns[feature.column or ""]
         if pa.types.is_floating(column.type):
             column = pa.array(numbers(column))
-        return column.take(pa.array(at, mask=at < 0)).cast(ARROW_TYPES[self.view.types[feature.name]])
+        return column.take(pa.array(at, mask=at < 0)).cast(ARROW_TYPES[self.types[feature.name]])
 
     def coded(self, feature: Aggregate, stream: _Stream) -> tuple[Array, int]:
         """The number of each row's value, and how many values there are."""
@@ -326,11 +327,12 @@ def _attributes(view: FeatureView, line: Timeline, asks: Asks, anchor: Array) ->
     age = anchor - np.append(line.time, 0)[at]
     overflow = np.zeros(len(at), dtype=bool)
     made: dict[str, pa.Array] = {}
+    types = view.types
     for feature in view.features:
         if isinstance(feature, Attribute):
             past = gone if feature.ttl_us is None else gone | (age > feature.ttl_us)
             made[feature.name] = (
-                line.columns[feature.column].take(pa.array(at, mask=past)).cast(ARROW_TYPES[view.types[feature.name]])
+                line.columns[feature.column].take(pa.array(at, mask=past)).cast(ARROW_TYPES[types[feature.name]])
             )
         else:
             made[feature.name], left = derive(feature, made)
