@@ -11,7 +11,7 @@ Workloads: frame         count, sum, max, distinct x 1h, 24h, 7d, 30d, 90d exact
            frame-known   the same with late, corrected and voided events, and text keys
            frame-wide    the same for ten filters, in ten views of one entity
            frame-skew    frame with 90% of events and asks moved to one user
-           day, stats    see day.py and stats.py, whose lines these are
+           day, stats, http   see day.py, stats.py and http_service.py, whose lines these are
 """
 
 import argparse
@@ -51,7 +51,7 @@ WORKLOADS = {
     "frame-wide": ("events", "asks", checks.wide),
     "frame-skew": ("skewed", "asks_skewed", checks.skew),
 }
-OTHERS = ("day", "stats")
+OTHERS = {"day": "day.py", "stats": "stats.py", "http": "http_service.py"}
 CORES = 2
 
 
@@ -195,7 +195,8 @@ def main() -> None:
     args = parser.parse_args()
     data = args.data.resolve()
     if args.only in OTHERS:
-        command = [sys.executable, str(ROOT / "benchmarks" / f"{args.only}.py"), str(data), "--runs", str(args.runs)]
+        command = [sys.executable, str(ROOT / "benchmarks" / OTHERS[args.only]), str(data), "--runs", str(args.runs)]
+        command += ["--redis-port", str(args.redis_port)] if args.only == "http" else []
         sys.exit(subprocess.run(command, check=False).returncode)
     peers = [name for name in args.against.split(",") if name]
     times = {name: peer(data, name, args.runs) for name in peers}

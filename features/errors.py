@@ -62,6 +62,10 @@ class MissingError(InputError):
         return cls(f"There is no {what} {name!r}. Known: {shown or 'none'}. {remedy}")
 
 
+class NotLoadedError(MissingError):
+    """The online store does not hold what the definitions say; whoever asks can't mend it."""
+
+
 class HeldError(AsofError):
     """A gate held this back; what was published before stays."""
 

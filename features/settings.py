@@ -22,6 +22,7 @@ __all__ = [
     "MetastoreSettings",
     "OnlineSettings",
     "RegistrySettings",
+    "ServingSettings",
     "Settings",
     "SparkSettings",
     "SqlSettings",
@@ -114,6 +115,25 @@ class SqlSettings(_Group):
     """None: any free one."""
 
 
+class ServingSettings(_Group):
+    """The HTTP service that `asof serve` is."""
+
+    host: str = "127.0.0.1"
+    """The interface it listens on; 0.0.0.0: all."""
+    port: Annotated[int, Field(ge=1, le=65535)] = 6566
+    """Feast's own."""
+    workers: Annotated[int, Field(ge=1, le=256)] = 1
+    """Processes."""
+    threads: Annotated[int, Field(ge=1, le=256)] = 4
+    """Lookups at once in each of them."""
+    deadline_ms: Annotated[int, Field(ge=1)] = 1000
+    """A request without an answer by then gets 504."""
+    auth: Literal["tokens", "none"] = "tokens"
+    """tokens: `asof grant` makes them; none: whoever reaches the port may read everything."""
+    tokens: Path | None = None
+    """The file of the tokens' digests; None: `tokens.json` under home."""
+
+
 class StreamSettings(_Group):
     """Where events come from between cuts."""
 
@@ -149,6 +169,7 @@ class Settings(BaseSettings):
     registry: RegistrySettings = RegistrySettings()
     airflow: AirflowSettings = AirflowSettings()
     sql: SqlSettings = SqlSettings()
+    serving: ServingSettings = ServingSettings()
     stream: StreamSettings = StreamSettings()
 
     @classmethod
@@ -190,6 +211,11 @@ class Settings(BaseSettings):
     def docs(self) -> Path:
         """The data docs."""
         return self.home / "docs"
+
+    @property
+    def tokens(self) -> Path:
+        """The file of the HTTP service's tokens."""
+        return self.serving.tokens or self.home / "tokens.json"
 
     @property
     def online_db(self) -> Path:

@@ -7,6 +7,7 @@ missing, or the sources or the definition have changed since, a cut starts from 
 import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from jobs.exchange import Exchange, Shuffled, exchange, exchangeable
 from jobs.rows import Shape, shape_of
 from jobs.sizing import buckets
 from jobs.stages import say
-from jobs.workers import tasks
+from jobs.workers import shares
 
 __all__ = ["carried", "follows", "groups"]
 
@@ -144,12 +145,18 @@ class _Cut:
             self._following(n, view, attempt)
             for n, (view, attempt) in enumerate(zip(self.group.views, found, strict=True))
         ]
-        told = self._together(
-            parts, self._shuffled(replace(self._what(), fresh=self.cut - self.group.views[0].schedule.period_us))
-        )
+        what = replace(self._what(), fresh=self.cut - self.group.views[0].schedule.period_us)
+        with ThreadPoolExecutor(max_workers=1) as other:
+            # The metastore is asked what it shows while Spark's tasks run: it takes as long as they do.
+            seen = {
+                part.number: other.submit(tile_jobs.seen, self.spark, self.settings, view)
+                for part, view in zip(parts, self.group.views, strict=True)
+                if part.build is not None
+            }
+            told = self._together(parts, self._shuffled(what))
         for part, view in zip(parts, self.group.views, strict=True):
             if part.build is not None:
-                self._record_tiles(view, part, told, started)
+                self._record_tiles(view, part, told, started, seen[part.number].result())
             gaps = [row["day"] for row in told if row["what"] == "gaps" and row["view"] == part.number]
             if gaps:
                 told += self._filled(part, gaps)
@@ -165,9 +172,9 @@ class _Cut:
 
     def _together(self, parts: Sequence[Part], shuffled: tuple[Exchange, Shuffled]) -> list[Any]:
         what, files = shuffled
-        task = bucket_task(what, files, parts, self.cut)
-        count = tasks(self.settings, self.buckets, a_core=1)
-        rows = self.spark.range(0, self.buckets, 1, count).mapInArrow(task, TOLD).collect()
+        count = shares(self.settings, self.buckets, a_core=1)
+        task = bucket_task(what, files, parts, self.cut, count)
+        rows = self.spark.range(0, count, 1, count).mapInArrow(task, TOLD).collect()
         told = [row.asDict() for row in rows]
         return [
             *told,
@@ -202,13 +209,15 @@ class _Cut:
         first = view.schedule.cut_before(max(earliest, tile_builds.begun(partitions))) + period
         return tuple(range(first, self.cut, period))
 
-    def _record_tiles(self, view: FeatureView, part: Part, told: Sequence[Any], started: float) -> None:
+    def _record_tiles(
+        self, view: FeatureView, part: Part, told: Sequence[Any], started: float, there: frozenset[tuple[str, str]]
+    ) -> None:
         days: dict[str, int] = {}
         for row in told:
             if row["view"] == part.number and row["what"] == "tiles":
                 days[row["day"]] = days.get(row["day"], 0) + row["rows"]
         tile_jobs.finish_build(view, part.build or "", self.partitions[view.name], self.cut, days, started)
-        tile_jobs.up_to_date(self.spark, self.settings, view, [self.cut])
+        tile_jobs.show_built(self.spark, self.settings, view, [self.cut], there)
 
     def _filled(self, part: Part, files: Sequence[str]) -> list[Any]:
         """Keys one of whose rows was taken back start from all their rows."""

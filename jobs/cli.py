@@ -203,6 +203,18 @@ def lookup(
 
 
 @app.command()
+def why(
+    feature: Annotated[str, typer.Argument(metavar="SERVICE.FEATURE", help="radar_v1.card_velocity__count_7d.")],
+    keys: Annotated[list[str], typer.Argument(metavar="KEY=VALUE...", help="Each key column of the feature's view.")],
+    at: Annotated[str | None, typer.Option(help="The instant, with its zone: 2026-03-02T06:00Z. Default: now.")] = None,
+    output: Annotated[Literal["table", "json"], typer.Option()] = "table",
+) -> Command:
+    """List the rows behind a value, say of each why it counts or does not, and compare with the online store."""
+    instant = None if at is None else _instant("--at", at)
+    return commands.Why(feature=feature, keys=tuple(_pair(key) for key in keys), at=instant, output=output)
+
+
+@app.command()
 def explain(
     view: Annotated[str, typer.Argument(help="A view of the catalogue.")],
     at: Annotated[
@@ -245,6 +257,29 @@ def status(output: Annotated[Literal["table", "json"], typer.Option()] = "table"
 def sql() -> Command:
     """Start a server for beeline, PyHive and BI tools on this machine, and say how to connect; `asof stop` ends it."""
     return commands.Sql()
+
+
+@app.command()
+def serve(
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default: serving.port of the settings.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes. Default: serving.workers of the settings.")
+    ] = None,
+) -> Command:
+    """Answer lookups over HTTP, as Feast's own server does; Ctrl-C or SIGTERM ends it once what runs is answered."""
+    return commands.Serve(port=port, workers=workers)
+
+
+@app.command()
+def grant(
+    holder: Annotated[str, typer.Argument(metavar="NAME", help="Who holds the token: checkout.")],
+    service: Annotated[list[str] | None, typer.Option(help="What it may read; again for more.")] = None,
+    revoke: Annotated[bool, typer.Option("--revoke", help="Take the token back.")] = False,  # noqa: FBT002 - an option
+) -> Command:
+    """Make a token for the HTTP service and print it, once; a former one of the same name is no longer good."""
+    if bool(service) == revoke:
+        raise InputError("Give --service SERVICE for what the token may read, or --revoke to take it back; not both.")
+    return commands.Grant(holder=holder, services=tuple(service or ()), revoke=revoke)
 
 
 @app.command()

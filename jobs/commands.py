@@ -17,6 +17,7 @@ __all__ = [
     "Exit",
     "Explain",
     "Frame",
+    "Grant",
     "Held",
     "Ingest",
     "Lookup",
@@ -25,6 +26,7 @@ __all__ = [
     "Publish",
     "Ready",
     "Release",
+    "Serve",
     "Simulate",
     "Sql",
     "Stage",
@@ -32,6 +34,7 @@ __all__ = [
     "Status",
     "Stop",
     "Validate",
+    "Why",
 ]
 
 
@@ -49,6 +52,17 @@ class Exit(IntEnum):
     """Two paths gave two values."""
     BUSY = 75
     """Try again (EX_TEMPFAIL of sysexits.h)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plain:
+    """A command that takes nothing."""
+
+    name: ClassVar[str]
+
+    def argv(self) -> list[str]:
+        """The arguments after `asof`."""
+        return [self.name]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,6 +238,25 @@ class Lookup:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Why:
+    """The rows behind one value."""
+
+    name: ClassVar[str] = "why"
+    feature: str
+    """`service.view__feature`."""
+    keys: tuple[tuple[str, str], ...]
+    at: datetime | None = None
+    """With its zone; None: now."""
+    output: Literal["table", "json"] = "table"
+
+    def argv(self) -> list[str]:
+        """The arguments after `asof`."""
+        at = ["--at", _instant(self.at)] if self.at else []
+        keys = [f"{column}={value}" for column, value in self.keys]
+        return [self.name, *at, "--output", self.output, "--", self.feature, *keys]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Explain:
     """What computing a view reads, shuffles and holds, and why."""
 
@@ -276,47 +309,61 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sql:
+class Sql(_Plain):
     """Start the SQL server, where it does not run, and say how to connect."""
 
     name: ClassVar[str] = "sql"
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serve:
+    """Answer lookups over HTTP until it is ended."""
+
+    name: ClassVar[str] = "serve"
+    port: int | None = None
+    workers: int | None = None
+    """Processes. None, as of the port: what the settings say."""
+
     def argv(self) -> list[str]:
         """The arguments after `asof`."""
-        return [self.name]
+        given = (("--port", self.port), ("--workers", self.workers))
+        return [self.name, *(part for option, value in given if value is not None for part in (option, str(value)))]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stop:
+class Grant:
+    """Give a token of the HTTP service, or take it back."""
+
+    name: ClassVar[str] = "grant"
+    holder: str
+    services: tuple[str, ...] = ()
+    revoke: bool = False
+
+    def argv(self) -> list[str]:
+        """The arguments after `asof`."""
+        services = [argument for service in self.services for argument in ("--service", service)]
+        return [self.name, *services, *(["--revoke"] if self.revoke else []), "--", self.holder]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop(_Plain):
     """End the bundled metastore, the embedded Spark Connect server and the SQL server, where they run."""
 
     name: ClassVar[str] = "stop"
 
-    def argv(self) -> list[str]:
-        """The arguments after `asof`."""
-        return [self.name]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Apply:
+class Apply(_Plain):
     """Check all definitions and write Feast's registry."""
 
     name: ClassVar[str] = "apply"
 
-    def argv(self) -> list[str]:
-        """The arguments after `asof`."""
-        return [self.name]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Demo:
+class Demo(_Plain):
     """A few days of everything on this machine, by Airflow itself."""
 
     name: ClassVar[str] = "demo"
-
-    def argv(self) -> list[str]:
-        """The arguments after `asof`."""
-        return [self.name]
 
 
 Command = (
@@ -337,6 +384,9 @@ Command = (
     | Stats
     | Status
     | Sql
+    | Serve
+    | Grant
+    | Why
     | Apply
     | Stop
     | Demo

@@ -17,7 +17,7 @@ from jobs.known import known_rows
 from jobs.sizing import reached
 from jobs.tables import HIVE_TYPES
 
-__all__ = ["Shape", "ask_rows", "event_rows", "output_schema", "shape_of"]
+__all__ = ["Shape", "ask_rows", "event_rows", "output_schema", "passed", "shape_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,7 @@ def event_rows(
     entity = group.views[0].entity
     shape = shape_of(settings, group, before)
     reads = [group.reads(source, corrected=shape.corrected) for source in group.sources]
-    kinds = {f"s{n}_{name}": _passed(source.types[name]) for n, source in enumerate(group.sources) for name in reads[n]}
+    kinds = {f"s{n}_{name}": passed(source.types[name]) for n, source in enumerate(group.sources) for name in reads[n]}
     parts = []
     for n, source in enumerate(group.sources):
         since = None if anchor is None else reached(group, source, anchor)
@@ -100,7 +100,7 @@ def ask_rows(asks: DataFrame, group: EntityViews, like: DataFrame) -> DataFrame:
     return asks.select(*columns).dropna(subset=list(group.keys))
 
 
-def _passed(kind: str) -> str:
+def passed(kind: str) -> str:
     """Instants travel as microseconds, so that no session zone can touch them."""
     return "bigint" if kind == "timestamp" else HIVE_TYPES[kind]
 

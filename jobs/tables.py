@@ -133,7 +133,8 @@ def show_tiles(
     if new := sorted(set(folders) - there):
         added = " ".join(f"{_partition(pair)} LOCATION '{folders[pair]}'" for pair in new)
         spark.sql(f"ALTER TABLE {table} ADD IF NOT EXISTS {added}")
-    spark.catalog.refreshTable(table)
+    if gone or there & set(folders):
+        spark.catalog.refreshTable(table)  # what only appears, Spark notes itself
 
 
 def _partition(pair: tuple[str, str]) -> str:

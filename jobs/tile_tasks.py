@@ -14,9 +14,9 @@ from features.definitions.views import FeatureView
 from features.settings import Settings
 from features.values.carrying import tile_rows
 from features.values.tiles import tiles
-from jobs.bucket_files import write_tiles
+from jobs.bucket_files import TileFiles
 from jobs.exchange import Exchange, Told, bucket_rows, bucket_schema, exchange
-from jobs.workers import settle, tasks
+from jobs.workers import settle, shares
 
 __all__ = ["build"]
 
@@ -37,11 +37,8 @@ def build(
     """
     try:
         told = exchange(spark, settings, what).files
-        rows = (
-            spark.range(0, what.buckets, 1, tasks(settings, what.buckets))
-            .mapInArrow(_task(what, told, cuts, location), _TOLD)
-            .collect()
-        )
+        count = shares(settings, what.buckets)
+        rows = spark.range(0, count, 1, count).mapInArrow(_task(what, told, cuts, location, count), _TOLD).collect()
     finally:
         shutil.rmtree(Path(what.folder).parent, ignore_errors=True)
     made: dict[str, dict[str, Any]] = {}
@@ -52,7 +49,7 @@ def build(
 
 
 def _task(
-    what: Exchange, told: Sequence[Told], cuts: Sequence[int], location: str
+    what: Exchange, told: Sequence[Told], cuts: Sequence[int], location: str, count: int
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     compiled, schema, buckets = (
         json.dumps(compile_definition(what.group.views)),
@@ -63,9 +60,12 @@ def _task(
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         settle()
         (view,) = (load_definition(item, FeatureView) for item in json.loads(compiled))
-        for bucket in (number for batch in batches for number in batch["id"].to_pylist()):
-            made = tiles(view, tile_rows(view, bucket_rows(told, bucket, schema)), cuts)
-            written = list(write_tiles(view, made, Path(location), bucket, buckets))
+        for number in (number for batch in batches for number in batch["id"].to_pylist()):
+            files = TileFiles(view, Path(location), number, count, buckets)
+            written = []
+            for bucket in range(number, buckets, count):
+                written += files.add(bucket, tiles(view, tile_rows(view, bucket_rows(told, bucket, schema)), cuts))
+            written += files.end()
             columns = zip(*written, strict=True) if written else ((), (), ())
             kinds = (pa.string(), pa.string(), pa.int64())
             yield pa.RecordBatch.from_arrays(

@@ -25,7 +25,7 @@ from jobs.rows import shape_of
 from jobs.sizing import buckets
 from jobs.tile_builds import Build, begun
 
-__all__ = ["build_tiles", "finish_build", "in_place", "missing", "show", "up_to_date"]
+__all__ = ["build_tiles", "finish_build", "in_place", "missing", "seen", "show", "show_built", "up_to_date"]
 
 _AT_ONCE = 32
 """Cuts in one pass over the source: a Python worker holds its share of what they newly know."""
@@ -54,6 +54,17 @@ def up_to_date(spark: SparkSession, settings: Settings, view: FeatureView, cuts:
     """
     for run in _runs(view, missing(settings, view, cuts)):
         build_tiles(spark, settings, view, run)
+    return show_built(spark, settings, view, cuts, seen(spark, settings, view))
+
+
+def show_built(
+    spark: SparkSession, settings: Settings, view: FeatureView, cuts: Sequence[int], there: frozenset[tuple[str, str]]
+) -> Mapping[int, Build]:
+    """Shows the builds of cuts to readers; `there` is what `seen` said before.
+
+    Raises:
+        BusyError: a cut has none any more: the source was ingested, held or released meanwhile.
+    """
     builds = tile_builds.newest(settings, view, _partitions(settings, view), cuts)
     if left := [cut for cut in cuts if cut not in builds]:
         msg = (
@@ -61,8 +72,14 @@ def up_to_date(spark: SparkSession, settings: Settings, view: FeatureView, cuts:
             "nothing was shown. Run the same command again."
         )
         raise BusyError(msg)
-    show(spark, settings, view, builds)
+    show(spark, settings, view, builds, there)
     return builds
+
+
+def seen(spark: SparkSession, settings: Settings, view: FeatureView) -> frozenset[tuple[str, str]]:
+    """The cut and day of each partition that readers see; the table is made where it is missing or of another definition."""
+    tables.ensure_tiles(spark, settings, view)
+    return tables.shown_tiles(spark, view)
 
 
 def _runs(view: FeatureView, cuts: Sequence[int]) -> Iterator[tuple[int, ...]]:
@@ -237,11 +254,15 @@ def _counted(spark: SparkSession, location: str) -> dict[str, dict[str, Any]]:
     return made
 
 
-def show(spark: SparkSession, settings: Settings, view: FeatureView, builds: Mapping[int, Build]) -> None:
-    """Points Hive at these builds. Cuts that show them already are left alone."""
-    tables.ensure_tiles(spark, settings, view)
-    folders = tile_builds.folders_of(builds)
-    there, said = tables.shown_tiles(spark, view), tile_builds.shown(settings, view)
+def show(
+    spark: SparkSession,
+    settings: Settings,
+    view: FeatureView,
+    builds: Mapping[int, Build],
+    there: frozenset[tuple[str, str]],
+) -> None:
+    """Points Hive at these builds; `there` is what `seen` said. Cuts that show them already are left alone."""
+    folders, said = tile_builds.folders_of(builds), tile_builds.shown(settings, view)
     days = {cut: {pair for pair in there if pair[0] == cut_text(cut)} for cut in builds}
     wanted = {cut: {pair for pair in folders if pair[0] == cut_text(cut)} for cut in builds}
     changed = {

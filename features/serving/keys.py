@@ -1,10 +1,9 @@
 """The keys a person gives, checked against what a service needs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from features.definitions.catalog import Catalog
 from features.definitions.entities import Entity
-from features.definitions.services import FeatureService
+from features.definitions.views import FeatureView
 from features.errors import InputError
 
 __all__ = ["Key", "checked", "needed"]
@@ -15,12 +14,12 @@ Key = Mapping[str, str | int | None]
 _LOWEST, _HIGHEST = -(1 << 63), (1 << 63) - 1
 
 
-def needed(catalog: Catalog, service: FeatureService) -> dict[str, Entity]:
-    """Each key column of a service's views, with an entity that has it, in the order of the views."""
-    return {name: view.entity for view, _ in catalog.views_of(service) for name in view.keys}
+def needed(views: Iterable[FeatureView]) -> dict[str, Entity]:
+    """Each key column of some views, with an entity that has it, in the order of the views."""
+    return {name: view.entity for view in views for name in view.keys}
 
 
-def checked(key: Mapping[str, object], columns: Mapping[str, Entity], service: str) -> dict[str, str | int | None]:
+def checked(key: Mapping[str, object], columns: Mapping[str, Entity], of: str) -> dict[str, str | int | None]:
     """The key in the types of its columns.
 
     Raises:
@@ -36,7 +35,7 @@ def checked(key: Mapping[str, object], columns: Mapping[str, Entity], service: s
             )
             if names
         )
-        msg = f"The key {dict(key)} does not fit service {service!r}: {wrong}. It needs {', '.join(f'{name}=…' for name in columns)}."
+        msg = f"The key {dict(key)} does not fit {of}: {wrong}. It needs {', '.join(f'{name}=…' for name in columns)}."
         raise InputError(msg)
     return {name: _typed(name, key[name], entity) for name, entity in columns.items()}
 

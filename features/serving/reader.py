@@ -8,10 +8,10 @@ from typing import Literal, Self
 
 from features.definitions.catalog import Catalog
 from features.definitions.compiled import hash_of
+from features.definitions.expressions import ColumnType
 from features.definitions.names import cut_text, micros, utc
-from features.definitions.services import FeatureService
 from features.definitions.views import FeatureView
-from features.errors import InputError, MissingError
+from features.errors import AsofError, InputError, MissingError, NotLoadedError
 from features.serving.keys import Key, checked, needed
 from features.settings import Settings
 from features.store.heads import STATUS, Head
@@ -72,7 +72,8 @@ class Reader:
         self._settings = settings
         self._catalog = catalog
         self._store: OnlineStore | None = None
-        self._hashes: dict[str, str] = {}
+        self._is_empty = False
+        self._views: dict[str, _Served] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -92,43 +93,107 @@ class Reader:
         """The values that the store's live generation gives at an instant (microseconds UTC; None: the clock's now).
 
         Raises:
-            MissingError: no such service, or a view of it was never loaded, or was loaded by another definition.
+            MissingError: no such service; NotLoadedError: a view of it was never loaded, or by another definition.
             InputError: a key lacks a column, has one too many or of a wrong type; the service has a view that is not scheduled;
                 the instant is before the live generation.
             BusyError: the store does not answer.
         """
         found = self._catalog.service(service)
-        views = self._catalog.views_of(found)
-        _refuse_unserved(found, [view for view, _ in views])
-        typed = [checked(key, needed(self._catalog, found), service) for key in keys]
+        chosen = [(self._served(view), names) for view, names in self._catalog.views_of(found)]
+        return self._looked(f"service {service!r}", chosen, keys, at, service)
+
+    def lookup_features(
+        self, features: Mapping[str, Sequence[str]], keys: Sequence[Mapping[str, object]], at: int | None = None
+    ) -> Result:
+        """The same for features of no service: view to the names of its features.
+
+        Raises:
+            MissingError: no such view or feature; NotLoadedError: a view was never loaded, or by another definition.
+            InputError: as `lookup` has it.
+            BusyError: the store does not answer.
+        """
+        for name, names in features.items():
+            there = self._catalog.view(name).types
+            for feature in names:
+                if feature not in there:
+                    raise MissingError.of(f"feature of view {name!r}", feature, list(there), "Ask for one of these.")
+        chosen = [(self._served(self._catalog.view(name)), tuple(names)) for name, names in features.items()]
+        return self._looked(f"view {', '.join(features)}", chosen, keys, at, "")
+
+    def unready(self, services: Sequence[str]) -> list[str]:
+        """A sentence for each view of these services that cannot be looked up now; none where all can.
+
+        Raises:
+            BusyError: the store does not answer.
+        """
+        found: list[str] = []
+        at = micros(self._settings.now())
+        views = [view for name in services for view, _ in self._catalog.views_of(self._catalog.service(name))]
+        for view in dict.fromkeys(views):
+            (answer,) = self._online().ask([Question(view=view.name, keys=(), features=())])
+            try:
+                self._served(view).live(answer.head, at)
+            except AsofError as error:
+                found.append(str(error))
+        return found
+
+    def _looked(
+        self,
+        of: str,
+        chosen: "Sequence[tuple[_Served, tuple[str, ...]]]",
+        keys: Sequence[Mapping[str, object]],
+        at: int | None,
+        service: str,
+    ) -> Result:
+        _refuse_unserved(of, [served.view for served, _ in chosen])
+        columns = needed(served.view for served, _ in chosen)
+        typed = [checked(key, columns, of) for key in keys]
         asked = micros(self._settings.now()) if at is None else at
-        encoded = [[_encoded(view, key) for key in typed] for view, _ in views]
+        encoded = [[_encoded(served.view, key) for key in typed] for served, _ in chosen]
         questions = [
             Question(
-                view=view.name,
+                view=served.view.name,
                 keys=tuple(dict.fromkeys(key for key in of_view if key is not None)),
                 features=(*features, STATUS),
             )
-            for (view, features), of_view in zip(views, encoded, strict=True)
+            for (served, features), of_view in zip(chosen, encoded, strict=True)
         ]
         answers = self._online().ask(questions)
-        columns = [
-            list(self._of_view(view, features, of_view, answer, asked))
-            for (view, features), of_view, answer in zip(views, encoded, answers, strict=True)
+        found = [
+            list(served.values(features, of_view, answer, asked))
+            for (served, features), of_view, answer in zip(chosen, encoded, answers, strict=True)
         ]
-        rows = tuple(Row(key=key, views=tuple(column[place] for column in columns)) for place, key in enumerate(typed))
+        rows = tuple(Row(key=key, views=tuple(column[place] for column in found)) for place, key in enumerate(typed))
         return Result(service=service, at=asked, rows=rows)
 
+    def _served(self, view: FeatureView) -> "_Served":
+        if view.name not in self._views:
+            self._views[view.name] = _Served(view, view.types, never_seen(view), hash_of(view))
+        return self._views[view.name]
+
     def _online(self) -> OnlineStore:
+        if self._store is not None and self._is_empty and self._settings.online_db.exists():
+            self.close()  # the first load came after the reader
         if self._store is None:
+            self._is_empty = self._settings.online.kind == "sqlite" and not self._settings.online_db.exists()
             self._store = open_store(self._settings, writable=False)
         return self._store
 
-    def _of_view(
-        self, view: FeatureView, features: Sequence[str], keys: Sequence[bytes | None], answer: Answer, at: int
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """A view, and what is asked of it again and again."""
+
+    view: FeatureView
+    types: Mapping[str, ColumnType]
+    unseen: Mapping[str, Cell]
+    definition: str
+
+    def values(
+        self, features: Sequence[str], keys: Sequence[bytes | None], answer: Answer, at: int
     ) -> Iterator[ViewValues]:
-        head = self._live(view, answer.head, at)
-        types, unseen = view.types, never_seen(view)
+        """One a key."""
+        head, view, types, unseen = self.live(answer.head, at), self.view, self.types, self.unseen
         for key in keys:
             row = None if key is None else answer.rows.get(key)
             valid_from, cells = row or (head.valid_from, {})
@@ -144,18 +209,19 @@ class Reader:
             status = _status(key, row is not None, decode(cells.get(STATUS, b""), "string"), at >= cut + head.horizon)
             yield ViewValues(view=view.name, values=values, status=status, cut=cut, age=at - cut)
 
-    def _live(self, view: FeatureView, head: Head | None, at: int) -> Head:
+    def live(self, head: Head | None, at: int) -> Head:
+        """The head record, if its values are these definitions' and of this instant."""
+        view = self.view
         command = f"Run `asof materialize --cut CUT --view {view.name}` with a published cut."
         if head is None:
             msg = f"The online store holds no values of view {view.name!r}. {command}"
-            raise MissingError(msg)
-        wanted = self._hashes.setdefault(view.name, hash_of(view))
-        if head.definition != wanted:
+            raise NotLoadedError(msg)
+        if head.definition != self.definition:
             msg = (
-                f"The online store holds view {view.name!r} by definition {head.definition}, but the catalogue says {wanted}: "
+                f"The online store holds view {view.name!r} by definition {head.definition}, but the catalogue says {self.definition}: "
                 f"its values mean something else. Compute, publish and load it anew. {command}"
             )
-            raise MissingError(msg)
+            raise NotLoadedError(msg)
         if at < head.valid_from:
             raise InputError(_too_early(view, head.valid_from, at))
         return head
@@ -184,11 +250,11 @@ def _too_early(view: FeatureView, valid_from: int, at: int) -> str:
     )
 
 
-def _refuse_unserved(service: FeatureService, views: Sequence[FeatureView]) -> None:
+def _refuse_unserved(of: str, views: Sequence[FeatureView]) -> None:
     names = [view.name for view in views if not view.served]
     if names:
         msg = (
-            f"Service {service.name!r} takes {', '.join(names)}, whose values change between cuts: a lookup from state comes with a later "
+            f"{of[0].upper()}{of[1:]} takes {', '.join(names)}, whose values change between cuts: a lookup from state comes with a later "
             "release. Use a service of scheduled views here, and `asof frame` for this one."
         )
         raise InputError(msg)

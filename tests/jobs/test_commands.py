@@ -14,6 +14,7 @@ from jobs.commands import (
     Demo,
     Explain,
     Frame,
+    Grant,
     Held,
     Ingest,
     Lookup,
@@ -22,12 +23,14 @@ from jobs.commands import (
     Publish,
     Ready,
     Release,
+    Serve,
     Simulate,
     Sql,
     Stats,
     Status,
     Stop,
     Validate,
+    Why,
 )
 
 _CUT = datetime(2026, 3, 2, 6, 30, 0, 1, tzinfo=UTC)
@@ -44,6 +47,8 @@ _EACH: tuple[Command, ...] = (
     Frame(labels="l.parquet", service="radar_v1", out="o"),
     Lookup(service="radar_v1", keys=(("card", "a=b c"), ("-x", "--at"), ("empty", ""))),
     Lookup(service="radar_v1", keys=(("card", "1"),), at=_CUT, output="json"),
+    Why(feature="radar_v1.card_velocity__count_7d", keys=(("card_id", "a=b c"),)),
+    Why(feature="-s.-f", keys=(("k", "--at"),), at=_CUT, output="json"),
     Explain(view="cards"),
     Explain(view="-v", at=_CUT, output="json"),
     Stats(view="card_velocity", window="90d"),
@@ -51,6 +56,10 @@ _EACH: tuple[Command, ...] = (
     Apply(),
     Status(output="json"),
     Sql(),
+    Serve(),
+    Serve(port=7000, workers=2),
+    Grant(holder="checkout", services=("radar_v1", "-x")),
+    Grant(holder="-x", revoke=True),
     Stop(),
     Demo(),
 )

@@ -1,0 +1,252 @@
+"""The HTTP service of lookups: Feast's own request and answer, an Arrow answer for many rows, health, readiness, metrics.
+
+Lookups run in threads, each with its reader and connection; the event loop reads requests and writes answers.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.requests import ClientDisconnect
+
+from features.definitions.catalog import Catalog, load_catalog
+from features.definitions.compiled import hash_of
+from features.definitions.names import micros
+from features.errors import AsofError, InputError, MissingError, NotLoadedError
+from features.serving import feast_http, openapi
+from features.serving.meters import Meters
+from features.serving.reader import Reader, Result
+from features.serving.tokens import Tokens, Who
+from features.settings import Settings, load
+
+__all__ = ["create_app", "served"]
+
+log = logging.getLogger("asof.serve")
+ARROW = "application/vnd.apache.arrow.stream"
+_OK, _BAD, _UNKNOWN, _TOO_LARGE, _BUSY, _LATE, _BROKEN = 200, 400, 404, 413, 503, 504, 500
+_NO_TOKEN, _NO_RIGHT, _GONE = 401, 403, 499
+_MOST_BYTES = 8 << 20
+
+
+_Handler = Callable[[Request], Awaitable[Response]]
+
+
+class _RefusedError(Exception):
+    """An answer that is no values."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code, self.reason = code, reason
+
+
+def create_app(settings: Settings, catalog: Catalog) -> FastAPI:
+    """The service over a catalogue; what it reads, and who may ask, the settings say."""
+    here = _Service(settings, catalog)
+
+    @asynccontextmanager
+    async def alive(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        here.close()
+
+    app = FastAPI(title="Asof", description=openapi.SAYS, version="1", lifespan=alive, redoc_url=None)
+    for path, handler, method, told in (
+        ("/get-online-features", here.lookup, "POST", openapi.lookup(catalog, here.services)),
+        ("/health", here.health, "GET", openapi.plain("Whether this process answers.")),
+        (
+            "/ready",
+            here.ready,
+            "GET",
+            openapi.plain("Whether every view that may be asked for is loaded, and why not."),
+        ),
+        ("/metrics", here.metrics, "GET", openapi.plain("Counts and times, as Prometheus reads them.")),
+    ):
+        app.add_api_route(path, here.answering(path, handler), methods=[method], response_model=None, **told)
+    return app
+
+
+def served() -> FastAPI:
+    """The service that the settings say: what each worker process makes for itself."""
+    settings = load()
+    return create_app(settings, load_catalog(settings.catalog))
+
+
+class _Service:
+    def __init__(self, settings: Settings, catalog: Catalog) -> None:
+        self.settings, self.catalog = settings, catalog
+        self.meters = Meters()
+        self.tokens = None if settings.serving.auth == "none" else Tokens(settings.tokens)
+        self.described = {
+            view.name: feast_http.Described(hash_of(view), view.schedule.lag_us) for view in catalog.views
+        }
+        # A service with a view that is not scheduled is refused in a sentence when it is asked for; readiness is that of the others.
+        self.services = [
+            service.name for service in catalog.services if all(view.served for view, _ in catalog.views_of(service))
+        ]
+        self.features = {
+            service.name: frozenset(
+                f"{view.name}:{name}" for view, names in catalog.views_of(service) for name in names
+            )
+            for service in catalog.services
+        }
+        self.mine = threading.local()
+        self.readers: list[Reader] = []
+        self.threads = ThreadPoolExecutor(settings.serving.threads, thread_name_prefix="lookup")
+
+    def close(self) -> None:
+        """Lets what runs end, and ends the connections."""
+        self.threads.shutdown()
+        for reader in self.readers:
+            reader.close()
+
+    def answering(self, path: str, handler: _Handler) -> _Handler:
+        """The handler, timed and counted; whatever goes wrong is answered in a sentence."""
+
+        async def answered(request: Request) -> Response:
+            started = time.perf_counter()
+            try:
+                response = await handler(request)
+            except _RefusedError as refused:
+                response = _sentence(refused.code, refused.reason)
+            except ClientDisconnect:
+                response = Response(status_code=_GONE)  # nobody is there to read it; the counts have it
+            except Exception:
+                number = uuid4().hex[:12]
+                log.exception("Request %s failed.", number)
+                response = _sentence(
+                    _BROKEN, f"The service failed, by no fault of the request. Its log has the cause under {number}."
+                )
+            self.meters.request(path, response.status_code, time.perf_counter() - started)
+            return response
+
+        return answered
+
+    async def lookup(self, request: Request) -> Response:
+        """Values of a service, or of single features."""
+        who = self._who(request)
+        asked = _read(await _body(request))
+        self._allow(who, asked)
+        result = await self._within_deadline(lambda: self._looked(asked))
+        self.meters.values(result)
+        if ARROW in request.headers.get("accept", ""):
+            return Response(feast_http.arrow(result, self.catalog), media_type=ARROW)
+        return Response(
+            _translated(lambda: feast_http.answer(result, asked, self.described)), media_type="application/json"
+        )
+
+    async def health(self, _: Request) -> Response:
+        """This process answers."""
+        return JSONResponse({"status": "ok"})
+
+    async def ready(self, _: Request) -> Response:
+        """Every view is loaded by its definition, and the store answers."""
+        wrong = await self._within_deadline(lambda: self._reader().unready(self.services))
+        return JSONResponse({"status": "not ready" if wrong else "ready", "because": wrong}, _BUSY if wrong else _OK)
+
+    async def metrics(self, _: Request) -> Response:
+        """Of all workers together."""
+        return Response(self.meters.shown(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    def _who(self, request: Request) -> Who | None:
+        """None where nobody is asked for a token."""
+        if self.tokens is None:
+            return None
+        kind, _, token = request.headers.get("authorization", "").partition(" ")
+        who = self.tokens.who(token.strip()) if kind.lower() == "bearer" and token else None
+        if who is None:
+            client = request.client.host if request.client else "unknown"
+            log.warning("Refused a request from %s: %s.", client, "unknown token" if token else "no token")
+            reason = "The token is not known: it was revoked or replaced." if token else "The request has no token."
+            raise _RefusedError(
+                _NO_TOKEN,
+                f"{reason} Send `Authorization: Bearer TOKEN`; `asof grant NAME --service SERVICE` makes one.",
+            )
+        return who
+
+    def _allow(self, who: Who | None, asked: feast_http.Asked) -> None:
+        if who is None:
+            return
+        if asked.feature_service is not None:
+            allowed = asked.feature_service in who.services
+            wanted = f"service {asked.feature_service!r}"
+        else:
+            mine = frozenset[str]().union(*(self.features.get(name, frozenset()) for name in who.services))
+            wrong = [feature for feature in asked.features if feature not in mine]
+            allowed, wanted = not wrong, f"feature(s) {', '.join(wrong[:3])}"
+        if not allowed:
+            log.warning("Refused %s to %s.", wanted, who.name)
+            services = ", ".join(sorted(who.services)) or "no service"
+            raise _RefusedError(
+                _NO_RIGHT,
+                f"The token of {who.name!r} may not read {wanted}; it may read {services}. `asof grant` gives it another right.",
+            )
+
+    def _looked(self, asked: feast_http.Asked) -> Result:
+        at = None if asked.at is None else micros(asked.at)
+        keys = feast_http.keys_of(asked.entities)
+        if not keys:
+            msg = "The request has no row. Give each key column at least one value."
+            raise InputError(msg)
+        if asked.feature_service is not None:
+            return self._reader().lookup(asked.feature_service, keys, at)
+        return self._reader().lookup_features(feast_http.by_view(asked.features), keys, at)
+
+    def _reader(self) -> Reader:
+        """This thread's own."""
+        if not hasattr(self.mine, "reader"):
+            self.mine.reader = Reader(self.settings, self.catalog)
+            self.readers.append(self.mine.reader)
+        reader: Reader = self.mine.reader
+        return reader
+
+    async def _within_deadline(self, work: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever the work gives
+        running = asyncio.get_running_loop().run_in_executor(self.threads, _translated, work)
+        try:
+            return await asyncio.wait_for(running, self.settings.serving.deadline_ms / 1000)
+        except TimeoutError:
+            msg = f"No answer within {self.settings.serving.deadline_ms} ms, the deadline of a request (serving.deadline_ms). Ask again, or in smaller parts."
+            raise _RefusedError(_LATE, msg) from None
+
+
+async def _body(request: Request) -> bytes:
+    made = bytearray()
+    async for part in request.stream():
+        made += part
+        if len(made) > _MOST_BYTES:
+            raise _RefusedError(_TOO_LARGE, f"The request is larger than {_MOST_BYTES >> 20} MB. Ask in parts.")
+    return bytes(made)
+
+
+def _read(body: bytes) -> feast_http.Asked:
+    made: feast_http.Asked = _translated(lambda: feast_http.asked(body))
+    return made
+
+
+def _translated(work: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever the work gives
+    """Runs it; what is wrong with a request or the store becomes its HTTP code."""
+    try:
+        return work()
+    except AsofError as error:
+        match error:
+            case NotLoadedError():
+                code = _BUSY
+            case MissingError():
+                code = _UNKNOWN
+            case InputError():
+                code = _BAD
+            case _:
+                code = _BUSY
+        raise _RefusedError(code, str(error)) from error
+
+
+def _sentence(code: int, reason: str) -> JSONResponse:
+    """Feast's clients show `detail`."""
+    headers = {"WWW-Authenticate": "Bearer"} if code == _NO_TOKEN else {"Retry-After": "1"} if code == _BUSY else None
+    return JSONResponse({"detail": reason}, code, headers)

@@ -1,0 +1,179 @@
+"""Feast's `POST /get-online-features`: its request read, its answer written, a column a feature. Statuses are honest, and the value stands beside them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import to_json
+
+from features.definitions.catalog import Catalog
+from features.definitions.names import utc
+from features.errors import InputError
+from features.serving.reader import Result, Status
+from features.store.values import ARROW, Cell
+
+__all__ = ["Asked", "Described", "answer", "arrow", "asked", "by_view", "keys_of"]
+
+_STATUS: dict[Status, str] = {
+    "ok": "PRESENT", "overflow": "PRESENT", "never_seen": "NOT_FOUND", "no_key": "NOT_FOUND", "stale": "OUTSIDE_MAX_AGE",
+}  # fmt: skip
+_NEVER = "1970-01-01T00:00:00Z"
+_MOST_ROWS = 10_000
+
+
+class Asked(BaseModel):
+    """The body of a request, as Feast's own server takes it; `at` is Asof's."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    entities: dict[str, list[str | int | None]]
+    """Key column to one value a row."""
+    feature_service: str | None = None
+    features: list[str] = Field(default_factory=list)
+    """`view:feature`, where no service is named."""
+    full_feature_names: bool = False
+    """`view__feature` in the answer, instead of `feature`."""
+    include_feature_view_version_metadata: bool = False
+    """Feast's; the answer holds the definition's hash and cut of each view in any case."""
+    at: AwareDatetime | None = Field(default=None, strict=False)
+    """The instant that the values are of; the clock's now where it is left out."""
+
+
+class Described(NamedTuple):
+    """What an answer says of a view beside its values."""
+
+    definition: str
+    """The hash."""
+    lag_us: int
+    """From the cut to the instant from which on its values are served, which is Feast's event timestamp."""
+
+
+def asked(body: bytes) -> Asked:
+    """The request.
+
+    Raises:
+        InputError: it is not JSON, or not of this shape; the message says where.
+    """
+    try:
+        made = Asked.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the body"
+        msg = f'The request is wrong at {place}: {first["msg"]}. It is {{"feature_service": "…", "entities": {{"column": ["value", …]}}}}; /docs shows an example.'
+        raise InputError(msg) from None
+    lengths = {name: len(values) for name, values in made.entities.items()}
+    if len(set(lengths.values())) != 1:
+        msg = f"The entities have {lengths or 'no'} rows. Give each key column one value for each row, the same number in all."
+        raise InputError(msg)
+    if (rows := next(iter(lengths.values()))) > _MOST_ROWS:
+        msg = f"The request has {rows} rows; {_MOST_ROWS} are the most. Ask in parts, or use `asof frame` for many."
+        raise InputError(msg)
+    if (made.feature_service is None) == (not made.features):
+        msg = 'The request needs either "feature_service" or "features", and not both.'
+        raise InputError(msg)
+    return made
+
+
+def by_view(features: Sequence[str]) -> dict[str, list[str]]:
+    """`view:feature` to the features of each view, in the order given.
+
+    Raises:
+        InputError: a reference is not written so, or comes twice.
+    """
+    made: dict[str, list[str]] = {}
+    for text in features:
+        view, colon, feature = text.partition(":")
+        if not (view and colon and feature):
+            msg = f"The feature {text!r} is not written as view:feature."
+            raise InputError(msg)
+        if feature in made.setdefault(view, []):
+            msg = f"The feature {text!r} is asked for twice."
+            raise InputError(msg)
+        made[view].append(feature)
+    return made
+
+
+def keys_of(entities: Mapping[str, Sequence[str | int | None]]) -> list[dict[str, object]]:
+    """One key a row."""
+    names = list(entities)
+    return [dict(zip(names, values, strict=True)) for values in zip(*entities.values(), strict=True)]
+
+
+def answer(result: Result, asked: Asked, described: Mapping[str, Described]) -> bytes:
+    """Feast's answer, as JSON: the keys' columns first, then a column a feature; NaN and infinities as protobuf writes them.
+
+    Args:
+        result: what was looked up; it has a row.
+        asked: the request.
+        described: each view.
+
+    Raises:
+        InputError: two views have a feature of one name, and full names were not asked for.
+    """
+    rows = len(result.rows)
+    names, results = list(asked.entities), [
+        {"values": values, "statuses": ["PRESENT"] * rows, "event_timestamps": [_NEVER] * rows}
+        for values in asked.entities.values()
+    ]  # fmt: skip
+    views: dict[str, Any] = {}
+    for place, view in enumerate(result.rows[0].views):
+        column = [row.views[place] for row in result.rows]
+        unseen = [one.status in {"never_seen", "no_key"} for one in column]
+        definition, lag = described[view.view]
+        times = [_NEVER if missing else _instant(one.cut + lag) for missing, one in zip(unseen, column, strict=True)]
+        statuses = [_STATUS[one.status] for one in column]
+        for feature in view.values:
+            values = [one.values[feature] for one in column]
+            names.append(f"{view.view}__{feature}" if asked.full_feature_names else feature)
+            results.append({"values": values, "statuses": _with_nulls(values, statuses), "event_timestamps": times})
+        views[view.view] = {
+            "definition": definition, "cut": _instant(view.cut), "statuses": [one.status for one in column],
+        }  # fmt: skip
+    _refuse_twice(names)
+    metadata = {"feature_names": names, "asof": {"at": _instant(result.at), "views": views}}
+    return to_json({"metadata": metadata, "results": results}, inf_nan_mode="strings")
+
+
+def arrow(result: Result, catalog: Catalog) -> bytes:
+    """The answer as an Arrow stream: the keys' columns, `view__feature` in its own type, `view__asof_status`."""
+    made: dict[str, pa.Array] = {}
+    for name in result.rows[0].key:
+        made[name] = pa.array([row.key[name] for row in result.rows])
+    for place, view in enumerate(result.rows[0].views):
+        types = catalog.view(view.view).types
+        for feature in view.values:
+            cells = [row.views[place].values[feature] for row in result.rows]
+            made[f"{view.view}__{feature}"] = _column(cells, ARROW[types[feature]])
+        made[f"{view.view}__asof_status"] = pa.array([row.views[place].status for row in result.rows])
+    table = pa.table(made)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
+
+
+def _column(cells: Sequence[Cell], kind: pa.DataType) -> pa.Array:
+    return pa.array(cells, pa.int64()).cast(kind) if pa.types.is_timestamp(kind) else pa.array(cells, kind)
+
+
+def _with_nulls(values: Sequence[Cell], statuses: list[str]) -> list[str]:
+    """A null that is there is NULL_VALUE, as in Feast."""
+    if None not in values:
+        return statuses
+    return [
+        "NULL_VALUE" if value is None and status == "PRESENT" else status
+        for value, status in zip(values, statuses, strict=True)
+    ]
+
+
+def _refuse_twice(names: Sequence[str]) -> None:
+    if len(set(names)) == len(names):
+        return
+    twice = sorted({name for name in names if names.count(name) > 1})
+    msg = f'Several views have a feature {", ".join(twice)}. Ask with "full_feature_names": true, which names the view too.'
+    raise InputError(msg)
+
+
+def _instant(instant: int) -> str:
+    return utc(instant).isoformat().replace("+00:00", "Z")

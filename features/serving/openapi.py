@@ -1,0 +1,69 @@
+"""What the OpenAPI document says of the service, with requests that it really answers."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from features.definitions.catalog import Catalog
+from features.serving.feast_http import Asked
+from features.serving.keys import needed
+
+__all__ = ["SAYS", "lookup", "plain"]
+
+SAYS = """Values of features now, or at an instant: Feast's own request and answer, statuses that do not lie.
+
+`PRESENT`, `NULL_VALUE`: as it says. `NOT_FOUND`: the key was never seen, and the value is what training frames have for it (0 or null).
+`OUTSIDE_MAX_AGE`: the newest cut is older than the view's horizon; the last value stands beside the status. `metadata.asof` has each view's cut."""
+
+_SENTENCE = {
+    "content": {
+        "application/json": {
+            "schema": {"type": "object", "properties": {"detail": {"type": "string"}}, "required": ["detail"]}
+        }
+    }
+}
+_CODES = {
+    400: "The request is wrong; the sentence says where.", 401: "No token, or an unknown one.", 403: "The token may not read this.",
+    404: "No such service, view or feature.", 413: "Too large.", 503: "The store does not answer, or a view is not loaded. Try again.",
+    504: "No answer within the deadline.",
+}  # fmt: skip
+_ANSWER: dict[str, Any] = {
+    "type": "object",
+    "required": ["metadata", "results"],
+    "properties": {
+        "metadata": {"type": "object", "properties": {"feature_names": {"type": "array", "items": {"type": "string"}}, "asof": {"type": "object"}}},
+        "results": {"type": "array", "items": {"type": "object", "properties": {
+            "values": {"type": "array", "items": {}},
+            "statuses": {"type": "array", "items": {"enum": ["PRESENT", "NULL_VALUE", "NOT_FOUND", "OUTSIDE_MAX_AGE"]}},
+            "event_timestamps": {"type": "array", "items": {"type": "string", "format": "date-time"}},
+        }}},
+    },
+}  # fmt: skip
+
+
+def plain(says: str) -> dict[str, Any]:
+    """A route that takes nothing."""
+    return {"summary": says}
+
+
+def lookup(catalog: Catalog, services: Sequence[str]) -> dict[str, Any]:
+    """The route of lookups; an example a service."""
+    examples = {name: {"summary": name, "value": _example(catalog, name)} for name in services}
+    body = {"application/json": {"schema": Asked.model_json_schema(), "examples": examples}}
+    good = {
+        "description": "A column a feature, the keys' columns first.",
+        "content": {
+            "application/json": {"schema": _ANSWER},
+            "application/vnd.apache.arrow.stream": {"schema": {"type": "string", "format": "binary"}},
+        },
+    }
+    return {
+        "summary": "Values of a service, or of single features, for some keys.",
+        "openapi_extra": {"requestBody": {"required": True, "content": body}, "security": [{}, {"bearer": []}]},
+        "responses": {200: good, **{code: {"description": says, **_SENTENCE} for code, says in _CODES.items()}},
+    }
+
+
+def _example(catalog: Catalog, service: str) -> dict[str, Any]:
+    columns = needed(view for view, _ in catalog.views_of(catalog.service(service)))
+    values = {name: [f"{entity.name}_1" if entity.type == "string" else 1] for name, entity in columns.items()}
+    return {"feature_service": service, "entities": values, "full_feature_names": True}

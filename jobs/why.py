@@ -1,0 +1,208 @@
+"""`asof why SERVICE.FEATURE key=…`: the rows behind one value, those that do not count among them, and what the online store says."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+from rich.console import Console
+from rich.table import Table
+
+from features.definitions.catalog import Catalog, load_catalog
+from features.definitions.features import Aggregate, CohortRate
+from features.definitions.names import cut_text, micros, utc
+from features.definitions.sources import Source
+from features.definitions.views import FeatureView
+from features.errors import AsofError, MissingError
+from features.serving.keys import checked, needed
+from features.serving.reader import Reader
+from features.settings import Settings
+from features.store.values import Cell
+from features.values.partition import rows_of
+from features.values.reasons import COUNTS, bases, reasons
+from features.values.sweep import STATUSES, sweep
+from features.values.timeline import Asks, Rows, Timeline, anchors, timeline
+from jobs.commands import Exit, Why
+from jobs.known import known_rows
+from jobs.rows import passed
+from jobs.session import spark as session
+from jobs.stages import say
+
+__all__ = ["Question", "explained", "question", "run"]
+
+_SHOWN = 50
+_FEW = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One feature of one key at an instant, in microseconds UTC."""
+
+    service: str
+    view: FeatureView
+    feature: str
+    key: dict[str, str | int | None]
+    at: int
+
+
+def run(command: Why, settings: Settings) -> int:
+    """Prints the value, each row of the key with the reason why it counts or does not, and the value online.
+
+    Raises:
+        MissingError: there is no such service or feature, or a partition that is needed is not there.
+        InputError: the key does not fit the view.
+    """
+    catalog = load_catalog(settings.catalog)
+    asked = question(settings, catalog, command)
+    found = explained(session(settings, "why"), settings, asked)
+    found["online"] = _online(settings, catalog, asked)
+    if command.output == "json":
+        say(json.dumps(found, indent=1))
+    else:
+        _show(found)
+    return Exit.OK
+
+
+def question(settings: Settings, catalog: Catalog, command: Why) -> Question:
+    """The question of a command, checked. Needs no Spark."""
+    service, _, name = command.feature.partition(".")
+    features = {
+        f"{view.name}__{feature}": (view, feature)
+        for view, names in catalog.views_of(catalog.service(service)) for feature in names
+    }  # fmt: skip
+    if name not in features:
+        raise MissingError.of(
+            f"feature of service {service!r}", name, list(features), "Name it as SERVICE.VIEW__FEATURE."
+        )
+    view, feature = features[name]
+    key = checked(dict(command.keys), needed([view]), f"view {view.name!r}")
+    at = micros(settings.now() if command.at is None else command.at)
+    return Question(service=service, view=view, feature=feature, key=key, at=at)
+
+
+def explained(spark: SparkSession, settings: Settings, asked: Question) -> dict[str, Any]:
+    """Plain JSON data: value, status, the windows, and the rows of the key from the newest on."""
+    view = asked.view
+    at = np.array([asked.at], np.int64)
+    anchor = int(anchors(at, view.freshness)[0])
+    cut = view.schedule.cut_served(asked.at)
+    sources = {
+        source.name: _rows(spark, settings, asked, source, cut if view.served else asked.at + 1)
+        for source in view.sources
+    }
+    values = sweep(view, sources, Asks(key=np.zeros(1, np.int64), instant=at))
+    parts = bases(view, asked.feature)
+    rows = [row for part in parts for row in _told(asked, part, sources, anchor)]
+    no_key = None in asked.key.values()
+    return {
+        "feature": f"{asked.service}.{view.name}__{asked.feature}", "key": asked.key, "at": utc(asked.at).isoformat(), "cut": cut_text(cut),
+        "value": None if no_key else _plain(values.columns[asked.feature]), "status": "no_key" if no_key else STATUSES[values.status[0]],
+        "windows": [
+            {"feature": part.name, "from": utc(edges.lower).isoformat(), "to": utc(edges.upper).isoformat()}
+            for part in parts if isinstance(part, Aggregate | CohortRate)
+            for edges in (part.window.bounds(anchor, view.remember_us),)
+        ],
+        "rows": rows,
+    }  # fmt: skip
+
+
+def _rows(spark: SparkSession, settings: Settings, asked: Question, source: Source, before: int) -> Rows:
+    """All of the key that is known, with every column."""
+    view = asked.view
+    names = source.key_columns(view.entity.name, view.keys)
+    known = known_rows(spark, settings, source, before=before)
+    for name, value in zip(names, asked.key.values(), strict=True):
+        known = known.where(F.col(name) == F.lit(value))
+    columns = [
+        (F.unix_micros(name) if kind == "timestamp" else F.col(name)).cast(passed(kind)).alias(f"s0_{name}")
+        for name, kind in source.types.items()
+    ]
+    table = known.select(
+        F.unix_micros(source.event_time).alias("asof_time"), "asof_known", F.coalesce("asof_undoes", F.lit(0)).alias("asof_undoes"),
+        (F.col("asof_op") == "retract").alias("asof_retract"), "asof_first", *columns,
+    ).limit(_FEW).toArrow()  # fmt: skip
+    return rows_of(source, 0, list(source.types), table.combine_chunks(), np.zeros(len(table), np.int64))
+
+
+def _told(asked: Question, part: Any, sources: dict[str, Rows], anchor: int) -> list[dict[str, Any]]:  # noqa: ANN401 - a feature
+    made: list[dict[str, Any]] = []
+    for source in asked.view.sources:
+        if source.name != asked.view.source.name and not (
+            isinstance(part, CohortRate) and part.outcomes == source.name
+        ):
+            continue
+        line = timeline(sources[source.name], source, asked.view.freshness)
+        said = reasons(asked.view, part, source, line, asked.at, anchor)
+        made += [
+            {"feature": part.name, "source": source.name, **_shown(asked.view, source, line, place), "why": said[place]}
+            for place in reversed(range(len(line)))
+        ]
+    return made
+
+
+def _shown(view: FeatureView, source: Source, line: Timeline, place: int) -> dict[str, Any]:
+    ids = [source.event_id] if source.event_id else []
+    names = list(dict.fromkeys([*ids, *view.reads(source)]))
+    return {
+        "event_time": utc(int(line.time[place])).isoformat(), "counts_from": utc(int(line.since[place])).isoformat(),
+        **{name: _plain(line.columns[name].slice(place, 1)) for name in names if name in line.columns},
+    }  # fmt: skip
+
+
+def _plain(column: pa.Array) -> Cell:
+    value = (column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column)[0].as_py()
+    return utc(value).isoformat() if pa.types.is_timestamp(column.type) and value is not None else value
+
+
+def _online(settings: Settings, catalog: Catalog, asked: Question) -> dict[str, Any]:
+    """What a lookup gives at that instant, or why it gives nothing."""
+    try:
+        with Reader(settings, catalog) as reader:
+            (row,) = reader.lookup_features({asked.view.name: [asked.feature]}, [asked.key], asked.at).rows
+    except AsofError as error:
+        return {"because": str(error)}
+    (view,) = row.views
+    value = view.values[asked.feature]
+    if asked.view.types[asked.feature] == "timestamp" and isinstance(value, int):
+        value = utc(value).isoformat()
+    return {"value": value, "status": view.status, "cut": cut_text(view.cut)}
+
+
+def _show(found: dict[str, Any]) -> None:
+    console = Console(highlight=False)
+    key = ", ".join(f"{name}={value}" for name, value in found["key"].items())
+    console.print(
+        f"{found['feature']} of {key} at {found['at']}: {_text(found['value'])} ({found['status']}, cut {found['cut']})",
+        soft_wrap=True,
+    )
+    online = found["online"]
+    console.print(
+        f"Online: {_text(online['value'])} ({online['status']}, cut {online['cut']})" if "value" in online else f"Online: nothing. {online['because']}",
+        soft_wrap=True,
+    )  # fmt: skip
+    for window in found["windows"]:
+        console.print(f"{window['feature']} looks from {window['from']} to before {window['to']}.", soft_wrap=True)
+    rows = found["rows"]
+    counted = sum(row["why"] == COUNTS for row in rows)
+    console.print(
+        f"{len(rows)} row(s), {counted} of which count{f'; the newest {_SHOWN} are' if len(rows) > _SHOWN else ''}:",
+        soft_wrap=True,
+    )
+    if not rows:
+        return
+    table = Table()
+    names = list(dict.fromkeys(name for row in rows[:_SHOWN] for name in row))
+    names.remove("why")
+    for name in [*names, "why"]:
+        table.add_column(name, overflow="fold")
+    for row in rows[:_SHOWN]:
+        style = None if row["why"] == COUNTS else "dim"
+        table.add_row(*(_text(row.get(name)) for name in names), row["why"], style=style)
+    console.print(table)
+
+
+def _text(value: Cell) -> str:
+    return "null" if value is None else str(value)
