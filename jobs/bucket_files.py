@@ -1,7 +1,7 @@
 """Parquet files of one bucket of keys each: NAME-00003-of-00008.parquet. Whoever has another number of buckets finds its rows too. No Spark."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -17,14 +17,10 @@ from features.values.sweep import ARROW_TYPES
 from features.values.tiles import dated
 from jobs.exchange import bucket_of
 
-__all__ = ["TileFiles", "read_bucket", "read_tiles", "write_bucket"]
+__all__ = ["join_tiles", "read_bucket", "read_tiles", "write_bucket", "write_tiles"]
 
-Written = tuple[str, str, int]
-"""A cut and day, and the rows of a file of theirs."""
-_FEW = 2_000
-"""Rows of a file that is not worth being one."""
-_MOST_HELD = 1_000_000
-
+_WORTH_A_FILE = 2_000
+"""Rows."""
 _NAME = re.compile(r"-(\d+)-of-(\d+)(-\w+)?\.parquet$")
 
 
@@ -43,54 +39,36 @@ def write_bucket(folder: Path, name: str, bucket: int, buckets: int, rows: pa.Ta
     temporary.replace(path)
 
 
-class TileFiles:
-    """The tiles of the buckets that one task makes: those n with n % of = number.
-
-    Each bucket has files of its own, so that whoever wants it reads nothing else; where they would be tiny, all of them share theirs, since a reader
-    of many cuts pays for each file.
-    """
-
-    def __init__(self, view: FeatureView, location: Path, number: int, of: int, buckets: int) -> None:
-        self._view, self._location = view, location
-        self._number, self._of, self._buckets = number, of, buckets
-        self._held: dict[int, pa.Table] = {}
-        self._whole = True
-
-    def add(self, bucket: int, made: pa.Table) -> list[Written]:
-        """What `features.values.tiles` made of a bucket; gives what is written by now."""
-        self._held[bucket] = made
-        return self._apart() if sum(map(len, self._held.values())) > _MOST_HELD else []
-
-    def end(self) -> list[Written]:
-        """Writes the rest."""
-        if not self._whole or not self._held:
-            return self._apart()
-        together = dated(self._view, pa.concat_tables(self._held.values()))
-        places = _places(together)
-        if len(together) > _FEW * len(places) * len(self._held):
-            return self._apart()
-        return [self._write(together, cut, day, self._number, self._of) for cut, day in places]
-
-    def _apart(self) -> list[Written]:
-        self._whole = False
-        shown = {bucket: dated(self._view, made) for bucket, made in self._held.items()}
-        self._held = {}
-        return [
-            self._write(table, cut, day, bucket, self._buckets)
-            for bucket, table in shown.items() for cut, day in _places(table)
-        ]  # fmt: skip
-
-    def _write(self, table: pa.Table, cut: str, day: str, number: int, of: int) -> Written:
-        mine = table.filter(pc.and_(pc.equal(table["cut"], cut), pc.equal(table["day"], day)))
+def write_tiles(
+    view: FeatureView, made: pa.Table, location: Path, bucket: int, buckets: int
+) -> Iterator[tuple[str, str, int]]:
+    """Writes what `features.values.tiles` made of a bucket; gives each cut and day with its rows."""
+    shown = dated(view, made)
+    places = shown.group_by(["cut", "day"]).aggregate([([], "count_all")]).to_pylist()
+    for place in sorted(places, key=lambda place: (place["cut"], place["day"])):
+        cut, day = place["cut"], place["day"]
+        mine = shown.filter(pc.and_(pc.equal(shown["cut"], cut), pc.equal(shown["day"], day)))
         write_bucket(
-            self._location / f"cut={cut}" / f"day={day}", "tiles", number, of, mine.drop_columns(["cut", "day"])
+            location / f"cut={cut}" / f"day={day}", "tiles", bucket, buckets, mine.drop_columns(["cut", "day"])
         )
-        return cut, day, len(mine)
+        yield cut, day, len(mine)
 
 
-def _places(table: pa.Table) -> list[tuple[str, str]]:
-    found = table.group_by(["cut", "day"]).aggregate([]).to_pylist()
-    return sorted((place["cut"], place["day"]) for place in found)
+def join_tiles(location: str, places: Mapping[tuple[str, str], int]) -> None:
+    """Makes one file of a cut and day whose buckets have tiny ones: a reader of many cuts pays for each file. Before the build is recorded.
+
+    Args:
+        location: of the build.
+        places: cut and day to rows.
+    """
+    for (cut, day), rows in places.items():
+        files = sorted(Path(location, f"cut={cut}", f"day={day}").glob("[!_.]*.parquet"))
+        if len(files) > 1 and rows < _WORTH_A_FILE * len(files):
+            write_bucket(
+                files[0].parent, "tiles", 0, 1, pa.concat_tables([pq.ParquetFile(path).read() for path in files])
+            )
+            for path in files:
+                path.unlink()
 
 
 def read_bucket(folder: Path, name: str, bucket: int) -> pa.Table:

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
 from features.definitions.durations import DAY, duration
-from features.definitions.names import utc
+from features.definitions.names import cut_text, utc
 from features.definitions.tiling import tiling
 from features.definitions.views import FeatureView
 from features.settings import Settings
@@ -27,12 +27,13 @@ from features.values.partition import EntityViews, entity_views
 from jobs import attempts, ledger, tile_builds
 from jobs import tiles as tile_jobs
 from jobs.attempts import Attempt
+from jobs.bucket_files import join_tiles
 from jobs.carried_buckets import TOLD, Part, bucket_task
 from jobs.exchange import Exchange, Shuffled, exchange, exchangeable
 from jobs.rows import Shape, shape_of
 from jobs.sizing import buckets
 from jobs.stages import say
-from jobs.workers import shares
+from jobs.workers import tasks
 
 __all__ = ["carried", "follows", "groups"]
 
@@ -172,9 +173,9 @@ class _Cut:
 
     def _together(self, parts: Sequence[Part], shuffled: tuple[Exchange, Shuffled]) -> list[Any]:
         what, files = shuffled
-        count = shares(self.settings, self.buckets, a_core=1)
-        task = bucket_task(what, files, parts, self.cut, count)
-        rows = self.spark.range(0, count, 1, count).mapInArrow(task, TOLD).collect()
+        task = bucket_task(what, files, parts, self.cut)
+        count = tasks(self.settings, self.buckets, a_core=1)
+        rows = self.spark.range(0, self.buckets, 1, count).mapInArrow(task, TOLD).collect()
         told = [row.asDict() for row in rows]
         return [
             *told,
@@ -216,6 +217,7 @@ class _Cut:
         for row in told:
             if row["view"] == part.number and row["what"] == "tiles":
                 days[row["day"]] = days.get(row["day"], 0) + row["rows"]
+        join_tiles(part.build or "", {(cut_text(self.cut), day): rows for day, rows in days.items()})
         tile_jobs.finish_build(view, part.build or "", self.partitions[view.name], self.cut, days, started)
         tile_jobs.show_built(self.spark, self.settings, view, [self.cut], there)
 

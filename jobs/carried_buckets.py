@@ -13,7 +13,7 @@ from features.definitions.compiled import compile_definition, load_definition
 from features.definitions.views import FeatureView
 from features.values.carrying import Carried, carry, edges, start, tile_rows
 from features.values.tiles import tiles
-from jobs.bucket_files import TileFiles, read_bucket, read_tiles, write_bucket
+from jobs.bucket_files import read_bucket, read_tiles, write_bucket, write_tiles
 from jobs.exchange import Exchange, Shuffled, bucket_rows, bucket_schema, bytes_read
 from jobs.workers import settle
 
@@ -45,35 +45,25 @@ class Part:
 
 
 def bucket_task(
-    what: Exchange, files: Shuffled, parts: Sequence[Part], cut: int, count: int
+    what: Exchange, files: Shuffled, parts: Sequence[Part], cut: int
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """For mapInArrow over the numbers of `count` tasks, each with the buckets of its remainder: writes values and state, and says how much."""
+    """For mapInArrow over the numbers of buckets: each view's values and state, written; what is told is how much."""
     compiled, schema = json.dumps(compile_definition(what.group.views)), bucket_schema(what.group, what.shape)
     told, buckets, folder = files.files, what.buckets, what.folder
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         settle()
         views = tuple(load_definition(item, FeatureView) for item in json.loads(compiled))
-        for number in (number for batch in batches for number in batch["id"].to_pylist()):
+        for bucket in (number for batch in batches for number in batch["id"].to_pylist()):
             before = bytes_read()
-            built = {
-                part.number: TileFiles(views[part.number], Path(part.build), number, count, buckets)
-                for part in parts if part.build is not None
-            }  # fmt: skip
-            for bucket in range(number, buckets, count):
-                rows = bucket_rows(told, bucket, schema)
-                for part in parts:
-                    here = _Bucket(views[part.number], part, cut, bucket, buckets, folder, built.get(part.number))
-                    yield pa.RecordBatch.from_pylist(here.done(rows), _TOLD_TYPES)
-            ended = [_tiles_told(view, files.end()) for view, files in built.items()]
+            rows = bucket_rows(told, bucket, schema)
+            for part in parts:
+                here = _Bucket(views[part.number], part, cut, bucket, buckets, folder)
+                yield pa.RecordBatch.from_pylist(here.done(rows), _TOLD_TYPES)
             total = {"view": -1, "what": "read", "day": "", "rows": 0, "bytes": bytes_read() - before}
-            yield pa.RecordBatch.from_pylist([total, *(row for rows in ended for row in rows)], _TOLD_TYPES)
+            yield pa.RecordBatch.from_pylist([total], _TOLD_TYPES)
 
     return run
-
-
-def _tiles_told(view: int, written: Sequence[tuple[str, str, int]]) -> list[dict[str, Any]]:
-    return [{"view": view, "what": "tiles", "day": day, "rows": rows, "bytes": 0} for _, day, rows in written]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +76,6 @@ class _Bucket:
     bucket: int
     buckets: int
     folder: str
-    built: TileFiles | None
-    """Where tiles go that are built here."""
 
     def done(self, rows: pa.Table) -> list[dict[str, Any]]:
         if self.part.state is None:
@@ -118,10 +106,11 @@ class _Bucket:
 
     def _tiles(self, rows: pa.Table) -> tuple[pa.Table, list[dict[str, Any]]]:
         """What the cut newly knows, built here or read; and what was written."""
-        if self.built is None:
+        if self.part.build is None:
             return read_tiles(self.view, self.part.own, self.bucket, self.buckets), []
         made = tiles(self.view, tile_rows(self.view, rows), [self.cut])
-        told = _tiles_told(self.part.number, self.built.add(self.bucket, made))
+        written = write_tiles(self.view, made, Path(self.part.build), self.bucket, self.buckets)
+        told = [self._told("tiles", count, day) for _, day, count in written]
         names = {key: f"k{n}" for n, key in enumerate(self.view.keys)}
         return made.rename_columns([names.get(name, name) for name in made.column_names]), told
 

@@ -14,9 +14,9 @@ from features.definitions.views import FeatureView
 from features.settings import Settings
 from features.values.carrying import tile_rows
 from features.values.tiles import tiles
-from jobs.bucket_files import TileFiles
+from jobs.bucket_files import join_tiles, write_tiles
 from jobs.exchange import Exchange, Told, bucket_rows, bucket_schema, exchange
-from jobs.workers import settle, shares
+from jobs.workers import settle, tasks
 
 __all__ = ["build"]
 
@@ -37,19 +37,23 @@ def build(
     """
     try:
         told = exchange(spark, settings, what).files
-        count = shares(settings, what.buckets)
-        rows = spark.range(0, count, 1, count).mapInArrow(_task(what, told, cuts, location, count), _TOLD).collect()
+        rows = (
+            spark.range(0, what.buckets, 1, tasks(settings, what.buckets))
+            .mapInArrow(_task(what, told, cuts, location), _TOLD)
+            .collect()
+        )
     finally:
         shutil.rmtree(Path(what.folder).parent, ignore_errors=True)
     made: dict[str, dict[str, Any]] = {}
     for row in sorted(rows):
         days = made.setdefault(row["cut"], {"days": {}, "replacing": 0})["days"]
         days[row["day"]] = days.get(row["day"], 0) + row["rows"]
+    join_tiles(location, {(cut, day): rows for cut, item in made.items() for day, rows in item["days"].items()})
     return made
 
 
 def _task(
-    what: Exchange, told: Sequence[Told], cuts: Sequence[int], location: str, count: int
+    what: Exchange, told: Sequence[Told], cuts: Sequence[int], location: str
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     compiled, schema, buckets = (
         json.dumps(compile_definition(what.group.views)),
@@ -60,12 +64,9 @@ def _task(
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         settle()
         (view,) = (load_definition(item, FeatureView) for item in json.loads(compiled))
-        for number in (number for batch in batches for number in batch["id"].to_pylist()):
-            files = TileFiles(view, Path(location), number, count, buckets)
-            written = []
-            for bucket in range(number, buckets, count):
-                written += files.add(bucket, tiles(view, tile_rows(view, bucket_rows(told, bucket, schema)), cuts))
-            written += files.end()
+        for bucket in (number for batch in batches for number in batch["id"].to_pylist()):
+            made = tiles(view, tile_rows(view, bucket_rows(told, bucket, schema)), cuts)
+            written = list(write_tiles(view, made, Path(location), bucket, buckets))
             columns = zip(*written, strict=True) if written else ((), (), ())
             kinds = (pa.string(), pa.string(), pa.int64())
             yield pa.RecordBatch.from_arrays(

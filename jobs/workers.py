@@ -5,7 +5,7 @@ import os
 
 from features.settings import Settings
 
-__all__ = ["settle", "shares", "tasks"]
+__all__ = ["settle", "tasks"]
 
 
 def settle() -> None:
@@ -17,8 +17,3 @@ def settle() -> None:
 def tasks(settings: Settings, pieces: int, *, a_core: int = 2) -> int:
     """How many tasks do so many pieces of work, one after the other: on one machine a few a core, since each costs a third of a second."""
     return min(pieces, a_core * (os.cpu_count() or 1)) if settings.spark.master.startswith("local") else pieces
-
-
-def shares(settings: Settings, buckets: int, *, a_core: int = 2) -> int:
-    """The same for a power of two of buckets, of which task n takes those with the remainder n: a power of two."""
-    return 1 << (tasks(settings, buckets, a_core=a_core).bit_length() - 1)
