@@ -138,12 +138,10 @@ def test_500_views_in_a_dag_each_parse_in_under_two_seconds(tmp_path: Path) -> N
         """),
         encoding="utf-8",
     )
-    seconds = []
-    while len(seconds) < 3 and min(seconds, default=2) >= 2:  # a slow moment of the machine is no slow parse
-        found = parsed({"ASOF_CATALOG": "many_views", "ASOF_AIRFLOW__GROUPING": "view", "PYTHONPATH": str(tmp_path)})
-        assert (found["errors"], found["dags"]) == ({}, 500)
-        seconds.append(found["seconds"])
-    assert min(seconds) < 2
+    found = parsed({"ASOF_CATALOG": "many_views", "ASOF_AIRFLOW__GROUPING": "view", "PYTHONPATH": str(tmp_path)})
+    assert (found["errors"], found["dags"]) == ({}, 500)
+    # Two seconds of a machine that runs the loop below in 0.29 s, as this one does in its good hours; in bad ones it is half as fast.
+    assert found["seconds"] / max(1, found["loop"] / 0.29) < 2
 
 
 def toy_dag(folder: Path) -> DAG:
@@ -165,8 +163,11 @@ import airflow.sdk.definitions.dag
 started = time.process_time()
 bag = DagBag(dag_folder={str(FOLDER)!r})
 seconds = time.process_time() - started
+n = 0
+for step in range(3_000_000): n += step
+loop = time.process_time() - started - seconds
 heavy = [name for name in ("pyspark", "feast", "great_expectations", "pandas", "numpy") if name in sys.modules]
-print("FOUND", json.dumps(dict(errors=bag.import_errors, dags=len(bag.dags), seconds=seconds, heavy=heavy)))
+print("FOUND", json.dumps(dict(errors=bag.import_errors, dags=len(bag.dags), seconds=seconds, loop=loop, heavy=heavy)))
 """
     done = subprocess.run(
         [sys.executable, "-c", script],
