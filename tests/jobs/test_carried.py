@@ -68,7 +68,8 @@ def raw(tmp_path: Path) -> Raw:
     return made
 
 
-def arrive(spark: SparkSession, home: Settings, tmp_path: Path, day: date) -> None:
+def arrive(spark: SparkSession, home: Settings, tmp_path: Path, day: date | None = None) -> None:
+    """One day, as daily runs have it, or all of them."""
     ingest(spark, home, PAYMENTS, str(tmp_path / "landing" / PAYMENTS.name), only=day)
 
 
@@ -125,8 +126,7 @@ def test_what_has_changed_since_is_computed_from_all_rows(
     spark: SparkSession, home: Settings, raw: Raw, tmp_path: Path
 ) -> None:
     dates = [utc(days.START + n * days.DAY).date() for n in range(days.DAYS)]
-    for day in dates:
-        arrive(spark, home, tmp_path, day)
+    arrive(spark, home, tmp_path)
     chain = [cut for n in range(2, days.DAYS) for cut in cuts(EVERY, n)]
     for cut in chain[:2]:
         compute(spark, home, (EVERY,), [cut])
@@ -153,8 +153,7 @@ def test_what_has_changed_since_is_computed_from_all_rows(
 def test_views_of_one_entity_follow_together_and_a_new_one_starts(
     spark: SparkSession, home: Settings, raw: Raw, tmp_path: Path
 ) -> None:
-    for n in range(days.DAYS):
-        arrive(spark, home, tmp_path, utc(days.START + n * days.DAY).date())
+    arrive(spark, home, tmp_path)
     one, two = cuts(EVERY, 3)[0], cuts(EVERY, 4)[0]
     young = replace(EVERY, name="carried_young", features=flat((count("1d"), last("amount", EVER))))
     compute(spark, home, (EVERY,), [one])
@@ -174,8 +173,7 @@ def test_views_with_another_cut_before_do_not_follow_together(spark_settings: Se
 def test_a_killed_cut_leaves_nothing_that_a_later_one_follows(
     spark: SparkSession, home: Settings, raw: Raw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for n in range(days.DAYS):
-        arrive(spark, home, tmp_path, utc(days.START + n * days.DAY).date())
+    arrive(spark, home, tmp_path)
     one, two = cuts(EVERY, 3)[0], cuts(EVERY, 4)[0]
     compute(spark, home, (EVERY,), [one])
 
@@ -199,10 +197,9 @@ def test_tiles_that_were_built_on_the_way_are_those_of_a_build_of_their_own(
 ) -> None:
     plain = replace(COUNTED, name="carried_plain")
     chain = [cut for n in range(days.DAYS) for cut in cuts(COUNTED, n)]
-    for n in range(days.DAYS):
-        arrive(spark, home, tmp_path, utc(days.START + n * days.DAY).date())
-        for cut in cuts(COUNTED, n):
-            compute(spark, home, (COUNTED,), [cut])
+    arrive(spark, home, tmp_path)
+    for cut in chain:
+        compute(spark, home, (COUNTED,), [cut])
     tiles.up_to_date(spark, home, COUNTED, chain)
     tiles.up_to_date(spark, home, plain, chain)
     mine, meant = (sorted(map(tuple, spark.table(tiles_table(view)).collect()), key=repr) for view in (COUNTED, plain))
