@@ -112,12 +112,12 @@ class Reader:
             InputError: as `lookup` has it.
             BusyError: the store does not answer.
         """
-        for name, names in features.items():
-            there = self._catalog.view(name).types
-            for feature in names:
-                if feature not in there:
-                    raise MissingError.of(f"feature of view {name!r}", feature, list(there), "Ask for one of these.")
         chosen = [(self._served(self._catalog.view(name)), tuple(names)) for name, names in features.items()]
+        for served, names in chosen:
+            for feature in names:
+                if feature not in served.types:
+                    what, known = f"feature of view {served.view.name!r}", list(served.types)
+                    raise MissingError.of(what, feature, known, "Ask for one of these.")
         return self._looked(f"view {', '.join(features)}", chosen, keys, at, "")
 
     def unready(self, services: Sequence[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -40,6 +41,7 @@ def _scrambled(block: int) -> int:
     return (block << 15 | block >> 17) * 0x1B873593 & _MASK
 
 
+@lru_cache(maxsize=1 << 16)
 def field(view: str, feature: str) -> bytes:
     """The Redis field of a feature: four bytes of a hash of its full name."""
     return struct.pack("<I", murmur3(f"{view}:{feature}".encode()))
