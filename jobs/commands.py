@@ -218,42 +218,42 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lookup:
-    """The values of one key, as the online service gives them."""
-
-    name: ClassVar[str] = "lookup"
-    service: str
+class _OfAKey:
     keys: tuple[tuple[str, str], ...]
     """Column and value, in the order given."""
     at: datetime | None = None
     """With its zone; None: now."""
     output: Literal["table", "json"] = "table"
 
-    def argv(self) -> list[str]:
-        """The arguments after `asof`."""
+    def _given(self, *before: str) -> list[str]:
         at = ["--at", _instant(self.at)] if self.at else []
-        keys = [f"{column}={value}" for column, value in self.keys]
         # After `--` a key may begin with a dash.
-        return [self.name, "--service", self.service, *at, "--output", self.output, "--", *keys]
+        return [*at, "--output", self.output, "--", *before, *(f"{column}={value}" for column, value in self.keys)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Why:
+class Lookup(_OfAKey):
+    """The values of one key, as the online service gives them."""
+
+    name: ClassVar[str] = "lookup"
+    service: str
+
+    def argv(self) -> list[str]:
+        """The arguments after `asof`."""
+        return [self.name, "--service", self.service, *self._given()]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Why(_OfAKey):
     """The rows behind one value."""
 
     name: ClassVar[str] = "why"
     feature: str
     """`service.view__feature`."""
-    keys: tuple[tuple[str, str], ...]
-    at: datetime | None = None
-    """With its zone; None: now."""
-    output: Literal["table", "json"] = "table"
 
     def argv(self) -> list[str]:
         """The arguments after `asof`."""
-        at = ["--at", _instant(self.at)] if self.at else []
-        keys = [f"{column}={value}" for column, value in self.keys]
-        return [self.name, *at, "--output", self.output, "--", self.feature, *keys]
+        return [self.name, *self._given(self.feature)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

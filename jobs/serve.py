@@ -1,6 +1,5 @@
 """`asof serve`: the HTTP service of lookups under uvicorn, one process or several. Neither Spark nor Feast."""
 
-import logging
 import os
 import socket
 import tempfile
@@ -35,7 +34,6 @@ def run(command: Serve, settings: Settings) -> int:
     _refuse_taken(host, port)
     for line in _said(settings, host, port):
         say(line)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     with ExitStack() as stack:
         if workers > 1:  # where the workers' counts meet
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = stack.enter_context(tempfile.TemporaryDirectory(prefix=TOGETHER))

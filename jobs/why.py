@@ -1,7 +1,7 @@
 """`asof why SERVICE.FEATURE key=…`: the rows behind one value, those that do not count among them, and what the online store says."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from features.definitions.features import Aggregate, CohortRate
 from features.definitions.names import cut_text, micros, utc
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
-from features.errors import AsofError, MissingError
+from features.errors import AsofError, InputError, MissingError
 from features.serving.keys import checked, needed
 from features.serving.reader import Reader
 from features.settings import Settings
@@ -34,7 +34,8 @@ from jobs.stages import say
 __all__ = ["Question", "explained", "question", "run"]
 
 _SHOWN = 50
-_FEW = 1_000_000
+_MOST = 1_000_000
+"""Rows of one key that are brought here; more are refused, since a value of some of them would be wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +54,7 @@ def run(command: Why, settings: Settings) -> int:
 
     Raises:
         MissingError: there is no such service or feature, or a partition that is needed is not there.
-        InputError: the key does not fit the view.
+        InputError: the key does not fit the view, or has more than a million rows.
     """
     catalog = load_catalog(settings.catalog)
     asked = question(settings, catalog, command)
@@ -84,7 +85,11 @@ def question(settings: Settings, catalog: Catalog, command: Why) -> Question:
 
 
 def explained(spark: SparkSession, settings: Settings, asked: Question) -> dict[str, Any]:
-    """Plain JSON data: value, status, the windows, and the rows of the key from the newest on."""
+    """Plain JSON data: value, status, the windows, and the rows of the key from the newest on.
+
+    Raises:
+        InputError: the key has more than a million rows.
+    """
     view = asked.view
     at = np.array([asked.at], np.int64)
     anchor = int(anchors(at, view.freshness)[0])
@@ -94,8 +99,9 @@ def explained(spark: SparkSession, settings: Settings, asked: Question) -> dict[
         for source in view.sources
     }
     values = sweep(view, sources, Asks(key=np.zeros(1, np.int64), instant=at))
+    lines = {source.name: _line(view, source, sources[source.name]) for source in view.sources}
     parts = bases(view, asked.feature)
-    rows = [row for part in parts for row in _told(asked, part, sources, anchor)]
+    rows = [row for part in parts for row in _told(asked, part, lines, anchor)]
     no_key = None in asked.key.values()
     return {
         "feature": f"{asked.service}.{view.name}__{asked.feature}", "key": asked.key, "at": utc(asked.at).isoformat(), "cut": cut_text(cut),
@@ -123,18 +129,28 @@ def _rows(spark: SparkSession, settings: Settings, asked: Question, source: Sour
     table = known.select(
         F.unix_micros(source.event_time).alias("asof_time"), "asof_known", F.coalesce("asof_undoes", F.lit(0)).alias("asof_undoes"),
         (F.col("asof_op") == "retract").alias("asof_retract"), "asof_first", *columns,
-    ).limit(_FEW).toArrow()  # fmt: skip
+    ).limit(_MOST + 1).toArrow()  # fmt: skip
+    if len(table) > _MOST:
+        msg = f"{asked.key} has more than {_MOST:,} rows in {source.table}: too many to look at one by one. Ask the table itself, by `asof sql`."
+        raise InputError(msg)
     return rows_of(source, 0, list(source.types), table.combine_chunks(), np.zeros(len(table), np.int64))
 
 
-def _told(asked: Question, part: Any, sources: dict[str, Rows], anchor: int) -> list[dict[str, Any]]:  # noqa: ANN401 - a feature
+def _line(view: FeatureView, source: Source, rows: Rows) -> Timeline:
+    """In order as the sweep has them: of changes, what the view reads decides between rows of one instant."""
+    if source.kind != "events":
+        rows = replace(rows, columns={name: rows.columns[name] for name in view.reads(source)})
+    return timeline(rows, source, view.freshness)
+
+
+def _told(asked: Question, part: Any, lines: dict[str, Timeline], anchor: int) -> list[dict[str, Any]]:  # noqa: ANN401 - a feature
     made: list[dict[str, Any]] = []
     for source in asked.view.sources:
         if source.name != asked.view.source.name and not (
             isinstance(part, CohortRate) and part.outcomes == source.name
         ):
             continue
-        line = timeline(sources[source.name], source, asked.view.freshness)
+        line = lines[source.name]
         said = reasons(asked.view, part, source, line, asked.at, anchor)
         made += [
             {"feature": part.name, "source": source.name, **_shown(asked.view, source, line, place), "why": said[place]}

@@ -69,11 +69,13 @@ def create_app(settings: Settings, catalog: Catalog) -> FastAPI:
         ("/metrics", here.metrics, "GET", openapi.plain("Counts and times, as Prometheus reads them.")),
     ):
         app.add_api_route(path, here.answering(path, handler), methods=[method], response_model=None, **told)
+    openapi.add_bearer(app.openapi())
     return app
 
 
 def served() -> FastAPI:
     """The service that the settings say: what each worker process makes for itself."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     settings = load()
     return create_app(settings, load_catalog(settings.catalog))
 

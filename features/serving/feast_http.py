@@ -138,8 +138,10 @@ def answer(result: Result, asked: Asked, described: Mapping[str, Described]) -> 
 def arrow(result: Result, catalog: Catalog) -> bytes:
     """The answer as an Arrow stream: the keys' columns, `view__feature` in its own type, `view__asof_status`."""
     made: dict[str, pa.Array] = {}
+    views = [catalog.view(view.view) for view in result.rows[0].views]
+    kinds = {name: ARROW[view.entity.type] for view in views for name in view.keys}
     for name in result.rows[0].key:
-        made[name] = pa.array([row.key[name] for row in result.rows])
+        made[name] = pa.array([row.key[name] for row in result.rows], kinds[name])
     for place, view in enumerate(result.rows[0].views):
         types = catalog.view(view.view).types
         for feature in view.values:

@@ -7,7 +7,7 @@ from features.definitions.catalog import Catalog
 from features.serving.feast_http import Asked
 from features.serving.keys import needed
 
-__all__ = ["SAYS", "lookup", "plain"]
+__all__ = ["SAYS", "add_bearer", "lookup", "plain"]
 
 SAYS = """Values of features now, or at an instant: Feast's own request and answer, statuses that do not lie.
 
@@ -38,6 +38,11 @@ _ANSWER: dict[str, Any] = {
         }}},
     },
 }  # fmt: skip
+
+
+def add_bearer(document: dict[str, Any]) -> None:
+    """What the routes' `security` refers to, in the document that FastAPI keeps."""
+    document.setdefault("components", {})["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
 
 
 def plain(says: str) -> dict[str, Any]:

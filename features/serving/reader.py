@@ -129,8 +129,9 @@ class Reader:
         found: list[str] = []
         at = micros(self._settings.now())
         views = [view for name in services for view, _ in self._catalog.views_of(self._catalog.service(name))]
-        for view in dict.fromkeys(views):
-            (answer,) = self._online().ask([Question(view=view.name, keys=(), features=())])
+        views = list(dict.fromkeys(views))
+        answers = self._online().ask([Question(view=view.name, keys=(), features=()) for view in views])
+        for view, answer in zip(views, answers, strict=True):
             try:
                 self._served(view).live(answer.head, at)
             except AsofError as error:

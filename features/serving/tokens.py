@@ -1,11 +1,13 @@
 """Who may ask: bearer tokens, each with the services it may read. The file holds their digests, never a token."""
 
+import fcntl
 import hashlib
 import hmac
 import json
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
@@ -71,8 +73,9 @@ def grant(path: Path, name: str, services: Sequence[str]) -> str:
         SettingsError: the file cannot be read.
     """
     token = secrets.token_urlsafe(_BYTES)
-    held = _load(path) if path.exists() else {}
-    _save(path, {**held, name: {"sha256": _digest(token), "services": sorted(set(services))}})
+    with _alone(path):
+        held = _load(path) if path.exists() else {}
+        _save(path, {**held, name: {"sha256": _digest(token), "services": sorted(set(services))}})
     return token
 
 
@@ -83,10 +86,23 @@ def revoke(path: Path, name: str) -> None:
         MissingError: nobody of that name holds one.
         SettingsError: the file cannot be read.
     """
-    held = _load(path) if path.exists() else {}
-    if name not in held:
-        raise MissingError.of("token", name, sorted(held), "`asof grant NAME --service SERVICE` makes one.")
-    _save(path, {other: item for other, item in held.items() if other != name})
+    with _alone(path):
+        held = _load(path) if path.exists() else {}
+        if name not in held:
+            raise MissingError.of("token", name, sorted(held), "`asof grant NAME --service SERVICE` makes one.")
+        _save(path, {other: item for other, item in held.items() if other != name})
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """One change at a time, so that none is lost; a killed process holds nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def _digest(token: str) -> str:
@@ -106,7 +122,6 @@ def _load(path: Path) -> dict[str, _Item]:
 
 
 def _save(path: Path, held: Mapping[str, _Item]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
     with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as file:
         json.dump(held, file, indent=1)

@@ -102,6 +102,14 @@ def test_the_command_shows_both_ways_and_what_is_online(home: Settings, capsys: 
     assert (nobody["value"], nobody["status"], nobody["rows"]) == (None, "never_seen", [])
 
 
+def test_a_key_with_too_many_rows_is_refused_and_not_half_read(
+    spark: "SparkSession", home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(why, "_MOST", 4)
+    with pytest.raises(InputError, match=r"has more than 4 rows in audits.sales: .*`asof sql`"):
+        why.explained(spark, home, asked(home, "shops.shop_week__count_2d", at(4), shop_id="s"))
+
+
 def test_what_is_not_there_is_said_before_spark_starts(home: Settings) -> None:
     with pytest.raises(
         MissingError, match=r"There is no feature of service 'shops' 'nope'. Known: .* Name it as SERVICE.VIEW__FEATURE"

@@ -1,5 +1,6 @@
 """Tokens of the HTTP service: shown once, kept as digests, good until they are taken back."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,14 @@ def test_granting_again_replaces_and_revoking_ends(tmp_path: Path) -> None:
         MissingError, match=r"There is no token 'checkout'. Known: none. `asof grant NAME --service SERVICE` makes one."
     ):
         revoke(path, "checkout")
+
+
+def test_tokens_granted_at_once_are_all_kept(tmp_path: Path) -> None:
+    path = tmp_path / "tokens.json"
+    with ThreadPoolExecutor(8) as threads:
+        made = list(threads.map(lambda n: grant(path, f"holder{n}", ["a"]), range(24)))
+    found = [Tokens(path).who(token) for token in made]
+    assert [who.name if who else None for who in found] == [f"holder{n}" for n in range(24)]
 
 
 def test_the_file_holds_no_token_and_is_its_owners_alone(tmp_path: Path) -> None:
