@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from features.definitions.catalog import Catalog, load_catalog
+from features.definitions.expressions import columns_of
 from features.definitions.features import Aggregate, CohortRate
 from features.definitions.names import cut_text, micros, utc
 from features.definitions.sources import Source
@@ -153,15 +154,24 @@ def _told(asked: Question, part: Any, lines: dict[str, Timeline], anchor: int) -
         line = lines[source.name]
         said = reasons(asked.view, part, source, line, asked.at, anchor)
         made += [
-            {"feature": part.name, "source": source.name, **_shown(asked.view, source, line, place), "why": said[place]}
+            {"feature": part.name, "source": source.name, **_shown(part, source, line, place), "why": said[place]}
             for place in reversed(range(len(line)))
         ]
     return made
 
 
-def _shown(view: FeatureView, source: Source, line: Timeline, place: int) -> dict[str, Any]:
+def _shown(part: Any, source: Source, line: Timeline, place: int) -> dict[str, Any]:  # noqa: ANN401 - a feature
+    """The event id, and what the feature reads of a row."""
+    read: set[str] = set()
+    match part:
+        case Aggregate():
+            read.update(columns_of(part.where), *(columns_of(node) for node in part.reads))
+        case CohortRate():
+            read.update(columns_of(part.eligible), [part.of])
+        case _:
+            read.add(part.column)
     ids = [source.event_id] if source.event_id else []
-    names = list(dict.fromkeys([*ids, *view.reads(source)]))
+    names: list[str] = list(dict.fromkeys([*ids, *sorted(read)]))
     return {
         "event_time": utc(int(line.time[place])).isoformat(), "counts_from": utc(int(line.since[place])).isoformat(),
         **{name: _plain(line.columns[name].slice(place, 1)) for name in names if name in line.columns},
@@ -210,15 +220,21 @@ def _show(found: dict[str, Any]) -> None:
     if not rows:
         return
     table = Table()
-    names = list(dict.fromkeys(name for row in rows[:_SHOWN] for name in row))
-    names.remove("why")
+    names = list(dict.fromkeys(name for row in rows[:_SHOWN] for name in row if name != "why"))
+    # What all rows have alike is said above already.
+    names = [name for name in names if name not in {"feature", "source"} or len({row[name] for row in rows}) > 1]
     for name in [*names, "why"]:
         table.add_column(name, overflow="fold")
     for row in rows[:_SHOWN]:
         style = None if row["why"] == COUNTS else "dim"
-        table.add_row(*(_text(row.get(name)) for name in names), row["why"], style=style)
+        table.add_row(*(_short(_text(row.get(name))) for name in names), row["why"], style=style)
     console.print(table)
 
 
 def _text(value: Cell) -> str:
     return "null" if value is None else str(value)
+
+
+def _short(text: str) -> str:
+    """An instant without what all of them have, so that a row fits a terminal."""
+    return text.removesuffix("+00:00").replace("T", " ") if text.endswith("+00:00") else text
