@@ -11,7 +11,7 @@ all else                  every row of the longest window
 A row that does not count yet, or lies behind a window's end, is kept as it is and outdoes no other.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +27,7 @@ from features.values.hashing import hash64
 from features.values.sweep import numbers, usable
 from features.values.timeline import Timeline
 
-__all__ = ["forgets", "kept"]
+__all__ = ["forgets", "kept", "kept_for"]
 
 Array = np.ndarray
 
@@ -49,16 +49,20 @@ class _Need:
 
 def forgets(view: FeatureView) -> bool:
     """Whether rows within the windows are left out, so that one that is taken back may leave a gap."""
-    return any(need.operation in _RULES for need in _needs(view, 0))
+    return any(need.operation in _RULES for need in _needs(view, _uncounted(view), 0))
 
 
 def kept(view: FeatureView, line: Timeline, cut: int) -> Array:
     """Bool a row: whether a value at a later cut may depend on it; `cut` in microseconds UTC."""
-    instant = cut + view.schedule.lag_us
+    return kept_for(view, _uncounted(view), line, cut + view.schedule.lag_us, cut)
+
+
+def kept_for(view: FeatureView, features: Iterable[Aggregate], line: Timeline, instant: int, anchor: int) -> Array:
+    """Bool a row: whether one of these features may depend on it at `instant` or later, its windows ending at `anchor` or later; microseconds UTC."""
     live = line.until > instant
     counts = live & (line.since <= instant)
     made = live & ~counts
-    for need in _needs(view, cut):
+    for need in _needs(view, features, anchor):
         here = live & (line.time >= need.lower) & mask(need.where, line.columns, len(line))
         if need.column is not None:
             here &= usable(line.columns[need.column])
@@ -71,18 +75,21 @@ def kept(view: FeatureView, line: Timeline, cut: int) -> Array:
     return made
 
 
-def _needs(view: FeatureView, cut: int) -> Iterator[_Need]:
+def _uncounted(view: FeatureView) -> list[Aggregate]:
+    return [feature for feature in view.features if isinstance(feature, Aggregate) and not is_counted(view, feature)]
+
+
+def _needs(view: FeatureView, features: Iterable[Aggregate], anchor: int) -> Iterator[_Need]:
     groups: dict[tuple[str, str, str | None, bool], list[Aggregate]] = {}
-    for feature in view.features:
-        if isinstance(feature, Aggregate) and not is_counted(view, feature):
-            # An aggregation of expressions has no column; all rows of its condition are kept for it.
-            key = feature.operation, repr(feature.where), feature.column, bool(feature.inputs)
-            groups.setdefault(key, []).append(feature)
-    for (operation, _, column, expressed), features in groups.items():
-        bounds = [feature.window.bounds(cut, view.remember_us) for feature in features]
+    for feature in features:
+        # An aggregation of expressions has no column; all rows of its condition are kept for it.
+        key = feature.operation, repr(feature.where), feature.column, bool(feature.inputs)
+        groups.setdefault(key, []).append(feature)
+    for (operation, _, column, expressed), alike in groups.items():
+        bounds = [feature.window.bounds(anchor, view.remember_us) for feature in alike]
         yield _Need(
-            operation=operation, where=features[0].where, column=None if expressed else column,
-            limit=max(feature.limit or 0 for feature in features), lower=min(lower for lower, _ in bounds), upper=min(upper for _, upper in bounds),
+            operation=operation, where=alike[0].where, column=None if expressed else column,
+            limit=max(feature.limit or 0 for feature in alike), lower=min(lower for lower, _ in bounds), upper=min(upper for _, upper in bounds),
         )  # fmt: skip
 
 

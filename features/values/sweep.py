@@ -21,7 +21,7 @@ from features.values.outcomes import with_outcomes
 from features.values.timeline import Asks, Rows, Timeline, anchors, timeline
 
 __all__ = [
-    "ARROW_TYPES", "NEVER_SEEN", "OK", "OVERFLOW", "STATUSES", "Counted", "Lines", "Sweep", "Values", "numbers", "sweep", "usable",
+    "ARROW_TYPES", "NEVER_SEEN", "OK", "OVERFLOW", "STATUSES", "Counted", "Lines", "Sweep", "Values", "attributes", "line_of", "numbers", "sweep", "usable",
 ]  # fmt: skip
 
 Array = np.ndarray
@@ -119,14 +119,14 @@ def sweep(view: FeatureView, rows: Mapping[str, Rows], asks: Asks, shared: Lines
         shared: what other views put in order of the same rows, and this one leaves for others.
     """
     shared = {} if shared is None else shared
-    lines = {source.name: _line(view, source, rows[source.name], shared) for source in view.sources}
+    lines = {source.name: line_of(view, source, rows[source.name], shared) for source in view.sources}
     anchor = anchors(asks.instant, view.freshness)
     if view.source.kind != "events":
-        return _attributes(view, lines[view.source.name], asks, anchor)
+        return attributes(view, lines[view.source.name], asks, anchor)
     return Sweep(view, lines, asks, anchor).values()
 
 
-def _line(view: FeatureView, source: Source, rows: Rows, shared: Lines) -> Timeline:
+def line_of(view: FeatureView, source: Source, rows: Rows, shared: Lines) -> Timeline:
     """Rows of events are in one order for all views that know them at the same instants; of changes, what a view reads decides."""
     if source.kind != "events":
         read = {name: rows.columns[name] for name in view.reads(source) if name in rows.columns}
@@ -157,10 +157,8 @@ class Sweep:
                 made[feature.name] = counted.columns[feature.name]
                 continue
             match feature:
-                case Aggregate() if AGGREGATIONS[feature.operation].kernel:
-                    made[feature.name] = self.aggregate(feature)
                 case Aggregate():
-                    made[feature.name], left = self.folded(feature)
+                    made[feature.name], left = self.one(feature)
                     self.overflow |= left
                 case CohortRate():
                     made[feature.name] = self.rate(feature)
@@ -172,6 +170,12 @@ class Sweep:
         overflow = self.overflow if counted is None else self.overflow | counted.overflow
         status = np.where(seen == 0, NEVER_SEEN, np.where(overflow, OVERFLOW, OK)).astype(np.int8)
         return Values(columns=made, status=status)
+
+    def one(self, feature: Aggregate) -> tuple[pa.Array, Array]:
+        """An aggregate, and where an integer left int64; of sums `overflow` says so too."""
+        if not AGGREGATIONS[feature.operation].kernel:
+            return self.folded(feature)
+        return self.aggregate(feature), np.zeros(len(self.asks.key), dtype=bool)
 
     def stream(self, where: Expression | None, column: str | None) -> _Stream:
         """The rows that meet a condition and have a usable value, and their windows' edges."""
@@ -318,7 +322,8 @@ def numbers(column: pa.Array) -> Array:
     return np.asarray(column.cast(pa.int64()).to_numpy(zero_copy_only=False))
 
 
-def _attributes(view: FeatureView, line: Timeline, asks: Asks, anchor: Array) -> Values:
+def attributes(view: FeatureView, line: Timeline, asks: Asks, anchor: Array) -> Values:
+    """Every feature of a view of changes: the newest row at each anchor."""
     at = kernels.last_at_or_before(line.key, line.time, line.since, asks.key, anchor, asks.instant)
     deleted = np.zeros(len(line) + 1, dtype=bool)
     if view.source.deleted is not None:

@@ -15,7 +15,7 @@ from features.definitions.sources import Source
 from features.values.expressions import mask
 from features.values.sorting import order_by
 
-__all__ = ["FOREVER", "Asks", "Rows", "Timeline", "anchors", "timeline", "visible_at_cut"]
+__all__ = ["FOREVER", "Asks", "Rows", "Timeline", "anchors", "in_order", "timeline", "visible_at_cut"]
 
 FOREVER = np.iinfo(np.int64).max
 Array = np.ndarray
@@ -68,6 +68,9 @@ class Timeline:
     settled: Array | None = None
     """From when on most rows that will ever count do so; in the order of time. None: nothing is known of it."""
 
+    known: Array | None = None
+    """When each became known, a lag counted in; None where nobody asks."""
+
     def __len__(self) -> int:
         return len(self.key)
 
@@ -80,7 +83,7 @@ class Timeline:
         return Timeline(
             key=self.key[chosen], time=self.time[chosen], since=self.since[chosen], until=self.until[chosen],
             columns={name: self.columns[name].take(index) for name in wanted}, plain=self.plain,
-            settled=None if self.settled is None else self.settled[chosen],
+            settled=None if self.settled is None else self.settled[chosen], known=None if self.known is None else self.known[chosen],
         )  # fmt: skip
 
 
@@ -103,7 +106,7 @@ def timeline(rows: Rows, source: Source, freshness: Freshness) -> Timeline:
     """Puts rows in order, pairs retractions with what they take back, and says when each counts."""
     lag = source.lag_us
     known = np.maximum(rows.known, rows.time + lag) if lag else rows.known
-    order = _order(rows, source)
+    order = in_order(rows, source)
     if source.filter is not None:
         order = order[mask(source.filter, rows.columns, len(rows))[order]]
     taken_back = rows.retract[order]
@@ -128,6 +131,7 @@ def timeline(rows: Rows, source: Source, freshness: Freshness) -> Timeline:
     return Timeline(
         key=rows.key[order], time=time, since=since, until=until, columns={name: column.take(index) for name, column in rows.columns.items()},
         plain=bool((since <= time).all() and (until == FOREVER).all()), settled=_settled(time, freshness),
+        known=known[order],
     )  # fmt: skip
 
 
@@ -138,8 +142,8 @@ def _settled(time: Array, freshness: Freshness) -> Array:
     return visible_at_cut(time, freshness)
 
 
-def _order(rows: Rows, source: Source) -> Array:
-    """By (key, time, event id, the addition's known_at, addition before retraction); without event ids by known_at, then content.
+def in_order(rows: Rows, source: Source) -> Array:
+    """Row numbers by (key, time, event id, the addition's known_at, addition before retraction); without event ids by known_at, then content.
 
     A source's lag has no part in it: it would make one instant of several known_at, and a retraction lose what it takes back.
     """

@@ -224,8 +224,8 @@ def ratio_of_nothing_is_zero(patch: pytest.MonkeyPatch) -> None:
 
 def with_attributes(patch: pytest.MonkeyPatch, change: Callable[[FeatureView], FeatureView]) -> None:
     """Lies to the attributes' part about the view."""
-    right = sweep._attributes
-    patch.setattr(sweep, "_attributes", lambda view, *rest: right(change(view), *rest))
+    right = sweep.attributes
+    patch.setattr(sweep, "attributes", lambda view, *rest: right(change(view), *rest))
 
 
 @mutant("attributes")

@@ -1,0 +1,163 @@
+"""Integers as bytes: base-128 groups, the low ones first, in the shortest of four ways (docs/state.md). Compiled by numba; every read is within bounds."""
+
+import numpy as np
+from numba import njit
+
+__all__ = ["UNITS", "get_numbers", "get_times", "get_varint", "put_numbers", "put_times", "put_varint", "room"]
+
+Array = np.ndarray
+UNITS = np.array([1, 1_000, 1_000_000, 60_000_000, 900_000_000, 3_600_000_000, 86_400_000_000], np.int64)
+"""Microseconds: the longest that divides all instants of a list is what they are counted in."""
+
+CONSTANT, PLAIN, ZIGZAG, WORDS = 0, 1, 2, 3
+_WORD, _GROUPS = 8, 10
+
+
+def room(count: int, lists: int) -> int:
+    """No `count` numbers in so many lists take more bytes."""
+    return _GROUPS * (count + 3 * lists) + lists
+
+
+@njit(cache=True, inline="always")
+def _zigzag(value: int) -> int:
+    return np.uint64((value << 1) ^ (value >> 63))
+
+
+@njit(cache=True, inline="always")
+def _unzigzag(value: int) -> int:
+    return np.int64(value >> np.uint64(1)) ^ -np.int64(value & np.uint64(1))
+
+
+@njit(cache=True, inline="always")
+def _size(value: int) -> int:
+    made, rest = 1, value >> np.uint64(7)
+    while rest:
+        made += 1
+        rest >>= np.uint64(7)
+    return made
+
+
+@njit(cache=True)
+def put_varint(out: Array, at: int, number: int) -> int:
+    """Writes an unsigned number; where it ends."""
+    rest = np.uint64(number)
+    while rest >= np.uint64(128):
+        out[at] = np.uint8(rest & np.uint64(127)) | np.uint8(128)
+        rest >>= np.uint64(7)
+        at += 1
+    out[at] = np.uint8(rest)
+    return at + 1
+
+
+@njit(cache=True)
+def get_varint(data: Array, at: int, end: int) -> tuple[int, int]:
+    """An unsigned number and where it ends; -1 where the bytes are over before it, or it has more than 64 bits."""
+    made, shift = np.uint64(0), 0
+    while at < end and shift < 70:  # noqa: PLR2004 - ten groups
+        byte = data[at]
+        made |= np.uint64(byte & np.uint8(127)) << np.uint64(shift)
+        at += 1
+        if byte < np.uint8(128):
+            return np.int64(made), at
+        shift += 7
+    return np.int64(0), -1
+
+
+@njit(cache=True)
+def put_numbers(out: Array, at: int, values: Array) -> int:
+    """Writes a list of at least one number, without its length."""
+    plain, zigzag, same, signed = 0, 0, True, False
+    for value in values:
+        plain += _size(np.uint64(value))
+        zigzag += _size(_zigzag(value))
+        same &= value == values[0]
+        signed |= value < 0
+    if same:
+        out[at] = CONSTANT
+        return put_varint(out, at + 1, _zigzag(values[0]))
+    if min(plain, zigzag) >= _WORD * len(values):
+        out[at] = WORDS
+        at += 1
+        for value in values:
+            word = np.uint64(value)
+            for shift in range(0, 64, 8):
+                out[at] = np.uint8((word >> np.uint64(shift)) & np.uint64(255))
+                at += 1
+        return at
+    out[at] = ZIGZAG if signed else PLAIN
+    at += 1
+    for value in values:
+        at = put_varint(out, at, _zigzag(value) if signed else np.uint64(value))
+    return at
+
+
+@njit(cache=True)
+def get_numbers(data: Array, at: int, end: int, made: Array) -> int:  # noqa: C901 - one loop a way
+    """Fills a list; where its bytes end, -1 where they are over before it or of no known way."""
+    if at < 0 or at >= end:
+        return -1
+    way = data[at]
+    at += 1
+    if way == CONSTANT:
+        number, at = get_varint(data, at, end)
+        made[:] = _unzigzag(np.uint64(number))
+        return at
+    if way == WORDS:
+        if at + _WORD * len(made) > end:
+            return -1
+        for i in range(len(made)):
+            word = np.uint64(0)
+            for shift in range(0, 64, 8):
+                word |= np.uint64(data[at]) << np.uint64(shift)
+                at += 1
+            made[i] = np.int64(word)
+        return at
+    if way not in (PLAIN, ZIGZAG):
+        return -1
+    for i in range(len(made)):
+        number, at = get_varint(data, at, end)
+        if at < 0:
+            return -1
+        made[i] = number if way == PLAIN else _unzigzag(np.uint64(number))
+    return at
+
+
+@njit(cache=True)
+def put_times(out: Array, at: int, times: Array, cut: int) -> int:
+    """Writes instants in ascending order, at least one: the unit, the first less the cut, what each is later than the one before."""
+    unit = len(UNITS) - 1
+    while unit > 0:
+        fits = True
+        for time in times:
+            if (time - cut) % UNITS[unit]:
+                fits = False
+                break
+        if fits:
+            break
+        unit -= 1
+    out[at] = unit
+    size, before = UNITS[unit], cut
+    at = put_varint(out, at + 1, _zigzag((times[0] - cut) // size))
+    before = times[0]
+    for time in times[1:]:
+        at = put_varint(out, at, (time - before) // size)
+        before = time
+    return at
+
+
+@njit(cache=True)
+def get_times(data: Array, at: int, end: int, cut: int, made: Array) -> int:
+    """Fills a list of instants; where its bytes end, -1 where they are over before it."""
+    if at < 0 or at >= end or data[at] >= len(UNITS):
+        return -1
+    size = UNITS[data[at]]
+    number, at = get_varint(data, at + 1, end)
+    time = cut + _unzigzag(np.uint64(number)) * size
+    for i in range(len(made)):
+        if at < 0:
+            return -1
+        made[i] = time
+        if i + 1 < len(made):
+            number, at = get_varint(data, at, end)
+            time += number * size
+    return at
