@@ -54,13 +54,10 @@ def _shape(view: FeatureView, valid_from: int) -> Iterable[Rule]:
     yield _block("valid_from", "Every row holds from the cut plus the publish lag.", check="between", columns=("event_timestamp",),
                  lower=valid_from, upper=valid_from)  # fmt: skip
     yield _block("status_not_null", "Every row has a status.", check="not_null", columns=("asof_status",))
-    yield _block(
-        "status_known",
-        "The status is ok or overflow.",
-        check="in_set",
-        columns=("asof_status",),
-        values=("ok", "overflow"),
-    )
+    # A state may hold nothing but rows that do not count yet.
+    known = ("ok", "overflow", "never_seen") if view.stateful else ("ok", "overflow")
+    says = f"The status is {', '.join(known[:-1])} or {known[-1]}."
+    yield _block("status_known", says, check="in_set", columns=("asof_status",), values=known)
 
 
 _KEEPS_SIGN = {"sum", "mean", "min", "max", "first", "last", "decayed_sum", "decayed_mean"}

@@ -75,10 +75,10 @@ def run(command: Backfill, settings: Settings) -> int:
 
 def plan(catalog: Catalog, names: Sequence[str], start: int, end: int) -> tuple[Plan, ...]:
     """The cuts in `[start, end)` of the named views, or of all that have a table; microseconds UTC."""
-    views = tuple(catalog.view(name) for name in names) or tuple(view for view in catalog.views if view.served)
-    if tableless := [view.name for view in views if not view.served]:
+    views = tuple(catalog.view(name) for name in names) or tuple(view for view in catalog.views if view.tabled)
+    if tableless := [view for view in views if not view.tabled]:
         msg = (
-            f"View {tableless[0]!r} is computed when it is asked for and has no table to backfill. `asof frame` gives its values at any instant; "
+            f"View {tableless[0].name!r} has no table to backfill: {tableless[0].unkept}. `asof frame` gives its values at any instant; "
             "a view with Schedule(anchor='cut') is published at cuts."
         )
         raise InputError(msg)

@@ -274,12 +274,38 @@ def serve(
 def grant(
     holder: Annotated[str, typer.Argument(metavar="NAME", help="Who holds the token: checkout.")],
     service: Annotated[list[str] | None, typer.Option(help="What it may read; again for more.")] = None,
+    push: Annotated[list[str] | None, typer.Option("--push", help="A source it may push to; again for more.")] = None,
     revoke: Annotated[bool, typer.Option("--revoke", help="Take the token back.")] = False,  # noqa: FBT002 - an option
 ) -> Command:
     """Make a token for the HTTP service and print it, once; a former one of the same name is no longer good."""
-    if bool(service) == revoke:
-        raise InputError("Give --service SERVICE for what the token may read, or --revoke to take it back; not both.")
-    return commands.Grant(holder=holder, services=tuple(service or ()), revoke=revoke)
+    if bool(service or push) == revoke:
+        raise InputError(
+            "Give --service SERVICE for what the token may read, --push SOURCE for what it may push to, or --revoke to take it back; not both."
+        )
+    return commands.Grant(holder=holder, services=tuple(service or ()), sources=tuple(push or ()), revoke=revoke)
+
+
+@app.command()
+def push(
+    source: Annotated[str, typer.Option(help="A source that views with EventFreshness follow.")],
+    input_: Annotated[str | None, typer.Option("--input", help="A Parquet, CSV or JSON-lines file of events.")] = None,
+    watermark: Annotated[
+        str | None, typer.Option(help="All known before it was pushed: 2026-03-02T06:00Z. Default: the newest event.")
+    ] = None,
+) -> Command:
+    """Take events into the online store as they happen; pushing them again changes nothing."""
+    if input_ is None and watermark is None:
+        raise InputError(
+            "Give --input FILE with events, or --watermark INSTANT to say that there were none until then."
+        )
+    told = None if watermark is None else _instant("--watermark", watermark)
+    return commands.Push(source=source, input=input_, watermark=told)
+
+
+@app.command()
+def rollback(view: Annotated[str, typer.Argument(help="Its lookups return to the generation before.")]) -> Command:
+    """Take the current generation of a view's states back; the one before answers at once."""
+    return commands.Rollback(view=view)
 
 
 @app.command()

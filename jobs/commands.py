@@ -4,9 +4,11 @@ jobs/cli.py parses `command.argv()` back into an equal command.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from enum import IntEnum
 from typing import ClassVar, Literal
+
+from jobs.store_commands import Grant, Lookup, Push, Rollback, Serve, Why, instant_text
 
 __all__ = [
     "Apply",
@@ -24,8 +26,10 @@ __all__ = [
     "Materialize",
     "Prove",
     "Publish",
+    "Push",
     "Ready",
     "Release",
+    "Rollback",
     "Serve",
     "Simulate",
     "Sql",
@@ -118,7 +122,7 @@ class Stage:
     def argv(self) -> list[str]:
         """The arguments after `asof`."""
         views = [argument for view in self.views for argument in ("--view", view)]
-        return [self.name, "--cut", _instant(self.cut), *views]
+        return [self.name, "--cut", instant_text(self.cut), *views]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,7 +190,7 @@ class Backfill:
 
     def argv(self) -> list[str]:
         """The arguments after `asof`."""
-        span = ["--start", _instant(self.start), "--end", _instant(self.end)]
+        span = ["--start", instant_text(self.start), "--end", instant_text(self.end)]
         return [self.name, *span, "--at-once", str(self.at_once), "--", *self.views]
 
 
@@ -218,45 +222,6 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _OfAKey:
-    keys: tuple[tuple[str, str], ...]
-    """Column and value, in the order given."""
-    at: datetime | None = None
-    """With its zone; None: now."""
-    output: Literal["table", "json"] = "table"
-
-    def _given(self, *before: str) -> list[str]:
-        at = ["--at", _instant(self.at)] if self.at else []
-        # After `--` a key may begin with a dash.
-        return [*at, "--output", self.output, "--", *before, *(f"{column}={value}" for column, value in self.keys)]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lookup(_OfAKey):
-    """The values of one key, as the online service gives them."""
-
-    name: ClassVar[str] = "lookup"
-    service: str
-
-    def argv(self) -> list[str]:
-        """The arguments after `asof`."""
-        return [self.name, "--service", self.service, *self._given()]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Why(_OfAKey):
-    """The rows behind one value."""
-
-    name: ClassVar[str] = "why"
-    feature: str
-    """`service.view__feature`."""
-
-    def argv(self) -> list[str]:
-        """The arguments after `asof`."""
-        return [self.name, *self._given(self.feature)]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Explain:
     """What computing a view reads, shuffles and holds, and why."""
 
@@ -268,7 +233,7 @@ class Explain:
 
     def argv(self) -> list[str]:
         """The arguments after `asof`."""
-        at = ["--at", _instant(self.at)] if self.at else []
+        at = ["--at", instant_text(self.at)] if self.at else []
         return [self.name, *at, "--output", self.output, "--", self.view]
 
 
@@ -291,7 +256,7 @@ class Stats:
     def argv(self) -> list[str]:
         """The arguments after `asof`."""
         by = [argument for column in self.by for argument in ("--by", column)]
-        at = ["--at", _instant(self.at)] if self.at else []
+        at = ["--at", instant_text(self.at)] if self.at else []
         out = ["--out", self.out] if self.out is not None else []
         return [self.name, *by, "--window", self.window, *at, "--output", self.output, *out, "--", self.view]
 
@@ -313,36 +278,6 @@ class Sql(_Plain):
     """Start the SQL server, where it does not run, and say how to connect."""
 
     name: ClassVar[str] = "sql"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Serve:
-    """Answer lookups over HTTP until it is ended."""
-
-    name: ClassVar[str] = "serve"
-    port: int | None = None
-    workers: int | None = None
-    """Processes. None, as of the port: what the settings say."""
-
-    def argv(self) -> list[str]:
-        """The arguments after `asof`."""
-        given = (("--port", self.port), ("--workers", self.workers))
-        return [self.name, *(part for option, value in given if value is not None for part in (option, str(value)))]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grant:
-    """Give a token of the HTTP service, or take it back."""
-
-    name: ClassVar[str] = "grant"
-    holder: str
-    services: tuple[str, ...] = ()
-    revoke: bool = False
-
-    def argv(self) -> list[str]:
-        """The arguments after `asof`."""
-        services = [argument for service in self.services for argument in ("--service", service)]
-        return [self.name, *services, *(["--revoke"] if self.revoke else []), "--", self.holder]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -386,15 +321,10 @@ Command = (
     | Sql
     | Serve
     | Grant
+    | Push
+    | Rollback
     | Why
     | Apply
     | Stop
     | Demo
 )
-
-
-def _instant(value: datetime) -> str:
-    if value.tzinfo is None:
-        message = f"An instant needs a zone, got {value.isoformat()}. Write {value.isoformat()}+00:00 if it is UTC."
-        raise ValueError(message)
-    return value.astimezone(UTC).isoformat()

@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.observation import Observation
 
-from features.definitions.names import cut_text, status_column, tiles_table
+from features.definitions.names import STATE, cut_text, status_column, tiles_table
 from features.definitions.views import FeatureView
 from features.settings import Settings
 from features.values.partition import EntityViews, entity_views, finish
@@ -112,8 +112,10 @@ def snapshot(spark: SparkSession, settings: Settings, group: EntityViews, cuts: 
 def _write(wide: DataFrame, group: EntityViews, view: FeatureView, cut: int, location: str) -> int:
     valid_from = F.timestamp_micros(F.lit(cut + view.schedule.lag_us))
     keys = [F.col(key).alias(name) for key, name in zip(group.keys, view.keys, strict=True)]
-    values = [F.col(f"{view.name}__{name}").alias(name) for name in view.types]
-    rows = wide.where((F.col("asof_cut") == cut) & (F.col(status_column(view)) != "never_seen")).select(
+    names = [*view.types, *([STATE] if view.stateful else [])]
+    values = [F.col(f"{view.name}__{name}").alias(name) for name in names]
+    there = F.col(f"{view.name}__{STATE}").isNotNull() if view.stateful else F.col(status_column(view)) != "never_seen"
+    rows = wide.where((F.col("asof_cut") == cut) & there).select(
         *keys, *values, F.col(status_column(view)).alias("asof_status"), valid_from.alias("event_timestamp")
     )
     counted = Observation()

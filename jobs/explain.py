@@ -65,8 +65,10 @@ def explained(settings: Settings, catalog: Catalog, view: FeatureView, at: int) 
 
 def _follows(settings: Settings, view: FeatureView, cut: int) -> str:
     """How the cut comes from the one before it, or why it does not."""
-    if not view.served:
-        return "not at all: its values are computed when they are asked for"
+    if not view.tabled:
+        return f"not at all: it has no table, since {view.unkept}"
+    if view.stateful:
+        return "not from the cut before: its state is made of all rows that a window may reach"
     (alone,) = entity_views([view])
     if (reason := carriable(view)) is not None:
         return f"not from the cut before: {reason}"
@@ -83,7 +85,7 @@ def _follows(settings: Settings, view: FeatureView, cut: int) -> str:
 def _group(catalog: Catalog, view: FeatureView) -> EntityViews:
     """The views that its cut is computed with: of one entity and schedule. One that has no table stands alone, as in a frame."""
     beside = [
-        each for each in catalog.views if each.served and view.served and each.schedule.period_us == view.schedule.period_us
+        each for each in catalog.views if each.tabled and view.tabled and each.schedule.period_us == view.schedule.period_us
         and each.schedule.phase_us == view.schedule.phase_us and each.entity.name == view.entity.name
     ]  # fmt: skip
     (group,) = entity_views(beside or [view])
@@ -94,8 +96,8 @@ def _freshness(view: FeatureView) -> str:
     schedule = view.schedule
     cuts = f"every {_span(schedule.period_us)}" + (f" + {_span(schedule.phase_us)}" if schedule.phase_us else "")
     if isinstance(view.freshness, EventFreshness):
-        return f"event: counts {_span(view.freshness.lag_us) if view.freshness.lag_us else 'as soon as'} known; corrections from cuts {cuts} on; no table"
-    ends = "at the cut" if view.freshness.anchor == "cut" else "at the asked instant; no table"
+        return f"event: counts {_span(view.freshness.lag_us) if view.freshness.lag_us else 'as soon as'} known; corrections from cuts {cuts} on"
+    ends = "at the cut" if view.freshness.anchor == "cut" else "at the asked instant"
     return f"cuts {cuts}, served {_span(schedule.lag_us)} later; windows end {ends}"
 
 

@@ -12,9 +12,9 @@ from pyspark.sql import DataFrame
 from features.definitions.compiled import compile_definition, load_definition
 from features.definitions.durations import DAY
 from features.definitions.sources import Source
+from features.values.fit import fit, known_at
 from features.values.sweep import ARROW_TYPES
 from jobs import tables
-from jobs.fit import fit, known_at
 
 __all__ = ["NO_DAY", "fitted", "from_the_day_before"]
 

@@ -1,6 +1,8 @@
 """`asof grant`: tokens of the HTTP service. A token is shown once; the file has its digest."""
 
 from features.definitions.catalog import load_catalog
+from features.serving.push import pushable
+from features.serving.push_http import PUSH_RIGHT
 from features.serving.tokens import grant, revoke
 from features.settings import Settings
 from jobs.commands import Exit, Grant
@@ -13,7 +15,8 @@ def run(command: Grant, settings: Settings) -> int:
     """Prints the new token, and nothing else of it anywhere.
 
     Raises:
-        MissingError: there is no such service, or nobody of that name holds a token.
+        MissingError: there is no such service or source, or nobody of that name holds a token.
+        InputError: no view follows a source.
         SettingsError: the file cannot be read.
     """
     if command.revoke:
@@ -23,5 +26,8 @@ def run(command: Grant, settings: Settings) -> int:
     catalog = load_catalog(settings.catalog)
     for service in command.services:
         catalog.service(service)
-    say(grant(settings.tokens, command.holder, command.services))
+    for source in command.sources:
+        pushable(catalog, source)
+    rights = (*command.services, *(PUSH_RIGHT + source for source in command.sources))
+    say(grant(settings.tokens, command.holder, rights))
     return Exit.OK

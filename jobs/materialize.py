@@ -1,4 +1,4 @@
-"""`asof materialize`: the published values of a cut go to the online store, all views in one Spark application; then Feast is told."""
+"""`asof materialize`: the published values and states of a cut go to the online store, all views in one Spark application; then Feast is told."""
 
 import re
 import time
@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from features.definitions.names import cut_text, micros, view_table
+from features.definitions.catalog import Catalog
+from features.definitions.names import STATE, cut_text, micros, view_table
 from features.definitions.views import FeatureView
 from features.errors import AsofError, BusyError, InputError, MissingError
 from features.settings import Settings
-from features.store.heads import Layout, Loaded, refuse_early
+from features.store.heads import Head, Layout, Loaded, refuse_early
+from features.store.redis_states import remove_states, write_states
 from features.store.redis_store import Load, RedisStore, remove_rows, write_rows
 from features.store.sqlite_store import SqliteStore
 from features.store.stores import open_store, redis_url
 from jobs.commands import Exit, Materialize
 from jobs.stages import say, stage_views
+from jobs.tails import trim_tail
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -32,16 +35,17 @@ _ROWS_IN_DRIVER = 200_000
 
 
 def run(command: Materialize, settings: Settings) -> int:
-    """Loads every served view whose cut is published; one sentence a view.
+    """Loads every view whose cut is published; one sentence a view.
 
     Raises:
         InputError: the instant is no cut of the views.
         MissingError: a view is unknown, Feast's registry does not have it, or its published table lacks a column.
-        BusyError: the cut is not valid yet, or the store, registry or disk does not answer. The values served before stay.
+        BusyError: a cut of plain values is not valid yet, or the store, registry or disk does not answer. The values served before stay.
     """
-    _, views, cut = stage_views(command, settings)
+    catalog, views, cut = stage_views(command, settings)
     for view in views:
-        refuse_early(Layout.of(view, cut), micros(settings.now()))
+        if view.served:  # a state waits in the store for its valid_from
+            refuse_early(Layout.of(view, cut), micros(settings.now()))
     from jobs import tables  # noqa: PLC0415 - Spark costs seconds; a refused command does not pay them
     from jobs.session import spark  # noqa: PLC0415
 
@@ -54,7 +58,7 @@ def run(command: Materialize, settings: Settings) -> int:
     for view in views:
         published = cuts[view.name]
         if cut in published:
-            _load(settings, watermarks, view, cut, partial(tables.published, session, view), published)
+            _load(settings, catalog, watermarks, view, cut, partial(tables.published, session, view), published)
         else:
             say(
                 f"{view.name}: cut {cut_text(cut)} is not published (held, or not computed yet); the store keeps what it has."
@@ -73,6 +77,7 @@ def _watermarks(settings: Settings, views: Iterable[FeatureView]) -> "Watermarks
 
 def _load(
     settings: Settings,
+    catalog: Catalog,
     watermarks: "Watermarks",
     view: FeatureView,
     cut: int,
@@ -81,7 +86,9 @@ def _load(
 ) -> None:
     started = time.monotonic()
     done = load_view(settings, view, cut, published, cuts)
-    if done.head.cut == cut:
+    if view.stateful:
+        trim_tail(settings, catalog, view)
+    if done.head.cut == cut and view.served:
         watermarks.record(view.name, cut=cut, valid_from=done.head.valid_from)
     seconds = time.monotonic() - started
     say(
@@ -109,7 +116,8 @@ def load_view(
     try:
         if isinstance(store, SqliteStore):
             return _into_sqlite(store, layout, published, now)
-        return _into_redis(store, redis_url(settings), layout, published, now, frozenset(published_cuts))
+        into = _states_into_redis if layout.stateful else _into_redis
+        return into(store, redis_url(settings), layout, published, now, frozenset(published_cuts))
     finally:
         store.close()
 
@@ -144,13 +152,45 @@ def _into_redis(
         load.begin()
         gone, token = load.gone_features, load.token
         written = _total(rows, lambda batches: write_rows(url, layout, gone, token, batches))
-        if written != (expected := rows.count()):
-            msg = (
-                f"{layout.view}: {written} of {expected} keys of cut {cut_text(layout.cut)} were counted into Redis. "
-                "The head record was not changed; run the same command again."
-            )
-            raise AsofError(msg)
+        _refuse_lost(layout, written, rows.count())
         return load.end(written=written, removed=_remove(load, url, rows, published, there))
+
+
+def _states_into_redis(
+    store: RedisStore,
+    url: str,
+    layout: Layout,
+    published: "Callable[[int], DataFrame]",
+    now: int,
+    there: frozenset[int],
+) -> Loaded:
+    with store.loading_states(layout, now) as load:
+        if load.settled is not None:
+            return load.settled
+        rows = _typed(published(layout.cut), layout)
+        load.begin()
+        number, token = load.generation, load.token
+        written = _total(rows, lambda batches: write_states(url, layout, number, token, batches))
+        _refuse_lost(layout, written, rows.count())
+        load.show(written)
+
+        def remove(head: Head) -> int:
+            if head.definition != layout.definition or head.cut not in there:
+                return load.remove_by_scan(head.generation)
+            gone = head.generation  # not the head itself: it would travel to Spark's tasks
+            keys = published(head.cut).select(*layout.keys)
+            return _total(keys, lambda batches: remove_states(url, layout, gone, token, batches))
+
+        return load.end(remove)
+
+
+def _refuse_lost(layout: Layout, written: int, expected: int) -> None:
+    if written != expected:
+        msg = (
+            f"{layout.view}: {written} of {expected} keys of cut {cut_text(layout.cut)} were counted into Redis. "
+            "The head record was not changed; run the same command again."
+        )
+        raise AsofError(msg)
 
 
 def _remove(
@@ -203,6 +243,7 @@ def _typed(frame: "DataFrame", layout: Layout) -> "DataFrame":
     wanted = {
         **dict.fromkeys(layout.keys, types[layout.key_type]),
         **{name: types[kind] for name, kind in layout.features},
+        **({STATE: "binary"} if layout.stateful else {}),
     }
     wrong = [
         f"{name} ({there.get(name, 'missing')}, needed {kind})"

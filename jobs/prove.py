@@ -7,6 +7,7 @@ published and online as were computed.
 import math
 import struct
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -14,16 +15,20 @@ from pyspark.sql import functions as F
 
 from features.definitions.catalog import Catalog
 from features.definitions.durations import DAY
+from features.definitions.features import Aggregate
+from features.definitions.freshness import EventFreshness
 from features.definitions.names import cut_text, micros, status_column, utc, view_table
 from features.definitions.services import FeatureService
 from features.definitions.views import FeatureView
 from features.errors import MissingError, ParityError
 from features.serving.reader import Reader
 from features.settings import Settings
+from features.store.reads import Question
 from features.store.stores import open_store
+from features.store.tails import tail_source
 from features.values.partition import EntityViews, entity_views
 from features.values.versions import ADD
-from jobs import tables
+from jobs import ledger, tables
 from jobs.commands import Prove
 from jobs.files import read_record
 from jobs.frame import answers
@@ -107,33 +112,72 @@ def prove(
     for found in side_by_side(lambda group: _prove_entity(spark, settings, catalog, group, cut, keys), _groups(views)):
         total = Proof(
             compared=total.compared + found.compared, different=total.different + found.different,
-            informative=total.informative + found.informative, keys=total.keys + found.keys, instants=found.instants,
+            informative=total.informative + found.informative, keys=total.keys + found.keys, instants=max(total.instants, found.instants),
             examples=(*total.examples, *found.examples)[:_SHOWN],
         )  # fmt: skip
     return total
 
 
 def _groups(views: tuple[FeatureView, ...]) -> list[EntityViews]:
-    """By entity and schedule: only views of one schedule serve a cut at the same instants."""
-    schedules = dict.fromkeys(view.schedule for view in views)
-    return [group for each in schedules for group in entity_views(view for view in views if view.schedule == each)]
+    """By entity and freshness: only views of one schedule serve a cut at the same instants."""
+    kinds = dict.fromkeys(view.freshness for view in views)
+    return [group for each in kinds for group in entity_views(view for view in views if view.freshness == each)]
 
 
 def _instants(group: EntityViews, cut: int) -> list[int]:
-    """The first and the last instant at which the cut is served, one beside the first, and one between."""
-    begin = cut + group.views[0].schedule.lag_us
-    end = begin + group.views[0].schedule.period_us
-    return [begin, begin + 1, begin + (end - begin) * 2 // 5, end - 1]
+    """The first and the last instant at which the cut is served, one beside the first, and one between; where windows slide, edges of steps too."""
+    view = group.views[0]
+    begin = cut + view.schedule.lag_us
+    end = begin + view.schedule.period_us
+    made = {begin, begin + 1, begin + (end - begin) * 2 // 5, end - 1}
+    if view.stateful:
+        steps = {f.window.step_us for each in group.views for f in each.features if isinstance(f, Aggregate)} - {1}
+        edges = {begin + (end - begin) * n // 5 // step * step for n, step in enumerate(sorted(steps)[-3:], 1)}
+        made |= {edge + beside for edge in edges for beside in (-1, 0, 1)}
+    return sorted(instant for instant in made if begin <= instant < end)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """What the online store and Hive both know of a stream."""
+
+    known_before: int | None
+    """Where nothing was pushed since the cut, the store knows no more than the cut; None: as much as the instant says."""
+
+    until: int
+    """No later instant can be compared."""
+
+
+def _told(settings: Settings, group: EntityViews, cut: int) -> _Told:
+    view, forever = group.views[0], micros(datetime.max.replace(tzinfo=UTC))
+    if not isinstance(view.freshness, EventFreshness):
+        return _Told(known_before=None, until=forever)
+    store = open_store(settings, writable=False)
+    try:
+        question = Question(view=view.name, keys=(), states=True, at=cut, tail=tail_source(view))
+        watermark = store.ask([question])[0].watermark
+    finally:
+        store.close()
+    if watermark is None or watermark <= cut:
+        return _Told(known_before=cut, until=forever)
+    days = [partition.ds for partition in ledger.partitions(settings, view.source.ingested_by)]
+    stored = micros(datetime.fromisoformat(max(days)).replace(tzinfo=UTC)) + DAY if days else 0
+    return _Told(known_before=None, until=min(watermark, stored - 1) + view.freshness.lag_us)
 
 
 def _prove_entity(
     spark: SparkSession, settings: Settings, catalog: Catalog, group: EntityViews, cut: int, keys: int
 ) -> Proof:
-    instants = _instants(group, cut)
+    told = _told(settings, group, cut)
+    instants = [instant for instant in _instants(group, cut) if instant <= told.until]
+    if not instants:
+        names = ", ".join(view.name for view in group.views)
+        say(f"{names}: the stream and Hive do not both reach {utc(cut).isoformat()} and the publish lag yet: nothing to compare.")
+        return Proof(compared=0, different=0, informative=0, keys=0, instants=0)
     drawn = _draw(spark, group, cut, keys)
     asked = [(key, instant) for key in drawn for instant in instants]
     online = _looked_up(settings, catalog, group, drawn, instants)
-    offline = _computed(spark, settings, group, asked)
+    offline = _computed(spark, settings, group, asked, told.known_before)
     compared = informative = 0
     differences: list[str] = []
     for row, (key, instant) in enumerate(asked):
@@ -166,11 +210,12 @@ def _miscounted(spark: SparkSession, settings: Settings, view: FeatureView, cut:
     found = {"computed": record.get("rows"), "published": published}
     store = open_store(settings, writable=False)
     try:
-        head = store.head(view.name)
+        heads = store.generations(view.name) if view.stateful else (store.head(view.name),)
     finally:
         store.close()
-    if head is not None and head.cut == cut:
-        found["online"] = head.rows
+    for head in heads:
+        if head is not None and head.cut == cut:
+            found["online"] = head.rows
     if len(set(found.values())) == 1:
         return []
     return [f"{view.name}: {', '.join(f'{rows} keys {where}' for where, rows in found.items())}"]
@@ -222,12 +267,13 @@ def _computed(
     settings: Settings,
     group: EntityViews,
     asked: list[tuple[tuple[Any, ...], int]],
+    known_before: int | None,
 ) -> list[dict[str, Any]]:
     kind = "string" if group.views[0].entity.type == "string" else "bigint"
     schema = ", ".join([*(f"{key} {kind}" for key in group.keys), "asof_row bigint", "asof_time bigint"])
     asks = spark.createDataFrame([(*key, row, instant) for row, (key, instant) in enumerate(asked)], schema)
     instants = [instant for _, instant in asked]
-    found = answers(spark, settings, group, asks, earliest=min(instants), latest=max(instants), rows=len(asked))
+    found = answers(spark, settings, group, asks, earliest=min(instants), latest=max(instants), rows=len(asked), known_before=known_before)
     return [_micros(row) for row in found.orderBy(F.col("asof_row")).toArrow().to_pylist()]
 
 

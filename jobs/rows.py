@@ -8,7 +8,7 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from features.definitions.names import status_column, utc
+from features.definitions.names import STATE, status_column, utc
 from features.definitions.sources import Source
 from features.settings import Settings
 from features.values.partition import ASK, EntityViews
@@ -115,4 +115,5 @@ def output_schema(group: EntityViews, *, snapshot: bool) -> str:
     keys = [f"{key} {HIVE_TYPES[entity.type]}" for key in group.keys]
     first = [*keys, "asof_cut bigint"] if snapshot else ["asof_row bigint"]
     values = [f"{view.name}__{name} {HIVE_TYPES[kind]}" for view in group.views for name, kind in view.types.items()]
-    return ", ".join([*first, *values, *(f"{status_column(view)} string" for view in group.views)])
+    states = [f"{view.name}__{STATE} binary" for view in group.views if snapshot and view.stateful]
+    return ", ".join([*first, *values, *states, *(f"{status_column(view)} string" for view in group.views)])

@@ -20,7 +20,7 @@ R = TypeVar("R")
 def stage_views(command: Stage, settings: Settings) -> tuple[Catalog, tuple[FeatureView, ...], int]:
     """The catalogue, the views of the stage that are published as tables, and the cut in microseconds UTC.
 
-    Views of event freshness, or anchored at the ask, have no table in this release and are left out.
+    A view whose state cannot be kept has no table and is left out.
 
     Raises:
         InputError: the cut is on no view's schedule.
@@ -29,9 +29,9 @@ def stage_views(command: Stage, settings: Settings) -> tuple[Catalog, tuple[Feat
     catalog = load_catalog(settings.catalog)
     cut = micros(command.cut)
     named = tuple(catalog.view(name) for name in command.views) or catalog.views
-    served = tuple(view for view in named if view.served)
-    fitting = tuple(view for view in served if view.schedule.is_cut(cut))
-    if command.views and (off := [view for view in served if view not in fitting]):
+    tabled = tuple(view for view in named if view.tabled)
+    fitting = tuple(view for view in tabled if view.schedule.is_cut(cut))
+    if command.views and (off := [view for view in tabled if view not in fitting]):
         view = off[0]
         before = view.schedule.cut_before(cut)
         msg = (

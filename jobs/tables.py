@@ -7,7 +7,7 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from features.definitions.names import cut_text, parse_cut, tiles_table, utc, view_table
+from features.definitions.names import STATE, cut_text, parse_cut, tiles_table, utc, view_table
 from features.definitions.sources import Source
 from features.definitions.tiling import tiling
 from features.definitions.views import FeatureView
@@ -36,7 +36,8 @@ def view_columns(view: FeatureView) -> dict[str, str]:
     """Column to Hive type of a view's table, the partition left out."""
     keys = dict.fromkeys(view.keys, HIVE_TYPES[view.entity.type])
     values = {name: HIVE_TYPES[kind] for name, kind in view.types.items()}
-    return {**keys, **values, "asof_status": "string", "event_timestamp": "timestamp"}
+    state = {STATE: "binary"} if view.stateful else {}
+    return {**keys, **values, **state, "asof_status": "string", "event_timestamp": "timestamp"}
 
 
 def source_columns(source: Source) -> dict[str, str]:

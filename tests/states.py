@@ -1,11 +1,14 @@
 """Looks cases up in states, the way jobs and the reader do: a state of the cut that is served, and what became known since."""
 
 from collections.abc import Hashable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from hypothesis import strategies as st
 
+from features.definitions.features import CohortRate
 from features.definitions.freshness import EventFreshness
 from features.definitions.views import FeatureView
 from features.values import sweep as engine
@@ -17,9 +20,22 @@ from features.values.state.plan import plan_of
 from features.values.timeline import Asks, Rows
 from tests.engine import as_known, encoded, engine_rows, stored
 from tests.oracle import Answer
-from tests.strategies import Case
+from tests.strategies import Case, event_cases
 
-__all__ = ["looked_up", "states_of", "tail_of"]
+__all__ = ["kept_cases", "looked_up", "states_of", "tail_of"]
+
+
+def kept_cases(*, of_course: bool = False) -> st.SearchStrategy[Case]:
+    """Views that are finished at the asked instant; those that follow a stream without their cohort rates, which such lookups refuse."""
+    return event_cases(of_course=of_course).map(_without_rates).filter(lambda case: case.view.stateful)
+
+
+def _without_rates(case: Case) -> Case:
+    if not isinstance(case.view.freshness, EventFreshness):
+        return case
+    features = tuple(feature for feature in case.view.features if not isinstance(feature, CohortRate))
+    view = replace(case.view, features=features, outcomes=())
+    return replace(case, view=view, raw={"s": case.raw["s"]})
 
 
 def looked_up(case: Case) -> list[Answer]:

@@ -21,12 +21,12 @@ _CLASSES: dict[str, type[Any]] = {
         expressions.Case,
     )
 }  # fmt: skip
-_SILENT = {"where", "description", "owner", "tags", "tiles"}
+_SILENT = {"where", "description", "owner", "tags", "tiles", "silence"}
 """Fields that say nothing of a value; `where` of an aggregate is an expression and speaks."""
 
 
 def compile_definition(definition: object, *, silent: bool = True) -> object:
-    """As plain JSON data. `silent=False` leaves out what does not change any value: owner, description, tags, tiles, place."""
+    """As plain JSON data. `silent=False` leaves out what does not change any value: owner, description, tags, tiles, silence, place."""
     if isinstance(definition, tuple | list):
         return [compile_definition(part, silent=silent) for part in definition]
     if type(definition).__name__ not in _CLASSES:

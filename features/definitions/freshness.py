@@ -63,11 +63,14 @@ class EventFreshness:
     lateness: str = "1h"
     """The most by which known_at follows event_time for a first version to count at once."""
 
+    silence: str = "5m"
+    """How long the stream may say nothing, neither an event nor that there is none, before lookups are stale."""
+
     cuts: Schedule = Schedule()
 
     def __post_init__(self) -> None:
         try:
-            _ = self.lag_us, self.lateness_us
+            _ = self.lag_us, self.lateness_us, self.silence_us
         except ValueError as error:
             complain(where_defined(), "EventFreshness", str(error), "")
 
@@ -80,6 +83,11 @@ class EventFreshness:
     def lateness_us(self) -> int:
         """Microseconds."""
         return duration(self.lateness)
+
+    @property
+    def silence_us(self) -> int:
+        """Microseconds."""
+        return duration(self.silence)
 
 
 Freshness = Schedule | EventFreshness

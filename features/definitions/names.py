@@ -7,6 +7,7 @@ from features.definitions.views import FeatureView
 
 __all__ = [
     "FEATURES_DATABASE",
+    "STATE",
     "TILES_DATABASE",
     "cut_text",
     "database_of",
@@ -54,6 +55,10 @@ def waiting_of(source: Source) -> str:
 def snapshots_of(source: Source) -> str:
     """The Hive table of what a full source's snapshots said, row by row."""
     return f"{source.table}__snapshots"
+
+
+STATE = "asof_state"
+"""The column of a view's table that holds what lookups finish; binary, see docs/state.md."""
 
 
 def status_column(view: FeatureView | str) -> str:

@@ -81,6 +81,31 @@ class FeatureView:
         return isinstance(self.freshness, Schedule) and self.freshness.anchor == "cut"
 
     @property
+    def unkept(self) -> str | None:
+        """Why no state can be kept of a view that is not served from plain values, so that it has no lookups; None where it can."""
+        if not isinstance(self.freshness, EventFreshness):
+            return None
+        if any(isinstance(feature, CohortRate) for feature in self.features):
+            return "its cohort rates would have to hear of outcomes between cuts"
+        if self.source.kind != "events":
+            return f"its source {self.source.name!r} is of changes, which are looked up as of a cut"
+        if self.source.event_id is None:
+            return (
+                f"its source {self.source.name!r} has no event_id, so an event that is pushed twice would count twice"
+            )
+        return None
+
+    @property
+    def stateful(self) -> bool:
+        """Whether a cut leaves a state that lookups finish at the asked instant (semantics 5)."""
+        return not self.served and self.unkept is None
+
+    @property
+    def tabled(self) -> bool:
+        """Whether cuts of it are computed, published and looked up."""
+        return self.served or self.stateful
+
+    @property
     def sources(self) -> tuple[Source, ...]:
         """The main source, then those of outcomes."""
         return (self.source, *self.outcomes)

@@ -21,8 +21,9 @@ from features.definitions.catalog import Catalog, load_catalog
 from features.definitions.compiled import hash_of
 from features.definitions.names import micros
 from features.errors import AsofError, InputError, MissingError, NotLoadedError
-from features.serving import feast_http, openapi
+from features.serving import feast_http, openapi, push_http
 from features.serving.meters import Meters
+from features.serving.push import PushResult, push
 from features.serving.reader import Reader, Result
 from features.serving.tokens import Tokens, Who
 from features.settings import Settings, load
@@ -59,6 +60,7 @@ def create_app(settings: Settings, catalog: Catalog) -> FastAPI:
     app = FastAPI(title="Asof", description=openapi.SAYS, version="1", lifespan=alive, redoc_url=None)
     for path, handler, method, told in (
         ("/get-online-features", here.lookup, "POST", openapi.lookup(catalog, here.services)),
+        ("/push", here.push, "POST", openapi.push(catalog)),
         ("/health", here.health, "GET", openapi.plain("Whether this process answers.")),
         (
             "/ready",
@@ -88,9 +90,9 @@ class _Service:
         self.described = {
             view.name: feast_http.Described(hash_of(view), view.schedule.lag_us) for view in catalog.views
         }
-        # A service with a view that is not scheduled is refused in a sentence when it is asked for; readiness is that of the others.
+        # A service with a view that has no lookups is refused in a sentence when it is asked for; readiness is that of the others.
         self.services = [
-            service.name for service in catalog.services if all(view.served for view, _ in catalog.views_of(service))
+            service.name for service in catalog.services if all(view.tabled for view, _ in catalog.views_of(service))
         ]
         self.features = {
             service.name: frozenset(
@@ -143,6 +145,20 @@ class _Service:
             _translated(lambda: feast_http.answer(result, asked, self.described)), media_type="application/json"
         )
 
+    async def push(self, request: Request) -> Response:
+        """Events go into the tails."""
+        who = self._who(request)
+        body = await _body(request)
+        asked: push_http.PushAsked = _translated(lambda: push_http.asked(body))
+        self._allow_push(who, asked.push_source_name)
+        told = None if asked.watermark is None else micros(asked.watermark)
+        rows = push_http.rows_of(asked.df)
+        done: PushResult = await self._within_deadline(
+            lambda: push(self.settings, self.catalog, asked.push_source_name, rows, told)
+        )
+        nothing = done.refused and not done.new and not done.known
+        return JSONResponse(push_http.answer(done, asked.watermark), _BAD if nothing else _OK)
+
     async def health(self, _: Request) -> Response:
         """This process answers."""
         return JSONResponse({"status": "ok"})
@@ -188,6 +204,14 @@ class _Service:
             raise _RefusedError(
                 _NO_RIGHT,
                 f"The token of {who.name!r} may not read {wanted}; it may read {services}. `asof grant` gives it another right.",
+            )
+
+    def _allow_push(self, who: Who | None, source: str) -> None:
+        if who is not None and push_http.PUSH_RIGHT + source not in who.services:
+            log.warning("Refused a push to %s to %s.", source, who.name)
+            raise _RefusedError(
+                _NO_RIGHT,
+                f"The token of {who.name!r} may not push to source {source!r}. `asof grant NAME --push {source}` gives a token that may.",
             )
 
     def _looked(self, asked: feast_http.Asked) -> Result:

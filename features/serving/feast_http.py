@@ -17,6 +17,7 @@ __all__ = ["Asked", "Described", "answer", "arrow", "asked", "by_view", "keys_of
 
 _STATUS: dict[Status, str] = {
     "ok": "PRESENT", "overflow": "PRESENT", "never_seen": "NOT_FOUND", "no_key": "NOT_FOUND", "stale": "OUTSIDE_MAX_AGE",
+    "damaged": "INVALID",
 }  # fmt: skip
 _NEVER = "1970-01-01T00:00:00Z"
 _MOST_ROWS = 10_000

@@ -4,15 +4,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from features.definitions.catalog import Catalog
+from features.definitions.expressions import ColumnType
+from features.definitions.sources import Source
 from features.serving.feast_http import Asked
 from features.serving.keys import needed
+from features.serving.push_http import PushAsked
+from features.store.tails import tail_source
 
-__all__ = ["SAYS", "add_bearer", "lookup", "plain"]
+__all__ = ["SAYS", "add_bearer", "lookup", "plain", "push"]
 
 SAYS = """Values of features now, or at an instant: Feast's own request and answer, statuses that do not lie.
 
 `PRESENT`, `NULL_VALUE`: as it says. `NOT_FOUND`: the key was never seen, and the value is what training frames have for it (0 or null).
-`OUTSIDE_MAX_AGE`: the newest cut is older than the view's horizon; the last value stands beside the status. `metadata.asof` has each view's cut."""
+`OUTSIDE_MAX_AGE`: the newest cut is older than the view's horizon; the last value stands beside the status;
+a view that follows a stream says so too while the stream is silent. `INVALID`: the stored state is damaged. `metadata.asof` has each view's cut."""
 
 _SENTENCE = {
     "content": {
@@ -33,9 +38,19 @@ _ANSWER: dict[str, Any] = {
         "metadata": {"type": "object", "properties": {"feature_names": {"type": "array", "items": {"type": "string"}}, "asof": {"type": "object"}}},
         "results": {"type": "array", "items": {"type": "object", "properties": {
             "values": {"type": "array", "items": {}},
-            "statuses": {"type": "array", "items": {"enum": ["PRESENT", "NULL_VALUE", "NOT_FOUND", "OUTSIDE_MAX_AGE"]}},
+            "statuses": {"type": "array", "items": {"enum": ["PRESENT", "NULL_VALUE", "NOT_FOUND", "OUTSIDE_MAX_AGE", "INVALID"]}},
             "event_timestamps": {"type": "array", "items": {"type": "string", "format": "date-time"}},
         }}},
+    },
+}  # fmt: skip
+
+
+_PUSHED: dict[str, Any] = {
+    "type": "object",
+    "required": ["new", "known", "refused"],
+    "properties": {
+        "new": {"type": "integer"}, "known": {"type": "integer"}, "refused": {"type": "object", "additionalProperties": {"type": "string"}},
+        "watermark": {"type": "string", "format": "date-time"},
     },
 }  # fmt: skip
 
@@ -66,6 +81,32 @@ def lookup(catalog: Catalog, services: Sequence[str]) -> dict[str, Any]:
         "openapi_extra": {"requestBody": {"required": True, "content": body}, "security": [{}, {"bearer": []}]},
         "responses": {200: good, **{code: {"description": says, **_SENTENCE} for code, says in _CODES.items()}},
     }
+
+
+def push(catalog: Catalog) -> dict[str, Any]:
+    """The route of pushes; an example a source that views follow."""
+    followed = sorted({tail_source(view) for view in catalog.views if view.stateful} - {""})
+    examples = {name: {"summary": name, "value": _pushed(catalog.source(name))} for name in followed}
+    body = {"application/json": {"schema": PushAsked.model_json_schema(), "examples": examples}}
+    return {
+        "summary": "Take events in as they happen; pushing them again changes nothing.",
+        "openapi_extra": {"requestBody": {"required": True, "content": body}, "security": [{}, {"bearer": []}]},
+        "responses": {
+            200: {"description": "How many events were new, how many known, and why rows were refused.", "content": {"application/json": {"schema": _PUSHED}}},
+            **{code: {"description": says, **_SENTENCE} for code, says in _CODES.items()},
+        },
+    }  # fmt: skip
+
+
+def _pushed(source: Source) -> dict[str, Any]:
+    values: dict[ColumnType, Any] = {
+        "string": "a",
+        "int64": 1,
+        "float64": 1.5,
+        "bool": False,
+        "timestamp": "2026-03-02T12:00:00+00:00",
+    }
+    return {"push_source_name": source.name, "df": {column.name: [values[column.type]] for column in source.columns}}
 
 
 def _example(catalog: Catalog, service: str) -> dict[str, Any]:

@@ -45,14 +45,16 @@ class Layout:
     valid_from: int
     horizon: int
     definition: str
+    stateful: bool = False
+    """Its rows hold states and no plain values."""
 
     @classmethod
     def of(cls, view: FeatureView, cut: int) -> "Layout":
         """The layout of one cut of a view."""
-        types: dict[str, ColumnType] = {**view.types, STATUS: "string"}
+        types: dict[str, ColumnType] = {} if view.stateful else {**view.types, STATUS: "string"}
         return cls(
             view=view.name, keys=view.keys, key_type=view.entity.type, features=tuple(sorted(types.items())), cut=cut,
-            valid_from=cut + view.schedule.lag_us, horizon=view.horizon_us, definition=hash_of(view),
+            valid_from=cut + view.schedule.lag_us, horizon=view.horizon_us, definition=hash_of(view), stateful=view.stateful,
         )  # fmt: skip
 
     def head(self, *, generation: int, rows: int, loaded_at: int) -> Head:

@@ -14,7 +14,7 @@ from features.store.values import integers, varint
 
 __all__ = [
     "PROJECT", "belongs", "collisions", "decode_instant", "encode_instant", "entity_key", "entity_keys", "field", "instant_field",
-    "key_prefix", "murmur3", "redis_head", "sqlite_table",
+    "key_prefix", "murmur3", "redis_generations", "redis_head", "redis_states", "redis_tail", "sqlite_table", "state_field",
 ]  # fmt: skip
 
 PROJECT = "asof"
@@ -55,6 +55,26 @@ def instant_field(view: str) -> bytes:
 def redis_head(view: str) -> bytes:
     """The Redis key of a view's head record; no entity key begins like it."""
     return f"asof:head:{PROJECT}:{view}".encode()
+
+
+def redis_generations(view: str) -> bytes:
+    """The Redis key of the records of a view's generations."""
+    return f"asof:generations:{PROJECT}:{view}".encode()
+
+
+def redis_states(key: bytes) -> bytes:
+    """The Redis key of an entity's states, apart from Feast's plain hash: one field a view and generation."""
+    return b"asof:{" + key + PROJECT.encode() + b"}:states"
+
+
+def redis_tail(key: bytes, source: str) -> bytes:
+    """The Redis key of an entity's tail of a source; in the slot of its states."""
+    return b"asof:{" + key + PROJECT.encode() + b"}:tail:" + source.encode()
+
+
+def state_field(view: str, generation: int) -> bytes:
+    """Its field."""
+    return f"{view}:{generation}".encode()
 
 
 def sqlite_table(view: str) -> str:

@@ -1,7 +1,7 @@
 """What a lookup asks of a store and gets back, whichever store it is."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from features.store.heads import Head
@@ -16,7 +16,15 @@ class Question:
     view: str
     keys: tuple[bytes, ...]
     """Encoded by `entity_key`, without the project."""
-    features: tuple[str, ...]
+    features: tuple[str, ...] = ()
+    """Of plain values; none where states are asked for."""
+
+    states: bool = False
+    at: int = 0
+    """Of states: the instant, in microseconds UTC, that says which generation is read."""
+
+    tail: str = ""
+    """Of states: the source whose newly known events are asked for too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,8 +33,17 @@ class Answer:
 
     head: Head | None
     """None: no generation was ever loaded."""
-    rows: Mapping[bytes, tuple[int, Mapping[str, bytes]]]
+    rows: Mapping[bytes, tuple[int, Mapping[str, bytes]]] = field(default_factory=dict)
     """Key to its event timestamp (microseconds UTC) and the encoded values; keys that the store lacks are left out."""
+
+    states: Mapping[bytes, bytes] = field(default_factory=dict)
+    """Key to its state in the generation of `head`; that is the oldest there is where none is valid at the instant."""
+
+    tails: Mapping[bytes, Sequence[bytes]] = field(default_factory=dict)
+    """Key to the rows of its tail, as `features.store.tails` has them."""
+
+    watermark: int | None = None
+    """Up to when the stream of the tail's source has told all that it knew; None: it never told anything."""
 
 
 class OnlineStore(Protocol):

@@ -16,7 +16,8 @@ from uuid import uuid4
 import pyarrow as pa
 import redis
 
-from features.errors import BusyError, SettingsError
+from features.errors import BusyError
+from features.store import redis_tails
 from features.store.heads import Head, Layout, Loaded, refuse_early, settled
 from features.store.keys import (
     PROJECT,
@@ -27,9 +28,13 @@ from features.store.keys import (
     field,
     instant_field,
     key_prefix,
+    redis_generations,
     redis_head,
 )
 from features.store.reads import Answer, Question
+from features.store.redis_client import client_of, lease, still_ours, taken
+from features.store.redis_states import StateLoad, States
+from features.store.tails import Pushed
 from features.store.values import encode
 
 if TYPE_CHECKING:
@@ -39,7 +44,7 @@ __all__ = ["Load", "RedisStore", "remove_rows", "write_rows"]
 
 _LEASE_SECONDS = 30
 _ROWS_AT_ONCE = 500
-_TIMEOUT_SECONDS = 30
+_TRIES = 3
 _HEAD_FIELDS = ("generation", "cut", "valid_from", "horizon", "rows", "loaded_at")
 # Releases or renews a lease only where it is still ours.
 _IF_OURS = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call(ARGV[2], KEYS[1], unpack(ARGV, 3)) else return 0 end"
@@ -119,8 +124,8 @@ class Load:
         )
         values += ["features", json.dumps([name for name, _ in self.layout.features])]
         view = self.layout.view
-        if not self._store.client.eval(_HEAD_IF_OURS, 2, _lease(view), redis_head(view), self.token, *values):
-            raise BusyError(_taken(view))
+        if not self._store.client.eval(_HEAD_IF_OURS, 2, lease(view), redis_head(view), self.token, *values):
+            raise BusyError(taken(view))
         return Loaded(head=head, written=written, removed=removed)
 
 
@@ -129,7 +134,8 @@ class RedisStore:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.client = _client(url)
+        self.client = client_of(url)
+        self._states = States(self.client)
 
     def close(self) -> None:
         """Ends the connections."""
@@ -156,57 +162,109 @@ class RedisStore:
             BusyError: `now` is before the cut's valid_from, another load of the view runs, or Redis does not answer.
         """
         refuse_early(layout, now)
+        with self.leased(layout.view) as token:
+            yield Load(self, layout, now, token)
+
+    @contextmanager
+    def leased(self, view: str) -> Iterator[str]:
+        """Keeps other loads of the view out; the token that proves it.
+
+        Raises:
+            BusyError: another load of the view runs, or Redis does not answer.
+        """
         token, done = uuid4().hex, threading.Event()
         with self._errors():
-            self._take(layout.view, token)
-            renewal = threading.Thread(target=self._renew, args=(layout.view, token, done), daemon=True)
+            self._take(view, token)
+            renewal = threading.Thread(target=self._renew, args=(view, token, done), daemon=True)
             renewal.start()
             try:
-                yield Load(self, layout, now, token)
+                yield token
             finally:
                 done.set()
                 renewal.join()
-                self.client.eval(_IF_OURS, 1, _lease(layout.view), token, "del")
+                self.client.eval(_IF_OURS, 1, lease(view), token, "del")
 
     def ask(self, questions: Sequence[Question]) -> list[Answer]:
         """One MULTI of the head records and one HMGET an entity key, whatever the number of views.
 
+        Of states a second one where a generation was loaded or taken back since the last time.
+
         Raises:
             BusyError: Redis does not answer.
         """
-        wanted: dict[bytes, dict[bytes, None]] = {}
-        for question in questions:
-            for key in question.keys:
-                fields = wanted.setdefault(key + PROJECT.encode(), {})
-                fields.update(
-                    dict.fromkeys(
-                        [instant_field(question.view), *(field(question.view, name) for name in question.features)]
-                    )
-                )
-        with self._errors(), self.client.pipeline(transaction=True) as pipe:
-            for question in questions:
-                pipe.hgetall(redis_head(question.view))
-            for key, fields in wanted.items():
-                pipe.hmget(key, list(fields))
-            found = pipe.execute()
-        stored = {
-            key: dict(zip(wanted[key], values, strict=True))
-            for key, values in zip(wanted, found[len(questions) :], strict=True)
-        }
-        return [
-            _answer(question, _head(question.view, record), stored)
-            for question, record in zip(questions, found, strict=False)
-        ]
+        plain = [question for question in questions if not question.states]
+        stated = [question for question in questions if question.states]
+        with self._errors():
+            for _ in range(_TRIES):
+                with self.client.pipeline(transaction=True) as pipe:
+                    wanted = _ask_plain(pipe, plain)
+                    expected = self._states.ask(pipe, stated)
+                    found = pipe.execute()
+                ends = len(plain) + len(wanted)
+                if self._states.learned(stated, found[ends:]) == expected:
+                    break
+            else:
+                msg = "The online store's generations changed with each of three tries. Ask again."
+                raise BusyError(msg)
+        answers = {id(q): a for q, a in zip(plain, _plain_answers(plain, wanted, found), strict=True)}
+        answers |= {id(q): a for q, a in zip(stated, self._states.answers(stated, found[ends:]), strict=True)}
+        return [answers[id(question)] for question in questions]
 
     def forget(self, view: str) -> None:
-        """Drops the view's head record; its rows are Feast's to delete."""
+        """Drops the view's head record; its rows are Feast's to delete. Of states no generation can be read any more."""
         with self._errors():
-            self.client.delete(redis_head(view))
+            self.client.delete(redis_head(view), redis_generations(view))
+
+    def generations(self, view: str) -> tuple[Head, ...]:
+        """Of a view's states: those that may be read, the oldest first.
+
+        Raises:
+            BusyError: Redis does not answer.
+        """
+        with self._errors():
+            return self._states.generations(view)
+
+    def roll_back(self, view: str, generation: int) -> None:
+        """Takes a generation of states out of what may be read; the next load removes it.
+
+        Raises:
+            BusyError: a load of the view runs, or Redis does not answer.
+        """
+        with self.leased(view):
+            self._states.withdraw(view, generation)
+
+    def push(self, source: str, events: Sequence[Pushed], told: int, lasting_ms: int) -> int:
+        """See `features.store.redis_tails.push`.
+
+        Raises:
+            BusyError: Redis does not answer; what was taken in stays, and the same events may be pushed again.
+        """
+        with self._errors():
+            return redis_tails.push(self.client, source, events, told, lasting_ms)
+
+    def trim(self, source: str, before: int) -> int:
+        """Drops what became known before an instant from a source's tails; how many entries that were.
+
+        Raises:
+            BusyError: Redis does not answer.
+        """
+        with self._errors():
+            return redis_tails.trim(self.client, source, before)
+
+    @contextmanager
+    def loading_states(self, layout: Layout, now: int) -> Iterator[StateLoad]:
+        """The one load of the view that may run; check `settled` before anything else. `now` in microseconds UTC.
+
+        Raises:
+            BusyError: another load of the view runs, or Redis does not answer.
+        """
+        with self.leased(layout.view) as token:
+            yield StateLoad(self._states, layout, now, token)
 
     def _take(self, view: str, token: str) -> None:
         # A killed load's lease ends by itself; a running one's does not.
         deadline = time.monotonic() + _LEASE_SECONDS + 5
-        while not self.client.set(_lease(view), token, nx=True, ex=_LEASE_SECONDS):
+        while not self.client.set(lease(view), token, nx=True, ex=_LEASE_SECONDS):
             if time.monotonic() > deadline:
                 msg = f"Another load of view {view!r} into the online store is running. Run the same command again once it has ended."
                 raise BusyError(msg)
@@ -215,7 +273,7 @@ class RedisStore:
     def _renew(self, view: str, token: str, done: threading.Event) -> None:
         while not done.wait(_LEASE_SECONDS / 3):
             try:
-                self.client.eval(_IF_OURS, 1, _lease(view), token, "expire", _LEASE_SECONDS)
+                self.client.eval(_IF_OURS, 1, lease(view), token, "expire", _LEASE_SECONDS)
             except redis.RedisError:
                 continue  # the load's own commands meet it too, and say so
 
@@ -232,11 +290,37 @@ class RedisStore:
             raise BusyError(msg) from error
 
 
+def _ask_plain(pipe: Any, questions: Sequence[Question]) -> dict[bytes, dict[bytes, None]]:  # noqa: ANN401 - see client_of
+    """Asks for head records and rows; the fields of each Redis key, in the order asked."""
+    wanted: dict[bytes, dict[bytes, None]] = {}
+    for question in questions:
+        pipe.hgetall(redis_head(question.view))
+        names = [instant_field(question.view), *(field(question.view, name) for name in question.features)]
+        for key in question.keys:
+            wanted.setdefault(key + PROJECT.encode(), {}).update(dict.fromkeys(names))
+    for key, fields in wanted.items():
+        pipe.hmget(key, list(fields))
+    return wanted
+
+
+def _plain_answers(
+    questions: Sequence[Question], wanted: dict[bytes, dict[bytes, None]], found: Sequence[Any]
+) -> list[Answer]:
+    stored = {
+        key: dict(zip(fields, values, strict=True))
+        for (key, fields), values in zip(wanted.items(), found[len(questions) :], strict=False)
+    }
+    return [
+        _answer(question, _head(question.view, record), stored)
+        for question, record in zip(questions, found, strict=False)
+    ]
+
+
 def write_rows(
     url: str, layout: Layout, gone: tuple[str, ...], token: str, batches: Iterable[pa.RecordBatch]
 ) -> Iterator[int]:
     """In a Spark task: one HSET a row; yields the rows of each batch. Doing it twice changes nothing."""
-    client = _client(url)
+    client = client_of(url)
     fields = [field(layout.view, name) for name, _ in layout.features]
     old = [field(layout.view, name) for name in gone]
     stamp = (instant_field(layout.view), encode_instant(layout.valid_from))
@@ -246,7 +330,7 @@ def write_rows(
             cells = zip(*(encode(batch.column(name), kind) for name, kind in layout.features), strict=True)
             rows = zip(keys, cells, strict=True)
             for start in range(0, len(keys), _ROWS_AT_ONCE):
-                _still_ours(client, layout.view, token)
+                still_ours(client, layout.view, token)
                 with client.pipeline(transaction=False) as pipe:
                     for _ in range(min(_ROWS_AT_ONCE, len(keys) - start)):
                         key, row = next(rows)
@@ -263,12 +347,12 @@ def remove_rows(
     url: str, layout: Layout, gone: tuple[str, ...], token: str, batches: Iterable[pa.RecordBatch]
 ) -> Iterator[int]:
     """In a Spark task: takes the view's fields from these keys' hashes, unless they are of this cut; yields how many had any."""
-    client, wanted = _client(url), encode_instant(layout.valid_from)
+    client, wanted = client_of(url), encode_instant(layout.valid_from)
     try:
         for batch in batches:
             keys, removed = _redis_keys(layout, batch), 0
             for start in range(0, len(keys), _ROWS_AT_ONCE):
-                _still_ours(client, layout.view, token)
+                still_ours(client, layout.view, token)
                 some = keys[start : start + _ROWS_AT_ONCE]
                 with client.pipeline(transaction=False) as pipe:
                     for key in some:
@@ -281,7 +365,7 @@ def remove_rows(
         client.close()
 
 
-def _drop(client: Any, layout: Layout, gone: tuple[str, ...], keys: Sequence[bytes]) -> int:  # noqa: ANN401 - see _client
+def _drop(client: Any, layout: Layout, gone: tuple[str, ...], keys: Sequence[bytes]) -> int:  # noqa: ANN401 - see client_of
     fields = [
         instant_field(layout.view),
         *(field(layout.view, name) for name in (*(name for name, _ in layout.features), *gone)),
@@ -301,11 +385,6 @@ def _redis_keys(layout: Layout, batch: pa.RecordBatch) -> list[bytes]:
     ]
 
 
-def _still_ours(client: Any, view: str, token: str) -> None:  # noqa: ANN401 - see _client
-    if client.get(_lease(view)) != token.encode():
-        raise BusyError(_taken(view))
-
-
 def _answer(question: Question, head: Head | None, stored: dict[bytes, dict[bytes, bytes | None]]) -> Answer:
     rows: dict[bytes, tuple[int, dict[str, bytes]]] = {}
     for key in question.keys:
@@ -323,19 +402,3 @@ def _head(view: str, record: dict[bytes, bytes]) -> Head | None:
         return None
     numbers = {name: int(record[name.encode()]) for name in _HEAD_FIELDS}
     return Head(view=view, definition=record[b"definition"].decode(), **numbers)
-
-
-def _lease(view: str) -> bytes:
-    return f"asof:lease:{PROJECT}:{view}".encode()
-
-
-def _taken(view: str) -> str:
-    return f"Another load of view {view!r} took over while this one stood still. Nothing is lost: run the same command again."
-
-
-def _client(url: str) -> Any:  # noqa: ANN401 - redis-py's own hints know no keys of bytes
-    try:
-        return redis.Redis.from_url(url, socket_timeout=_TIMEOUT_SECONDS, socket_connect_timeout=_TIMEOUT_SECONDS)
-    except ValueError as error:  # its text may hold parts of the URL, and so of a password
-        msg = "The setting online.url is no Redis URL. Write redis://[:password@]host:port/db (rediss:// for TLS) into ASOF_ONLINE__URL."
-        raise SettingsError(msg) from error

@@ -11,9 +11,12 @@ import pyarrow as pa
 
 from features.definitions.names import cut_text
 from features.errors import BusyError, InputError
+from features.store import sqlite_tails
 from features.store.heads import Head, Layout, Loaded, refuse_early, settled
 from features.store.keys import entity_keys, sqlite_table
 from features.store.reads import Answer, Question
+from features.store.sqlite_states import answer_states, forget_states, generations, load_states, roll_back
+from features.store.tails import Pushed
 from features.store.values import encode, texts
 
 if TYPE_CHECKING:
@@ -71,12 +74,15 @@ class SqliteStore:
         return None if row is None else Head(**dict(zip(names, row, strict=True)))
 
     def load(self, layout: Layout, batches: Iterable[pa.RecordBatch], now: int) -> Loaded:
-        """Replaces the view's rows by those of a cut, unless it or a newer one is live. `now` in microseconds UTC.
+        """Replaces the view's rows by those of a cut, unless it or a newer one is live; adds a generation of states. `now` in microseconds UTC.
 
         Raises:
-            BusyError: `now` is before the cut's valid_from, the disk is full, or another load holds the file too long. The old values stay.
+            BusyError: plain values' valid_from is after `now`, the disk is full, or another load holds the file too long. The old values stay.
             InputError: a key comes twice or is null. The old values stay.
         """
+        if layout.stateful:
+            with self._errors("loaded"), self._transaction("IMMEDIATE"):
+                return load_states(self._db, layout, batches, now)
         refuse_early(layout, now)
         with self._errors("loaded"), self._transaction("IMMEDIATE"):
             old = self.head(layout.view)
@@ -98,7 +104,46 @@ class SqliteStore:
             BusyError: the file cannot be read.
         """
         with self._errors("read"), self._transaction("DEFERRED"):
-            return [self._answer(question) for question in questions]
+            return [
+                answer_states(self._db, question) if question.states else self._answer(question)
+                for question in questions
+            ]
+
+    def generations(self, view: str) -> tuple[Head, ...]:
+        """Of a view's states: those that may be read, the oldest first.
+
+        Raises:
+            BusyError: the file cannot be read.
+        """
+        with self._errors("read"):
+            return generations(self._db, view)
+
+    def roll_back(self, view: str, generation: int) -> None:
+        """Takes a generation of states out of what may be read.
+
+        Raises:
+            BusyError: the file cannot be changed.
+        """
+        with self._errors("changed"), self._transaction("IMMEDIATE"):
+            roll_back(self._db, view, generation)
+
+    def push(self, source: str, events: Sequence[Pushed], told: int, lasting_ms: int) -> int:  # noqa: ARG002 - `trim` ends what lasts here
+        """Takes events into the tails, in one transaction; how many were not known before. `told`: all known before it was pushed.
+
+        Raises:
+            BusyError: the file cannot be changed; nothing was taken in.
+        """
+        with self._errors("changed"), self._transaction("IMMEDIATE"):
+            return sqlite_tails.push(self._db, source, events, told)
+
+    def trim(self, source: str, before: int) -> int:
+        """Drops what became known before an instant from a source's tails; how many entries that were.
+
+        Raises:
+            BusyError: the file cannot be changed.
+        """
+        with self._errors("changed"), self._transaction("IMMEDIATE"):
+            return sqlite_tails.trim(self._db, source, before)
 
     def forget(self, view: str) -> None:
         """Drops the view's head and rows."""
@@ -106,6 +151,7 @@ class SqliteStore:
             self._db.execute(_HEADS)
             self._db.execute("DELETE FROM heads WHERE view = ?", (view,))
             self._db.execute(f'DROP TABLE IF EXISTS "{sqlite_table(view)}"')
+            forget_states(self._db, view)
 
     def _answer(self, question: Question) -> Answer:
         head = self.head(question.view)

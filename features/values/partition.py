@@ -6,18 +6,20 @@ corrected; a source's event id where nothing depends on it.
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 
 from features.definitions.compiled import compile_definition, load_definition
-from features.definitions.names import status_column
+from features.definitions.freshness import EventFreshness
+from features.definitions.names import STATE, status_column
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
 from features.values.sorting import order_by
-from features.values.sweep import ARROW_TYPES, STATUSES, Lines, sweep
+from features.values.state.pack import pack
+from features.values.sweep import ARROW_TYPES, STATUSES, Lines, line_of, sweep
 from features.values.timeline import Asks, Rows
 
 __all__ = ["ASK", "EntityViews", "codes_of", "entity_views", "finish", "rows_of"]
@@ -88,15 +90,32 @@ def _answers(group: EntityViews, table: pa.Table, cuts: np.ndarray) -> pa.Table:
         columns = {key: table[key].take(index).combine_chunks() for key in group.keys}
         columns["asof_cut"] = pa.array(asked.instant)
     rows = {source.name: _rows(group, n, source, table, codes, part) for n, source in enumerate(group.sources)}
+    states: dict[str, pa.Array] = {}
     statuses: dict[str, pa.Array] = {}
     shared: Lines = {}
     for view in group.views:
-        asks = replace(asked, instant=asked.instant + view.schedule.lag_us) if len(cuts) else asked
-        values = sweep(view, rows, asks, shared)
+        if len(cuts) and view.stateful:
+            states[f"{view.name}__{STATE}"] = _states(view, rows, len(firsts), cuts, shared)
+        asks, anchor = _at_cuts(view, asked) if len(cuts) else (asked, None)
+        values = sweep(view, rows, asks, shared, anchor)
         columns |= {f"{view.name}__{name}": column for name, column in values.columns.items()}
         statuses[status_column(view)] = pa.DictionaryArray.from_arrays(values.status, list(STATUSES)).cast(pa.string())
-    made = pa.table({**columns, **statuses})
+    made = pa.table({**columns, **states, **statuses})
     return made if len(cuts) else made.take(pa.array(np.argsort(_numbers(made, "asof_row"))))
+
+
+def _at_cuts(view: FeatureView, asked: Asks) -> tuple[Asks, np.ndarray]:
+    """What a cut's row shows: windows that end at the cut, over what it knows. What the cut of an event view knows counts by itself."""
+    lag = 0 if isinstance(view.freshness, EventFreshness) else view.schedule.lag_us
+    return replace(asked, instant=asked.instant + lag), asked.instant
+
+
+def _states(view: FeatureView, rows: Mapping[str, Rows], keys: int, cuts: np.ndarray, shared: Lines) -> pa.Array:
+    """The state of each key at each cut, in the order of the asks; null where no lookup needs one."""
+    lines = {source.name: line_of(view, source, rows[source.name], shared) for source in view.sources}
+    states = [pack(view, lines, keys, int(cut)) for cut in cuts]
+    order = np.arange(keys * len(cuts)).reshape(len(cuts), keys).T.ravel()
+    return pa.concat_arrays(states).take(pa.array(order))
 
 
 def codes_of(keys: Sequence[pa.ChunkedArray]) -> tuple[np.ndarray, np.ndarray]:

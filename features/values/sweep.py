@@ -109,7 +109,9 @@ def _bounds(window: Window, anchor: Array, remember: int) -> tuple[Array, Array]
     return lower, upper // step * step if window.offset_us else upper
 
 
-def sweep(view: FeatureView, rows: Mapping[str, Rows], asks: Asks, shared: Lines | None = None) -> Values:
+def sweep(
+    view: FeatureView, rows: Mapping[str, Rows], asks: Asks, shared: Lines | None = None, anchor: Array | None = None
+) -> Values:
     """Every feature of the view at every ask.
 
     Args:
@@ -117,10 +119,11 @@ def sweep(view: FeatureView, rows: Mapping[str, Rows], asks: Asks, shared: Lines
         rows: source name to rows; all rows of the asks' keys that are known by the latest ask.
         asks: sorted by (key, instant), microseconds UTC.
         shared: what other views put in order of the same rows, and this one leaves for others.
+        anchor: where each ask's windows end; None: where the view's freshness says.
     """
     shared = {} if shared is None else shared
     lines = {source.name: line_of(view, source, rows[source.name], shared) for source in view.sources}
-    anchor = anchors(asks.instant, view.freshness)
+    anchor = anchors(asks.instant, view.freshness) if anchor is None else anchor
     if view.source.kind != "events":
         return attributes(view, lines[view.source.name], asks, anchor)
     return Sweep(view, lines, asks, anchor).values()

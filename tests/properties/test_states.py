@@ -3,17 +3,11 @@
 import pytest
 from hypothesis import given, settings
 
-from features.values.state.plan import unkept
 from tests.properties.agreement import agree, expected
-from tests.states import looked_up
-from tests.strategies import NO_HEALTH_CHECK, Case, attribute_cases, event_cases
+from tests.states import kept_cases, looked_up
+from tests.strategies import NO_HEALTH_CHECK, Case, attribute_cases
 
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
-
-
-def kept_cases(**how: bool):  # type: ignore[no-untyped-def]
-    """Views that are finished at the asked instant."""
-    return event_cases(**how).filter(lambda case: not case.view.served and unkept(case.view) is None)
 
 
 def differences(case: Case) -> list[str]:
@@ -42,7 +36,7 @@ def test_courses_from_a_state_are_the_oracles(case: Case) -> None:
 
 
 @settings(QUICK, max_examples=30)
-@given(attribute_cases().filter(lambda case: not case.view.served and unkept(case.view) is None))
+@given(attribute_cases().filter(lambda case: case.view.stateful))
 def test_attributes_from_a_state_are_the_oracles(case: Case) -> None:
     assert differences(case) == []
 

@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 from numba import njit
 
 from features.definitions.expressions import ColumnType
-from features.values.state import numbers as coded
-from features.values.state.numbers import get_numbers, get_times, get_varint, put_numbers, put_times, put_varint
+from features.values.state import varints as coded
+from features.values.state.varints import get_numbers, get_times, get_varint, put_numbers, put_times, put_varint
 
 __all__ = ["Block", "columns_of", "empty", "read_blocks", "write_blocks"]
 
@@ -47,11 +47,13 @@ def write_blocks(keys: int, block: Block, cut: int, *, timed: bool) -> list[byte
     """The bytes of key codes 0, 1, …: one zero byte where there is no row. `timed`: with the instants from which rows count."""
     starts = np.searchsorted(block.key, np.arange(keys + 1))
     lists, nulls, texts, data = _lists(block, timed=timed)
-    most = coded.room(len(block) * (len(lists) + 1), keys * (len(lists) + 2)) + nulls.size + keys * len(lists) + len(data)
+    most = (
+        coded.room(len(block) * (len(lists) + 1), keys * (len(lists) + 2)) + nulls.size + keys * len(lists) + len(data)
+    )
     out = np.empty(most, np.uint8)
     ends = _write(starts, block.time, cut, lists, nulls, texts, data, out).tolist()
     whole = out[: ends[-1] if keys else 0].tobytes()
-    return [whole[begin:end] for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
+    return [whole[begin:end] for begin, end in zip([0, *ends][:-1], ends, strict=True)]
 
 
 def _lists(block: Block, *, timed: bool) -> tuple[Array, Array, Array, Array]:
@@ -61,12 +63,12 @@ def _lists(block: Block, *, timed: bool) -> tuple[Array, Array, Array, Array]:
     for column in ([pa.array(block.since)] if timed else []) + list(block.columns.values()):
         nulls.append(np.asarray(column.is_null().to_numpy(zero_copy_only=False)))
         if pa.types.is_string(column.type):
-            column = pc.fill_null(column, "").cast(pa.large_binary())
-            column = pa.concat_arrays([column, pa.array([], pa.large_binary())]) if column.offset else column
-            offsets = np.frombuffer(column.buffers()[1], np.int64, rows + 1) if rows else np.zeros(1, np.int64)
+            plain = pc.fill_null(column, "").cast(pa.large_binary())
+            plain = pa.concat_arrays([plain, pa.array([], pa.large_binary())]) if plain.offset else plain
+            offsets = np.frombuffer(plain.buffers()[1], np.int64, rows + 1) if rows else np.zeros(1, np.int64)
             lists.append(np.diff(offsets))
             texts.append(offsets[:-1] + used)
-            parts.append(np.frombuffer(column.buffers()[2] or b"", np.uint8)[: int(offsets[-1])])
+            parts.append(np.frombuffer(plain.buffers()[2] or b"", np.uint8)[: int(offsets[-1])])
             used += len(parts[-1])
         else:
             lists.append(_whole(column))
@@ -122,7 +124,9 @@ def _put_nulls(out: Array, at: int, nulls: Array) -> int:
     return at
 
 
-def read_blocks(data: bytes, rest: Array, ends: Array, cut: int, types: Mapping[str, ColumnType], *, timed: bool) -> Block:
+def read_blocks(
+    data: bytes, rest: Array, ends: Array, cut: int, types: Mapping[str, ColumnType], *, timed: bool
+) -> Block:
     """The blocks that begin at `rest` in the bytes of several states, of which the key is the number; -1: there is none, or it is damaged.
 
     `rest` then says where each block ends, -1 of one that is damaged.
@@ -130,7 +134,7 @@ def read_blocks(data: bytes, rest: Array, ends: Array, cut: int, types: Mapping[
     whole = np.frombuffer(data, np.uint8)
     lists = len(types) + timed
     textual = np.array([False] * timed + [kind == "string" for kind in types.values()], np.bool_)
-    counts = _counts(whole, rest, ends, max(lists, 1))
+    counts = _counts(whole, rest, ends)
     rows = int(counts.sum())
     times, made = np.zeros(rows, np.int64), np.zeros((lists, rows), np.int64)
     nulls, texts = np.zeros((lists, rows), np.bool_), np.zeros((lists, rows), np.int64)
@@ -140,7 +144,8 @@ def read_blocks(data: bytes, rest: Array, ends: Array, cut: int, types: Mapping[
         good = rest[key] >= 0
         key, times, made, nulls, texts = key[good], times[good], made[:, good], nulls[:, good], texts[:, good]
     columns = {
-        name: columns_of(kind, made[n], nulls[n], texts[n], data) for n, (name, kind) in enumerate(types.items(), int(timed))
+        name: columns_of(kind, made[n], nulls[n], texts[n], data)
+        for n, (name, kind) in enumerate(types.items(), int(timed))
     }
     since = made[0] if timed else np.full(len(key), np.iinfo(np.int64).min)
     return Block(key=key, time=times, since=since, columns=columns)
@@ -160,7 +165,7 @@ def columns_of(kind: ColumnType, values: Array, nulls: Array, texts: Array, data
 
 
 @njit(cache=True)
-def _counts(data: Array, rest: Array, ends: Array, lists: int) -> Array:
+def _counts(data: Array, rest: Array, ends: Array) -> Array:
     """Rows of each block; one that claims more than its bytes could hold has none, and is found damaged when it is read."""
     made = np.zeros(len(rest), np.int64)
     for state in range(len(rest)):

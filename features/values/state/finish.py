@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from features.definitions.features import Aggregate, CohortRate
 from features.definitions.views import FeatureView
@@ -14,8 +13,8 @@ from features.values import exact
 from features.values.derived import derive
 from features.values.expressions import mask
 from features.values.state import kernels
-from features.values.state.blocks import Block, empty, read_blocks
-from features.values.state.layout import Sections, read_sections
+from features.values.state.blocks import Block, read_blocks
+from features.values.state.layout import read_sections
 from features.values.state.pack import identity, ordinal, span_of, value_of
 from features.values.state.plan import Plan, Section, plan_of
 from features.values.sweep import ARROW_TYPES, NEVER_SEEN, OK, OVERFLOW, Sweep, Values, attributes, numbers, usable
@@ -43,7 +42,7 @@ def finish(
     """Every feature at every ask.
 
     Args:
-        view: one for which `unkept` gives None.
+        view: a stateful one.
         cut: that the states are of, in microseconds UTC.
         states: one a key; None: the key has none.
         asks: of keys by their place in `states`, in any order; an instant past the horizon is taken as the horizon.
@@ -56,9 +55,7 @@ def finish(
 class _Asked:
     """Some states, read, and what is asked of them."""
 
-    def __init__(
-        self, plan: Plan, cut: int, states: Sequence[bytes | None], asks: Asks, tail: Block | None
-    ) -> None:
+    def __init__(self, plan: Plan, cut: int, states: Sequence[bytes | None], asks: Asks, tail: Block | None) -> None:
         view = self.view = plan.view
         self.plan, self.types = plan, view.types
         data = b"".join(state or b"" for state in states)
@@ -69,8 +66,12 @@ class _Asked:
         self.sections = read_sections(data, starts, widths, cut)
         rest, given = self.sections.rest, np.diff(starts) > 0
         source = view.source.types
-        self.rows = read_blocks(data, rest, starts[1:], cut, {name: source[name] for name in plan.row_columns}, timed=False)
-        self.more = read_blocks(data, rest, starts[1:], cut, {name: source[name] for name in plan.waiting_columns}, timed=True)
+        self.rows = read_blocks(
+            data, rest, starts[1:], cut, {name: source[name] for name in plan.row_columns}, timed=False
+        )
+        self.more = read_blocks(
+            data, rest, starts[1:], cut, {name: source[name] for name in plan.waiting_columns}, timed=True
+        )
         self.damaged = given & (rest != starts[1:])
         if tail is not None and len(tail):
             self.more = _joined(self.more, tail)
@@ -112,7 +113,15 @@ class _Asked:
         edges = [self._edges(window) for window in section.windows]
         lower, upper = np.stack([low for low, _ in edges]), np.stack([high for _, high in edges])
         found = self.sections
-        state = found.words, found.at[:, place].copy(), found.count[:, place].copy(), self.key, lower, upper, self.instant
+        state = (
+            found.words,
+            found.at[:, place].copy(),
+            found.count[:, place].copy(),
+            self.key,
+            lower,
+            upper,
+            self.instant,
+        )
         starts, rows = self._beside(section)
         beside = starts, rows.time, rows.since
         match section.kind:

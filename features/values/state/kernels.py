@@ -10,7 +10,7 @@ _LOW = np.int64(0xFFFFFFFF)
 
 
 @njit(cache=True)
-def counted(  # noqa: C901 - numba wants flat arguments and one loop
+def counted(
     words: Array, at: Array, count: Array, ask: Array, lower: Array, upper: Array, instant: Array, limbs: int, squares: int,
     starts: Array, times: Array, since: Array, more: Array,
 ) -> Array:  # fmt: skip
@@ -44,7 +44,7 @@ def counted(  # noqa: C901 - numba wants flat arguments and one loop
 
 
 @njit(cache=True)
-def extremes(  # noqa: C901 - as above
+def extremes(
     words: Array, at: Array, count: Array, ask: Array, lower: Array, upper: Array, instant: Array, column: int, largest: bool,  # noqa: FBT001
     starts: Array, times: Array, since: Array, more: Array,
 ) -> tuple[Array, Array]:  # fmt: skip
@@ -71,7 +71,7 @@ def extremes(  # noqa: C901 - as above
 
 
 @njit(cache=True)
-def distincts(  # noqa: C901 - as above
+def distincts(
     words: Array, at: Array, count: Array, ask: Array, lower: Array, upper: Array, instant: Array, once: bool,  # noqa: FBT001
     starts: Array, times: Array, since: Array, more: Array,
 ) -> Array:  # fmt: skip

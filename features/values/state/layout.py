@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 from numba import njit
 
-from features.values.state import numbers as coded
+from features.values.state import varints as coded
 from features.values.state.blocks import Block, write_blocks
-from features.values.state.numbers import get_numbers, get_times, get_varint, put_numbers, put_times, put_varint
+from features.values.state.varints import get_numbers, get_times, get_varint, put_numbers, put_times, put_varint
 
 __all__ = ["HEADER", "VERSION", "Chunk", "Sections", "read_sections", "write"]
 
@@ -58,7 +58,7 @@ def _sections(keys: int, chunks: Sequence[Chunk], cut: int) -> list[bytes]:
     out = np.empty(coded.room(len(times) + len(words), lists), np.uint8)
     ends = _write_sections(starts, widths, begins, times, words, cut, out)
     data = out[: ends[-1] if keys else 0].tobytes()
-    return [data[begin:end] for begin, end in zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True)]
+    return [data[begin:end] for begin, end in zip([0, *ends.tolist()][:-1], ends.tolist(), strict=True)]
 
 
 @njit(cache=True)

@@ -1,6 +1,7 @@
 """Builds the state of many keys at once, from their rows in order."""
 
 from collections.abc import Mapping
+
 import numpy as np
 import pyarrow as pa
 
@@ -32,7 +33,7 @@ def pack(view: FeatureView, lines: Mapping[str, Timeline], keys: int, cut: int) 
     """The state of each key code below `keys`; null where no row is left that any lookup may need.
 
     Args:
-        view: one for which `unkept` gives None.
+        view: a stateful one.
         lines: source name to rows in order, those of the view's keys that are known by the cut, or more.
         keys: how many codes there are.
         cut: microseconds UTC.
@@ -44,7 +45,10 @@ def pack(view: FeatureView, lines: Mapping[str, Timeline], keys: int, cut: int) 
     if view.source.kind != "events":
         return write(keys, (), _block(plan.row_columns, line, _newest_change(line, span.begin)), empty({}), cut)
     here = line.only(line.since <= span.begin)
-    chunks = [_Keep(plan, section, span).chunk(_stream(plan, section, lines, here, cut), first=n == 0) for n, section in enumerate(plan.sections)]
+    chunks = [
+        _Keep(plan, section, span).chunk(_stream(plan, section, lines, here, cut), first=n == 0)
+        for n, section in enumerate(plan.sections)
+    ]
     needed = kept_for(view, plan.others, here, span.begin, span.begin) if plan.others else np.zeros(len(here), bool)
     waits = line.only(line.since > span.begin)
     waiting = _block(plan.waiting_columns, waits, np.ones(len(waits), bool))

@@ -6,13 +6,13 @@ from functools import lru_cache
 from typing import Literal
 
 from features.definitions.compiled import hash_of
-from features.definitions.expressions import Expression
+from features.definitions.expressions import Expression, columns_of
 from features.definitions.features import Aggregate, CohortRate
 from features.definitions.freshness import EventFreshness
 from features.definitions.views import FeatureView
 from features.definitions.windows import EVER, Window
 
-__all__ = ["Kind", "Plan", "Section", "plan_of", "unkept"]
+__all__ = ["Kind", "Plan", "Section", "plan_of"]
 
 Kind = Literal["counted", "matched", "largest", "smallest", "distinct", "newest", "oldest"]
 _KINDS: dict[str, Kind] = {
@@ -80,17 +80,6 @@ class Plan:
     """What rows hold that do not count yet, or are of the tail."""
 
 
-def unkept(view: FeatureView) -> str | None:
-    """Why a view's state cannot be kept, so that it has no lookups; None where it can."""
-    if isinstance(view.freshness, EventFreshness) and any(isinstance(f, CohortRate) for f in view.features):
-        return "its cohort rates would have to hear of outcomes between cuts"
-    if isinstance(view.freshness, EventFreshness) and view.source.kind != "events":
-        return f"its source {view.source.name!r} is of changes, which are looked up as of a cut"
-    if isinstance(view.freshness, EventFreshness) and view.source.event_id is None:
-        return f"its source {view.source.name!r} has no event_id, so an event that is pushed twice would count twice"
-    return None
-
-
 @lru_cache(maxsize=1024)
 def _cached(_: str, held: "_Held") -> Plan:
     return _plan(held.view)
@@ -110,7 +99,7 @@ class _Held:
 
 
 def plan_of(view: FeatureView) -> Plan:
-    """The plan of a view for which `unkept` gives None; the same for equal definitions."""
+    """The plan of a view that is stateful; the same for equal definitions."""
     return _cached(hash_of(view), _Held(view))
 
 
@@ -179,8 +168,6 @@ def _columns(view: FeatureView, others: list[Aggregate], *, ids: bool) -> tuple[
 
 
 def _read(features: list[Aggregate]) -> Iterator[str]:
-    from features.definitions.expressions import columns_of
-
     for feature in features:
         yield from columns_of(feature.where)
         for node in feature.reads:

@@ -1,6 +1,7 @@
 """Small views, their catalogue and rows, and how they get into an online store: for tests of lookups."""
 
 import os
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -50,7 +51,8 @@ HABITS = FeatureView(
 )  # fmt: skip
 PAIRS = FeatureView(name="pairs", entity=SHOP, source=PAYMENTS, features=flat((count("7d"),)))
 TILLS = FeatureView(name="tills", entity=TILL, source=PROFILES, features=(attribute("opened"),), horizon="3d")
-LIVE = FeatureView(name="live", entity=CARD, source=PAYMENTS, features=flat((count("7d"),)), freshness=EventFreshness())
+NAMELESS = replace(PAYMENTS, name="nameless", event_id=None)
+LIVE = FeatureView(name="live", entity=CARD, source=NAMELESS, features=flat((count("7d"),)), freshness=EventFreshness())
 BOTH = FeatureService(name="both", views=(HABITS, PAIRS))
 ONE = FeatureService(name="till", views=(TILLS,))
 SOME = FeatureService(name="some", views=(Selection(view="habits", features=("mean_amount_7d",)),))

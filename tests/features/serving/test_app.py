@@ -125,7 +125,7 @@ def test_many_rows_come_as_arrow(client: httpx.Client) -> None:
         (b'{"feature_service": "some", "entities": {"user": ["c"]}}', 400, "it lacks card_id; nobody asked for user"),
         (b'{"feature_service": "till", "entities": {"till_id": ["x"]}}', 400, "is no whole number of 64 bits"),
         (b'{"feature_service": "both", "entities": {"card_id": ["c"], "shop": ["s"]}}', 400, "Several views have a feature count_7d"),
-        (b'{"feature_service": "now", "entities": {"card_id": ["c"]}}', 400, "whose values change between cuts"),
+        (b'{"feature_service": "now", "entities": {"card_id": ["c"]}}', 400, "which has no lookups"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_request_is_said(client: httpx.Client, body: bytes, code: int, reason: str) -> None:

@@ -156,10 +156,10 @@ def test_an_instant_before_the_live_generation_is_refused(reader: Reader) -> Non
     assert one(reader, "some", CUT + HOUR, card_id="c1").views[0].status == "ok"
 
 
-def test_a_service_with_an_event_view_is_refused(reader: Reader) -> None:
+def test_a_service_with_a_view_without_lookups_is_refused(reader: Reader) -> None:
     with pytest.raises(
         InputError,
-        match="Service 'now' takes live, whose values change between cuts: a lookup from state comes with a later release",
+        match="Service 'now' takes live, which has no lookups: its source 'nameless' has no event_id, so an event that is pushed twice would count twice",
     ):
         one(reader, "now", card_id="c1")
 

@@ -1,11 +1,15 @@
 """Integers as bytes: base-128 groups, the low ones first, in the shortest of four ways (docs/state.md). Compiled by numba; every read is within bounds."""
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
 __all__ = ["UNITS", "get_numbers", "get_times", "get_varint", "put_numbers", "put_times", "put_varint", "room"]
 
 Array = np.ndarray
+Number = Any
+"""An integer of 64 bits, as numba has it."""
 UNITS = np.array([1, 1_000, 1_000_000, 60_000_000, 900_000_000, 3_600_000_000, 86_400_000_000], np.int64)
 """Microseconds: the longest that divides all instants of a list is what they are counted in."""
 
@@ -19,17 +23,17 @@ def room(count: int, lists: int) -> int:
 
 
 @njit(cache=True, inline="always")
-def _zigzag(value: int) -> int:
+def _zigzag(value: Number) -> Number:
     return np.uint64((value << 1) ^ (value >> 63))
 
 
 @njit(cache=True, inline="always")
-def _unzigzag(value: int) -> int:
+def _unzigzag(value: Number) -> Number:
     return np.int64(value >> np.uint64(1)) ^ -np.int64(value & np.uint64(1))
 
 
 @njit(cache=True, inline="always")
-def _size(value: int) -> int:
+def _size(value: Number) -> int:
     made, rest = 1, value >> np.uint64(7)
     while rest:
         made += 1
@@ -38,7 +42,7 @@ def _size(value: int) -> int:
 
 
 @njit(cache=True)
-def put_varint(out: Array, at: int, number: int) -> int:
+def put_varint(out: Array, at: int, number: Number) -> int:
     """Writes an unsigned number; where it ends."""
     rest = np.uint64(number)
     while rest >= np.uint64(128):
@@ -50,7 +54,7 @@ def put_varint(out: Array, at: int, number: int) -> int:
 
 
 @njit(cache=True)
-def get_varint(data: Array, at: int, end: int) -> tuple[int, int]:
+def get_varint(data: Array, at: int, end: int) -> tuple[Number, int]:
     """An unsigned number and where it ends; -1 where the bytes are over before it, or it has more than 64 bits."""
     made, shift = np.uint64(0), 0
     while at < end and shift < 70:  # noqa: PLR2004 - ten groups
@@ -92,7 +96,7 @@ def put_numbers(out: Array, at: int, values: Array) -> int:
 
 
 @njit(cache=True)
-def get_numbers(data: Array, at: int, end: int, made: Array) -> int:  # noqa: C901 - one loop a way
+def get_numbers(data: Array, at: int, end: int, made: Array) -> int:
     """Fills a list; where its bytes end, -1 where they are over before it or of no known way."""
     if at < 0 or at >= end:
         return -1

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.definitions.sources import Field, Source, fields
-from jobs.fit import Fitted, fit, fitted_schema
+from features.values.fit import Fitted, fit, fitted_schema
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 AT = pa.timestamp("us", "UTC")

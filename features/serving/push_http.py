@@ -1,0 +1,71 @@
+"""`POST /push`: Feast's own request, whose push source is one of Asof's sources, and what became of each row."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from features.errors import InputError
+from features.serving.push import PushResult
+
+__all__ = ["PUSH_RIGHT", "PushAsked", "answer", "asked", "rows_of"]
+
+PUSH_RIGHT = "push:"
+"""What a token's right to push to a source begins with."""
+
+_MOST_ROWS = 10_000
+
+
+class PushAsked(BaseModel):
+    """A request, as Feast's `FeatureStore.push` and its server have it."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    push_source_name: str
+    """The source."""
+    df: dict[str, list[Any]] = Field(default_factory=dict)
+    """Column to values, one a row."""
+    to: Annotated[str, Field(pattern="^online$")] = "online"
+    """Events reach Hive by `asof ingest` alone."""
+    watermark: AwareDatetime | None = None
+    """Everything known before it has been pushed; without, before the newest row."""
+
+
+def asked(body: bytes) -> PushAsked:
+    """The request.
+
+    Raises:
+        InputError: it is not JSON, or not of this shape; the message says where.
+    """
+    try:
+        made = PushAsked.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the body"
+        msg = f'The request is wrong at {place}: {first["msg"]}. It is {{"push_source_name": "…", "df": {{"column": ["value", …]}}}}; /docs shows an example.'
+        raise InputError(msg) from None
+    lengths = {name: len(values) for name, values in made.df.items()}
+    if len(set(lengths.values())) > 1:
+        msg = f"The columns of df have {lengths} rows. Give each one value for each row, the same number in all."
+        raise InputError(msg)
+    if (rows := max(lengths.values(), default=0)) > _MOST_ROWS:
+        msg = f"The request has {rows} rows; {_MOST_ROWS} are the most. Push in parts."
+        raise InputError(msg)
+    if rows == 0 and made.watermark is None:
+        msg = "The request has neither a row nor a watermark. Give events in df, or up to when there were none."
+        raise InputError(msg)
+    return made
+
+
+def rows_of(df: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """Row by row."""
+    return [dict(zip(df, values, strict=True)) for values in zip(*df.values(), strict=True)]
+
+
+def answer(done: PushResult, told: datetime | None) -> dict[str, Any]:
+    """What became of the rows; a refused one by its place, from 0."""
+    refused = {str(place): reason for place, reason in sorted(done.refused.items())}
+    return {"new": done.new, "known": done.known, "refused": refused} | (
+        {"watermark": told.isoformat()} if told else {}
+    )

@@ -1,0 +1,233 @@
+"""States in Redis: a hash an entity, a field a view and generation, apart from Feast's plain values; which generations there are is one record a view.
+
+A record's fields are `<number>` for a generation that may be read and `begun:<number>` for one that is being written, or removed: the next load
+removes what a killed one left.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import pyarrow as pa
+
+from features.definitions.names import STATE
+from features.errors import BusyError
+from features.store.generations import dropped, from_text, next_number, serving, settled_states, to_text
+from features.store.heads import Head, Layout, Loaded
+from features.store.keys import entity_keys, key_prefix, redis_generations, redis_states, redis_tail, state_field
+from features.store.reads import Answer, Question
+from features.store.redis_client import client_of, lease, still_ours, taken
+from features.store.redis_tails import redis_watermark
+
+if TYPE_CHECKING:
+    from features.definitions.entities import KeyType
+
+__all__ = ["StateLoad", "States", "remove_states", "write_states"]
+
+_ROWS_AT_ONCE = 500
+_BEGUN = b"begun:"
+_SHOW_IF_OURS = """if redis.call('get', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('hset', KEYS[2], ARGV[2], ARGV[3])
+redis.call('hdel', KEYS[2], ARGV[4])
+return 1"""
+
+
+class States:
+    """Reads states, and remembers which generations there are, so that one round trip does as long as nothing is loaded."""
+
+    def __init__(self, client: Any) -> None:  # noqa: ANN401 - see client_of
+        self.client = client
+        self._known: dict[str, tuple[Head, ...]] = {}
+
+    def generations(self, view: str) -> tuple[Head, ...]:
+        """Those that may be read, the oldest first."""
+        return _heads(self.client.hgetall(redis_generations(view)))
+
+    def withdraw(self, view: str, generation: int) -> None:
+        """Readers stop seeing it; its number stays used."""
+        record = self.client.hget(redis_generations(view), str(generation))
+        if record is not None:
+            with self.client.pipeline(transaction=True) as pipe:
+                pipe.hset(redis_generations(view), _BEGUN + str(generation).encode(), record)
+                pipe.hdel(redis_generations(view), str(generation))
+                pipe.execute()
+
+    def ask(self, pipe: Any, questions: Sequence[Question]) -> list[int | None]:  # noqa: ANN401 - see client_of
+        """Asks for the records and, of the generations known so far, for the states; which those are."""
+        chosen = [_number(self._known.get(question.view, ()), question.at) for question in questions]
+        for question in questions:
+            pipe.hgetall(redis_generations(question.view))
+        for source, keys in _tails(questions).items():
+            pipe.get(redis_watermark(source))
+            for key in keys:
+                pipe.hvals(redis_tail(key, source))
+        for key, fields in _fields(questions, chosen).items():
+            pipe.hmget(redis_states(key), fields)
+        return chosen
+
+    def learned(self, questions: Sequence[Question], found: Sequence[Any]) -> list[int | None]:
+        """Which generations are the right ones, by the records that came with the answer."""
+        for question, record in zip(questions, found, strict=False):
+            self._known[question.view] = _heads(record)
+        return [_number(self._known[question.view], question.at) for question in questions]
+
+    def answers(self, questions: Sequence[Question], found: Sequence[Any]) -> list[Answer]:
+        """One a question."""
+        chosen = [_number(self._known[question.view], question.at) for question in questions]
+        rest = iter(found[len(questions) :])
+        told: dict[str, int | None] = {}
+        tails: dict[str, dict[bytes, list[bytes]]] = {}
+        for source, keys in _tails(questions).items():
+            told[source] = _whole(next(rest))
+            tails[source] = {key: entries for key in keys if (entries := next(rest))}
+        stored = {
+            (key, name): value
+            for (key, fields), values in zip(_fields(questions, chosen).items(), rest, strict=True)
+            for name, value in zip(fields, values, strict=True)
+        }
+        made: list[Answer] = []
+        for question, number in zip(questions, chosen, strict=True):
+            heads = self._known[question.view]
+            head = next((head for head in heads if head.generation == number), heads[0] if heads else None)
+            name = state_field(question.view, number or 0)
+            states = {key: value for key in question.keys if (value := stored.get((key, name))) is not None}
+            source = question.tail
+            made.append(Answer(head=head, states=states, tails=tails.get(source, {}), watermark=told.get(source)))
+        return made
+
+
+def _tails(questions: Sequence[Question]) -> dict[str, dict[bytes, None]]:
+    """Source to the keys whose tails are asked for, each once."""
+    made: dict[str, dict[bytes, None]] = {}
+    for question in questions:
+        if question.tail:
+            made.setdefault(question.tail, {}).update(dict.fromkeys(question.keys))
+    return made
+
+
+def _whole(text: bytes | None) -> int | None:
+    return None if text is None else int(text)
+
+
+def _heads(record: dict[bytes, bytes]) -> tuple[Head, ...]:
+    numbers = sorted(int(name) for name in record if name.isdigit())
+    return tuple(from_text(record[str(number).encode()]) for number in numbers)
+
+
+def _number(heads: Sequence[Head], at: int) -> int | None:
+    head = serving(heads, at)
+    return None if head is None else head.generation
+
+
+def _fields(questions: Sequence[Question], chosen: Sequence[int | None]) -> dict[bytes, list[bytes]]:
+    made: dict[bytes, list[bytes]] = {}
+    for question, number in zip(questions, chosen, strict=True):
+        if number is not None:
+            for key in question.keys:
+                made.setdefault(key, []).append(state_field(question.view, number))
+    return made
+
+
+class StateLoad:
+    """A load in progress: what Spark's tasks need, and how it ends."""
+
+    def __init__(self, states: States, layout: Layout, now: int, token: str) -> None:
+        self._states, self.layout, self._now, self.token = states, layout, now, token
+        self._record = redis_generations(layout.view)
+        record = states.client.hgetall(self._record)
+        self._heads = _heads(record)
+        self._begun = {
+            int(name.removeprefix(_BEGUN)): from_text(value)
+            for name, value in record.items()
+            if name.startswith(_BEGUN)
+        }
+        self.settled = settled_states(self._heads, layout)
+        self.generation = next_number(self._heads, max(self._begun, default=0))
+
+    def begin(self) -> None:
+        """Records the generation as begun, before the first state is written."""
+        head = self.layout.head(generation=self.generation, rows=0, loaded_at=self._now)
+        self._states.client.hset(self._record, _BEGUN + str(self.generation).encode(), to_text(head))
+
+    def show(self, written: int) -> Head:
+        """Lets readers see the generation from its valid_from on.
+
+        Raises:
+            BusyError: another load took over meanwhile.
+        """
+        head = self.layout.head(generation=self.generation, rows=written, loaded_at=self._now)
+        number = str(self.generation)
+        client = self._states.client
+        keys = lease(self.layout.view), self._record
+        if not client.eval(_SHOW_IF_OURS, 2, *keys, self.token, number, to_text(head), _BEGUN + number.encode()):
+            raise BusyError(taken(self.layout.view))
+        self._heads = (*self._heads, head)
+        return head
+
+    def end(self, remove: Callable[[Head], int]) -> Loaded:
+        """Removes what no reader needs any more, and what killed loads left; `remove` takes a generation's states out, and says how many."""
+        for head in dropped(self._heads, self._now):
+            self._states.withdraw(self.layout.view, head.generation)
+            self._begun[head.generation] = head
+        removed = 0
+        for number, head in self._begun.items():
+            removed += remove(head)
+            self._states.client.hdel(self._record, _BEGUN + str(number).encode())
+        return Loaded(head=self._heads[-1], written=self._heads[-1].rows, removed=removed)
+
+    def remove_by_scan(self, generation: int) -> int:
+        """Removes a generation's states by looking at all keys of the entity; how many there were."""
+        client, name = self._states.client, state_field(self.layout.view, generation)
+        prefix = b"asof:{" + key_prefix(self.layout.keys)
+        pattern = b"".join(b"\\" + bytes((byte,)) if byte in b"*?[]\\^-" else bytes((byte,)) for byte in prefix) + b"*"
+        removed: int = 0
+        at = 0
+        while True:
+            at, found = cast("tuple[int, list[bytes]]", client.scan(cursor=at, match=pattern, count=5000))
+            with client.pipeline(transaction=False) as pipe:
+                for key in found:
+                    pipe.hdel(key, name)
+                removed += int(sum(pipe.execute()))
+            if at == 0:
+                return removed
+
+
+def write_states(
+    url: str, layout: Layout, generation: int, token: str, batches: Iterable[pa.RecordBatch]
+) -> Iterator[int]:
+    """In a Spark task: one HSET a row; yields the rows of each batch. Doing it twice changes nothing."""
+    client, name = client_of(url), state_field(layout.view, generation)
+    try:
+        for batch in batches:
+            rows = list(zip(_keys(layout, batch), batch.column(STATE).to_pylist(), strict=True))
+            for start in range(0, len(rows), _ROWS_AT_ONCE):
+                still_ours(client, layout.view, token)
+                with client.pipeline(transaction=False) as pipe:
+                    for key, state in rows[start : start + _ROWS_AT_ONCE]:
+                        pipe.execute_command("HSET", redis_states(key), name, state)
+                    pipe.execute()
+            yield len(rows)
+    finally:
+        client.close()
+
+
+def remove_states(
+    url: str, layout: Layout, generation: int, token: str, batches: Iterable[pa.RecordBatch]
+) -> Iterator[int]:
+    """In a Spark task: takes a generation's field from these keys' hashes; yields how many had it."""
+    client, name = client_of(url), state_field(layout.view, generation)
+    try:
+        for batch in batches:
+            keys, removed = _keys(layout, batch), 0
+            for start in range(0, len(keys), _ROWS_AT_ONCE):
+                still_ours(client, layout.view, token)
+                with client.pipeline(transaction=False) as pipe:
+                    for key in keys[start : start + _ROWS_AT_ONCE]:
+                        pipe.hdel(redis_states(key), name)
+                    removed += sum(pipe.execute())
+            yield removed
+    finally:
+        client.close()
+
+
+def _keys(layout: Layout, batch: pa.RecordBatch) -> list[bytes]:
+    return entity_keys({name: batch.column(name) for name in layout.keys}, cast("KeyType", layout.key_type))

@@ -1,0 +1,86 @@
+"""Tails in SQLite: one row an event and entity; which version of an event was known first is decided within a transaction."""
+
+import sqlite3
+from collections.abc import Sequence
+
+from features.store.tails import Pushed
+
+__all__ = ["push", "tails", "trim", "watermark"]
+
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS asof_pushed (source TEXT, event_id BLOB, first TEXT, known INTEGER, PRIMARY KEY (source, event_id)) WITHOUT ROWID",
+    """CREATE TABLE IF NOT EXISTS asof_tails (source TEXT, entity_key BLOB, event_id BLOB, known INTEGER, entry BLOB,
+    PRIMARY KEY (source, entity_key, event_id)) WITHOUT ROWID""",
+    "CREATE INDEX IF NOT EXISTS asof_tails_of_events ON asof_tails (source, event_id)",
+    "CREATE TABLE IF NOT EXISTS asof_watermarks (source TEXT PRIMARY KEY, known INTEGER)",
+)
+_KEYS_AT_ONCE = 10_000
+
+
+def push(db: sqlite3.Connection, source: str, events: Sequence[Pushed], told: int) -> int:
+    """Takes events in, within a transaction of the caller's; how many were not known before. `told`: all known before it was pushed."""
+    for statement in _TABLES:
+        db.execute(statement)
+    new = sum(_one(db, source, event) for event in events)
+    db.execute(
+        "INSERT INTO asof_watermarks VALUES (?, ?) ON CONFLICT (source) DO UPDATE SET known = max(known, excluded.known)",
+        (source, told),
+    )
+    return new
+
+
+def _one(db: sqlite3.Connection, source: str, event: Pushed) -> bool:
+    row = db.execute(
+        "SELECT first FROM asof_pushed WHERE source = ? AND event_id = ?", (source, event.event_id)
+    ).fetchone()
+    if row is not None and row[0] <= event.order:
+        return False
+    if row is not None:  # a version that was known earlier comes later: it is the one that counts
+        db.execute("DELETE FROM asof_tails WHERE source = ? AND event_id = ?", (source, event.event_id))
+    db.execute(
+        "INSERT OR REPLACE INTO asof_pushed VALUES (?, ?, ?, ?)", (source, event.event_id, event.order, event.known)
+    )
+    if event.entry is not None:
+        db.executemany(
+            "INSERT OR REPLACE INTO asof_tails VALUES (?, ?, ?, ?, ?)",
+            [(source, key, event.event_id, event.known, event.entry) for key in event.keys],
+        )
+    return row is None
+
+
+def tails(db: sqlite3.Connection, source: str, keys: Sequence[bytes]) -> dict[bytes, list[bytes]]:
+    """Key to its entries."""
+    found: dict[bytes, list[bytes]] = {}
+    if not _there(db):
+        return found
+    for start in range(0, len(keys), _KEYS_AT_ONCE):
+        some = keys[start : start + _KEYS_AT_ONCE]
+        marks = ", ".join("?" * len(some))
+        for key, entry in db.execute(
+            f"SELECT entity_key, entry FROM asof_tails WHERE source = ? AND entity_key IN ({marks})",  # noqa: S608 - marks alone
+            (source, *some),
+        ):
+            found.setdefault(key, []).append(entry)
+    return found
+
+
+def watermark(db: sqlite3.Connection, source: str) -> int | None:
+    """Up to when all that was known has been pushed; None where nothing ever was."""
+    if not _there(db):
+        return None
+    row = db.execute("SELECT known FROM asof_watermarks WHERE source = ?", (source,)).fetchone()
+    return None if row is None else int(row[0])
+
+
+def trim(db: sqlite3.Connection, source: str, before: int) -> int:
+    """Drops what became known before an instant, within a transaction of the caller's; how many entries that were."""
+    if not _there(db):
+        return 0
+    db.execute("DELETE FROM asof_pushed WHERE source = ? AND known < ?", (source, before))
+    return db.execute("DELETE FROM asof_tails WHERE source = ? AND known < ?", (source, before)).rowcount
+
+
+def _there(db: sqlite3.Connection) -> bool:
+    return (
+        db.execute("SELECT 1 FROM sqlite_master WHERE type='table' AND name='asof_watermarks'").fetchone() is not None
+    )
