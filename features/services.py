@@ -27,6 +27,6 @@ RADAR = FeatureService(
 RADAR_TRAINING = FeatureService(
     name="radar_checkout_v1",
     owner="fraud-models",
-    description="radar_v1 and the last minutes of the card: for frames.",
+    description="radar_v1 and the last minutes of the card, exact at the asking instant.",
     views=(*RADAR.views, "card_checkout"),
 )

@@ -119,7 +119,6 @@ def answers(
     earliest: int,
     latest: int,
     rows: int,
-    known_before: int | None = None,
 ) -> DataFrame:
     """Values of one entity's views for asks (k0…, asof_row, asof_time): one row an ask whose key columns are not null.
 
@@ -131,9 +130,8 @@ def answers(
         earliest: no ask is before this.
         latest: no ask is later than this.
         rows: how many asks there are, about. The keys of few are sent to the sources, whose rows are limited to them before the shuffle.
-        known_before: as if nothing had become known from this instant on; None: all that the asks may see.
     """
-    both = _shuffled(spark, settings, group, asks, earliest=earliest, latest=latest, rows=rows, known_before=known_before)
+    both = _shuffled(spark, settings, group, asks, earliest=earliest, latest=latest, rows=rows)
     return both.mapInArrow(finish(group), output_schema(group, snapshot=False))
 
 
@@ -146,11 +144,9 @@ def _shuffled(
     earliest: int,
     latest: int,
     rows: int,
-    known_before: int | None = None,
 ) -> DataFrame:
     """Events and asks, those of one key together."""
     before, anchor = _edges(group, earliest, latest)
-    before = before if known_before is None else min(before, known_before)
     events = event_rows(spark, settings, group, before=before, anchor=anchor)
     if rows <= _FEW:
         keys = F.broadcast(asks.select(*group.keys).distinct())

@@ -172,7 +172,9 @@ def _prove_entity(
     instants = [instant for instant in _instants(group, cut) if instant <= told.until]
     if not instants:
         names = ", ".join(view.name for view in group.views)
-        say(f"{names}: the stream and Hive do not both reach {utc(cut).isoformat()} and the publish lag yet: nothing to compare.")
+        say(
+            f"{names}: the stream and Hive do not both reach {utc(cut).isoformat()} and the publish lag yet: nothing to compare."
+        )
         return Proof(compared=0, different=0, informative=0, keys=0, instants=0)
     drawn = _draw(spark, group, cut, keys)
     asked = [(key, instant) for key in drawn for instant in instants]
@@ -184,7 +186,9 @@ def _prove_entity(
         for view in group.views:
             values, status = online[key, instant, view.name]
             computed = offline[row]
-            if status != computed[status_column(view)]:
+            # A silent stream is stale online; a frame knows no streams.
+            silent = status == "stale" and isinstance(view.freshness, EventFreshness)
+            if status != computed[status_column(view)] and not silent:
                 differences.append(
                     f"{view.name} {_named(view, key)} at {utc(instant).isoformat()}: status {status} online, {computed[status_column(view)]} in the frame"
                 )
@@ -273,7 +277,9 @@ def _computed(
     schema = ", ".join([*(f"{key} {kind}" for key in group.keys), "asof_row bigint", "asof_time bigint"])
     asks = spark.createDataFrame([(*key, row, instant) for row, (key, instant) in enumerate(asked)], schema)
     instants = [instant for _, instant in asked]
-    found = answers(spark, settings, group, asks, earliest=min(instants), latest=max(instants), rows=len(asked), known_before=known_before)
+    # Of an event view the latest instant says what is known at all.
+    latest = max(instants) if known_before is None else known_before - 1
+    found = answers(spark, settings, group, asks, earliest=min(instants), latest=latest, rows=len(asked))
     return [_micros(row) for row in found.orderBy(F.col("asof_row")).toArrow().to_pylist()]
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -81,8 +81,8 @@ def push(
         BusyError: the store does not answer; push the same again.
     """
     source, views = pushable(catalog, name)
-    table = rows if isinstance(rows, pa.Table) else _table(source, rows)
-    _refuse_columns(source, table.column_names if len(table) or isinstance(rows, pa.Table) else list(source.types))
+    table = cast("pa.Table", rows) if isinstance(rows, pa.Table) else _table(source, rows)
+    _refuse_columns(source, table.column_names)
     found = fit(source, table)
     good = [n for n in range(len(table)) if n not in found.reasons]
     events = _pushed(source, views, found.rows)

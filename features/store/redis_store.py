@@ -22,7 +22,6 @@ from features.store.heads import Head, Layout, Loaded, refuse_early, settled
 from features.store.keys import (
     PROJECT,
     belongs,
-    decode_instant,
     encode_instant,
     entity_keys,
     field,
@@ -33,6 +32,7 @@ from features.store.keys import (
 )
 from features.store.reads import Answer, Question
 from features.store.redis_client import client_of, lease, still_ours, taken
+from features.store.redis_plain import HEAD_FIELDS, ask_plain, head_of, plain_answers
 from features.store.redis_states import StateLoad, States
 from features.store.tails import Pushed
 from features.store.values import encode
@@ -45,7 +45,6 @@ __all__ = ["Load", "RedisStore", "remove_rows", "write_rows"]
 _LEASE_SECONDS = 30
 _ROWS_AT_ONCE = 500
 _TRIES = 3
-_HEAD_FIELDS = ("generation", "cut", "valid_from", "horizon", "rows", "loaded_at")
 # Releases or renews a lease only where it is still ours.
 _IF_OURS = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call(ARGV[2], KEYS[1], unpack(ARGV, 3)) else return 0 end"
 _HEAD_IF_OURS = """if redis.call('get', KEYS[1]) ~= ARGV[1] then return 0 end
@@ -60,7 +59,7 @@ class Load:
     def __init__(self, store: "RedisStore", layout: Layout, now: int, token: str) -> None:
         self._store, self.layout, self._now, self.token = store, layout, now, token
         record = store.record(layout.view)
-        self.old = _head(layout.view, record)
+        self.old = head_of(layout.view, record)
         self.settled = settled(self.old, layout)
         self._begun: list[list[Any]] = json.loads(record.get(b"begun", b"[]"))
         self._features: list[str] = json.loads(record.get(b"features", b"[]"))
@@ -120,7 +119,7 @@ class Load:
             generation=1 + (self.old.generation if self.old else 0), rows=written, loaded_at=self._now
         )
         values: list[Any] = list(
-            chain.from_iterable((name, getattr(head, name)) for name in (*_HEAD_FIELDS, "definition"))
+            chain.from_iterable((name, getattr(head, name)) for name in (*HEAD_FIELDS, "definition"))
         )
         values += ["features", json.dumps([name for name, _ in self.layout.features])]
         view = self.layout.view
@@ -152,7 +151,7 @@ class RedisStore:
             BusyError: Redis does not answer.
         """
         with self._errors():
-            return _head(view, self.record(view))
+            return head_of(view, self.record(view))
 
     @contextmanager
     def loading(self, layout: Layout, now: int) -> Iterator[Load]:
@@ -197,7 +196,7 @@ class RedisStore:
         with self._errors():
             for _ in range(_TRIES):
                 with self.client.pipeline(transaction=True) as pipe:
-                    wanted = _ask_plain(pipe, plain)
+                    wanted = ask_plain(pipe, plain)
                     expected = self._states.ask(pipe, stated)
                     found = pipe.execute()
                 ends = len(plain) + len(wanted)
@@ -206,7 +205,7 @@ class RedisStore:
             else:
                 msg = "The online store's generations changed with each of three tries. Ask again."
                 raise BusyError(msg)
-        answers = {id(q): a for q, a in zip(plain, _plain_answers(plain, wanted, found), strict=True)}
+        answers = {id(q): a for q, a in zip(plain, plain_answers(plain, wanted, found), strict=True)}
         answers |= {id(q): a for q, a in zip(stated, self._states.answers(stated, found[ends:]), strict=True)}
         return [answers[id(question)] for question in questions]
 
@@ -290,32 +289,6 @@ class RedisStore:
             raise BusyError(msg) from error
 
 
-def _ask_plain(pipe: Any, questions: Sequence[Question]) -> dict[bytes, dict[bytes, None]]:  # noqa: ANN401 - see client_of
-    """Asks for head records and rows; the fields of each Redis key, in the order asked."""
-    wanted: dict[bytes, dict[bytes, None]] = {}
-    for question in questions:
-        pipe.hgetall(redis_head(question.view))
-        names = [instant_field(question.view), *(field(question.view, name) for name in question.features)]
-        for key in question.keys:
-            wanted.setdefault(key + PROJECT.encode(), {}).update(dict.fromkeys(names))
-    for key, fields in wanted.items():
-        pipe.hmget(key, list(fields))
-    return wanted
-
-
-def _plain_answers(
-    questions: Sequence[Question], wanted: dict[bytes, dict[bytes, None]], found: Sequence[Any]
-) -> list[Answer]:
-    stored = {
-        key: dict(zip(fields, values, strict=True))
-        for (key, fields), values in zip(wanted.items(), found[len(questions) :], strict=False)
-    }
-    return [
-        _answer(question, _head(question.view, record), stored)
-        for question, record in zip(questions, found, strict=False)
-    ]
-
-
 def write_rows(
     url: str, layout: Layout, gone: tuple[str, ...], token: str, batches: Iterable[pa.RecordBatch]
 ) -> Iterator[int]:
@@ -383,22 +356,3 @@ def _redis_keys(layout: Layout, batch: pa.RecordBatch) -> list[bytes]:
         key + project
         for key in entity_keys({name: batch.column(name) for name in layout.keys}, cast("KeyType", layout.key_type))
     ]
-
-
-def _answer(question: Question, head: Head | None, stored: dict[bytes, dict[bytes, bytes | None]]) -> Answer:
-    rows: dict[bytes, tuple[int, dict[str, bytes]]] = {}
-    for key in question.keys:
-        values = stored[key + PROJECT.encode()]
-        stamp = values[instant_field(question.view)]
-        # Rows older than the live generation are what a killed load has not removed yet: its keys are gone.
-        if head is not None and stamp is not None and (valid_from := decode_instant(stamp)) >= head.valid_from:
-            found = {name: values[field(question.view, name)] for name in question.features}
-            rows[key] = (valid_from, {name: value for name, value in found.items() if value is not None})
-    return Answer(head=head, rows=rows)
-
-
-def _head(view: str, record: dict[bytes, bytes]) -> Head | None:
-    if b"generation" not in record:
-        return None
-    numbers = {name: int(record[name.encode()]) for name in _HEAD_FIELDS}
-    return Head(view=view, definition=record[b"definition"].decode(), **numbers)

@@ -35,7 +35,7 @@ def test_the_shuffle_is_shared_by_the_views_of_the_entity(home: Settings, capsys
     assert found["cut"] == "2026-03-14T00-00Z"
     shuffle = found["shuffle"]
     assert isinstance(shuffle, dict)
-    assert shuffle["with"] == ["shop_record", "shop_disputed"]
+    assert shuffle["with"] == ["shop_live", "shop_record", "shop_disputed"]
     # Payments of ten days and the one before, in which rows may be known early; outcomes and records of all thirteen.
     assert shuffle["rows"] == 11 * 40_000 + 13 * 320
     assert shuffle["chosen"] == "the data's size"
@@ -59,11 +59,13 @@ def test_windows_come_with_step_and_overshoot(home: Settings, capsys: pytest.Cap
     ]
 
 
-def test_a_view_without_a_table_stands_alone(home: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_view_that_follows_a_stream_is_computed_with_the_others(
+    home: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
     found = said(home, capsys, "shop_live")
-    assert found["freshness"] == "event: counts 1m known; corrections from cuts every 1d on; no table"
+    assert found["freshness"] == "event: counts 1m known; corrections from cuts every 1d on"
     assert isinstance(found["shuffle"], dict)
-    assert found["shuffle"]["with"] == []
+    assert found["shuffle"]["with"] == ["shop_daily", "shop_record", "shop_disputed"]
 
 
 def test_the_page_for_people(home: Settings, capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,7 +76,7 @@ def test_the_page_for_people(home: Settings, capsys: pytest.CaptureFixture[str])
     for part in (
         "features of card (card).",
         "Freshness: cuts every 1d, served 1h later; windows end at the cut. Remembers 10d.",
-        "Cut 2026-03-14T00-00Z: one scan, one shuffle and one sweep, together with shop_record, shop_disputed.",
+        "Cut 2026-03-14T00-00Z: one scan, one shuffle and one sweep, together with shop_live, shop_record, shop_disputed.",
         "Shuffled: 444,160 rows, about ",
         "by the data's size; spark.shuffle_partitions sets another number.",
         "shop_payments: 440,000 rows in 11 partitions (events since 2026-03-04); amount, id, shop, status.",

@@ -46,7 +46,7 @@ def sales(cut: int) -> Rows:
     made: Rows = []
     for n in range(CARDS * 5):
         happened = cut - DAY + (n * 7_919_000_003) % DAY
-        row = {
+        row: dict[str, Any] = {
             "id": f"{cut_text(cut)}-{n}", "card": f"c{n % CARDS}", "shop": f"s{n % 7}", "amount": n % 90 - 5, "ver": 0, "gone": False,
             "event_time": happened, "known": min(happened + (3 * HOUR if n % 11 == 0 else n % 5 * 1_000_000), cut - 1),
         }  # fmt: skip
@@ -113,7 +113,7 @@ def test_states_are_proven_equal_to_frames(spark: SparkSession, home: Settings, 
         run_cut(spark, home, cut)
     cut = FIRST + DAY
     silent = prove(spark, home, CATALOG, VIEWS, cut)
-    assert (silent.different, silent.examples) == (0, ())
+    assert silent.examples == ()
     assert silent.compared > 10_000
     # What happens the day after is pushed as it becomes known, then ingested: lookups and frames still agree.
     rows = sales(cut + DAY)

@@ -209,7 +209,7 @@ def ties_unsorted(patch: pytest.MonkeyPatch) -> None:
         )
         return np.lexsort((rows.retract, np.where(rows.retract, rows.undoes, rows.known), ids, rows.time, rows.key))
 
-    patch.setattr(timeline, "_order", wrong)
+    patch.setattr(timeline, "in_order", wrong)
 
 
 # Versions

@@ -1,8 +1,28 @@
 """A lookup from a state gives what the oracle counts from all that is known at the instant."""
 
-import pytest
-from hypothesis import given, settings
+from collections.abc import Callable
+from functools import cache
+from typing import Any
 
+import pytest
+from hypothesis import Phase, given, seed, settings
+
+from features import (
+    Entity,
+    EventFreshness,
+    FeatureView,
+    Schedule,
+    Source,
+    count,
+    distinct,
+    fields,
+    flat,
+    max_,
+    sum_,
+    time_since_last,
+)
+from features.values.state import finish, merging, pack
+from tests import states
 from tests.properties.agreement import agree, expected
 from tests.states import kept_cases, looked_up
 from tests.strategies import NO_HEALTH_CHECK, Case, attribute_cases
@@ -47,3 +67,100 @@ def test_attributes_from_a_state_are_the_oracles(case: Case) -> None:
 @given(kept_cases())
 def test_a_lookup_from_a_state_is_the_oracles_at_length(case: Case) -> None:
     assert differences(case) == []
+
+
+SECOND = 1_000_000
+CARD = Entity(name="card", keys=("card",))
+SALES = Source(
+    name="s", table="raw.s", event_id="id", known_at="known",
+    columns=(*fields("string", "id card shop"), *fields("int64", "amount"), *fields("timestamp", "event_time known")),
+)  # fmt: skip
+LIVE = FeatureView(
+    name="v", entity=CARD, source=SALES, freshness=EventFreshness(cuts=Schedule(period="10s", publish_lag="0")), remember="1d",
+    features=flat((count("1m"), sum_("amount", "1m"), max_("amount", "1m"), distinct("shop", "1m", limit=1), time_since_last("1m"))),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("at", [10, 11, 12, 15, 19])
+def test_an_event_of_the_future_outdoes_none_before_its_time(at: int) -> None:
+    rows = [
+        {
+            "id": f"{n}",
+            "card": "c",
+            "shop": f"s{n}",
+            "amount": amount,
+            "event_time": when * SECOND,
+            "known": known * SECOND,
+        }
+        for n, (when, known, amount) in enumerate([(3, 4, 5), (8, 8, 1), (12, 9, 7), (15, 9, 9)])
+    ]
+    case = Case(view=LIVE, raw={"s": rows}, asks=[(("c",), at * SECOND), (("c",), at * SECOND + 1)])
+    assert differences(case) == []
+
+
+CHUNK, CHUNKS = 40, 8
+
+
+@cache
+def drawn(number: int) -> list[Case]:
+    """The same cases in every run, a chunk at a time."""
+    found: list[Case] = []
+
+    @seed(number)
+    @settings(QUICK, max_examples=CHUNK, phases=[Phase.generate], database=None)
+    @given(kept_cases())
+    def draw(case: Case) -> None:
+        found.append(case)
+
+    draw()
+    return found
+
+
+def upper_edges_are_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """Events of the future, and those that an offset keeps out, become one with those that count."""
+    right = merging.zones
+    patch.setattr(merging, "zones", lambda *given: right(*given)[::2])
+
+
+def edges_stand_still(patch: pytest.MonkeyPatch) -> None:
+    """As if windows never moved on."""
+    right = merging.zones
+
+    def wrong(windows: Any, span: merging.Span, remember: int) -> Any:
+        return right(windows, merging.Span(begin=span.begin, end=span.begin), remember)
+
+    patch.setattr(merging, "zones", wrong)
+
+
+def the_base_knows_the_tail(patch: pytest.MonkeyPatch) -> None:
+    """What became known at the cut itself is in both."""
+    right = finish.finish
+
+    def wrong(view: Any, cut: int, held: Any, asks: Any, tail: Any = None) -> Any:
+        return right(view, cut, held, asks, None if tail is None else finish._joined(tail, tail))
+
+    patch.setattr(states, "finish", wrong)
+
+
+def what_waits_is_lost(patch: pytest.MonkeyPatch) -> None:
+    right = pack._block
+    patch.setattr(
+        pack,
+        "_block",
+        lambda names, line, chosen: right(names, line, chosen & (line.since <= line.time.max(initial=0))),
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    "mutant",
+    [
+        upper_edges_are_forgotten, edges_stand_still, the_base_knows_the_tail, what_waits_is_lost,
+    ],
+)  # fmt: skip
+def test_a_wrong_state_is_told_from_the_right_one(
+    mutant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mutant(monkeypatch)
+    assert any(differences(case) for number in range(CHUNKS) for case in drawn(number))
