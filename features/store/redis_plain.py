@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from features.store.heads import Head
-from features.store.keys import (
+from features.store.keys import PROJECT, decode_instant, field, instant_field, redis_head
     PROJECT,
     decode_instant,
     field,
