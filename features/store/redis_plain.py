@@ -5,11 +5,6 @@ from typing import Any
 
 from features.store.heads import Head
 from features.store.keys import PROJECT, decode_instant, field, instant_field, redis_head
-    PROJECT,
-    decode_instant,
-    field,
-    instant_field,
-)
 from features.store.reads import Answer, Question
 
 __all__ = ["HEAD_FIELDS", "ask_plain", "head_of", "plain_answers"]
