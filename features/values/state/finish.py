@@ -8,7 +8,6 @@ import pyarrow as pa
 
 from features.definitions.features import Aggregate, CohortRate
 from features.definitions.views import FeatureView
-from features.definitions.windows import Window
 from features.values import exact
 from features.values.derived import derive
 from features.values.expressions import mask
@@ -57,7 +56,7 @@ class _Asked:
 
     def __init__(self, plan: Plan, cut: int, states: Sequence[bytes | None], asks: Asks, tail: Block | None) -> None:
         view = self.view = plan.view
-        self.plan, self.types = plan, view.types
+        self.plan, self.types = plan, plan.types
         data = b"".join(state or b"" for state in states)
         starts = np.cumsum([0, *(len(state or b"") for state in states)])
         widths = np.array([section.width for section in plan.sections], np.int64)
@@ -76,7 +75,6 @@ class _Asked:
         if tail is not None and len(tail):
             self.more = _joined(self.more, tail)
         self.key, self.instant = asks.key, np.minimum(asks.instant, span_of(view, cut).end)
-        self.bounds: dict[Window, tuple[Array, Array]] = {}
         self.results: dict[int, tuple[Array, ...]] = {}
 
     def values(self) -> Values:
@@ -110,8 +108,10 @@ class _Asked:
 
     def _section(self, place: int) -> tuple[Array, ...]:
         section = self.plan.sections[place]
-        edges = [self._edges(window) for window in section.windows]
-        lower, upper = np.stack([low for low, _ in edges]), np.stack([high for _, high in edges])
+        offset, length, step = self.plan.spans[place]
+        upper = self.instant - offset
+        lower = (upper - length) // step * step
+        upper = np.where(offset > 0, upper // step * step, upper)
         found = self.sections
         state = (
             found.words,
@@ -137,14 +137,6 @@ class _Asked:
                 more = ordinal(rows.columns[section.column or ""]) if len(rows) else rows.time
                 return kernels.extremes(*state, 1, section.kind == "largest", *beside, more)
 
-    def _edges(self, window: Window) -> tuple[Array, Array]:
-        if window not in self.bounds:
-            upper = self.instant - window.offset_us
-            step = window.step_us
-            lower = (upper - (window.length_us or self.view.remember_us)) // step * step
-            self.bounds[window] = lower, upper // step * step if window.offset_us else upper
-        return self.bounds[window]
-
     def _beside(self, section: Section) -> tuple[Array, Block]:
         """Rows beside the states that a section is of, and where those of each key begin."""
         rows = self.more
@@ -159,7 +151,7 @@ class _Asked:
         """From its section, and where an integer left int64."""
         place = self.plan.places[feature.name]
         section, kind = self.plan.sections[place], ARROW_TYPES[self.types[feature.name]]
-        window, none = section.windows.index(feature.window), np.zeros(len(self.key), bool)
+        window, none = self.plan.windows[feature.name], np.zeros(len(self.key), bool)
         result = self.finished(place)
         match section.kind:
             case "counted":
@@ -181,7 +173,7 @@ class _Asked:
     def rate(self, feature: CohortRate) -> pa.Array:
         """The share of eligible events whose outcome is known."""
         all_of, known = self.plan.places[feature.name], self.plan.matched[feature.name]
-        total = self.finished(all_of)[0][0, self.plan.sections[all_of].windows.index(feature.window)]
+        total = self.finished(all_of)[0][0, self.plan.windows[feature.name]]
         found = self.finished(known)[0][0, self.plan.sections[known].windows.index(feature.window)]
         return pa.array(found.astype(np.float64) / np.maximum(total, 1).astype(np.float64), mask=total == 0)
 

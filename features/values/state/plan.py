@@ -1,12 +1,13 @@
 """What the state of a view keeps: for most features, sections of merged rows; for the rest, rows as they are."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from features.definitions.compiled import hash_of
-from features.definitions.expressions import Expression, columns_of
+import numpy as np
+
+from features.definitions.expressions import ColumnType, Expression, columns_of
 from features.definitions.features import Aggregate, CohortRate
 from features.definitions.freshness import EventFreshness
 from features.definitions.views import FeatureView
@@ -79,31 +80,19 @@ class Plan:
     waiting_columns: tuple[str, ...]
     """What rows hold that do not count yet, or are of the tail."""
 
+    types: Mapping[str, ColumnType]
+    """Of the features."""
+
+    windows: Mapping[str, int]
+    """Feature to the place of its window in its section."""
+
+    spans: tuple[np.ndarray, ...]
+    """Of each section int64[3, windows, 1]: offset, length and step of its windows, in microseconds."""
+
 
 @lru_cache(maxsize=1024)
-def _cached(_: str, held: "_Held") -> Plan:
-    return _plan(held.view)
-
-
-class _Held:
-    """A view that equals any other: the cache goes by its definition's hash."""
-
-    def __init__(self, view: FeatureView) -> None:
-        self.view = view
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Held)
-
-    def __hash__(self) -> int:
-        return 0
-
-
 def plan_of(view: FeatureView) -> Plan:
-    """The plan of a view that is stateful; the same for equal definitions."""
-    return _cached(hash_of(view), _Held(view))
-
-
-def _plan(view: FeatureView) -> Plan:
+    """The plan of a stateful view, made once for each definition object."""
     wanted: dict[tuple[Kind, str, str | None, str], list[Aggregate | CohortRate]] = {}
     where: dict[tuple[Kind, str, str | None, str], Expression | None] = {}
     keys: dict[str, tuple[Kind, str, str | None, str]] = {}
@@ -123,18 +112,28 @@ def _plan(view: FeatureView) -> Plan:
                 wanted.setdefault(key, []).append(feature)
     order = {key: place for place, key in enumerate(wanted, 1)}
     ids = isinstance(view.freshness, EventFreshness) and view.source.event_id is not None
+    sections = (
+        Section(kind="newest", where=None, column=None, windows=(EVER,)),
+        *(_section(key, where[key], features) for key, features in wanted.items()),
+    )
+    window_of = {feature.name: feature.window for features in wanted.values() for feature in features}
     return Plan(
         view=view,
-        sections=(
-            Section(kind="newest", where=None, column=None, windows=(EVER,)),
-            *(_section(key, where[key], features) for key, features in wanted.items()),
-        ),
+        sections=sections,
+        types=view.types,
+        windows={name: sections[order[key]].windows.index(window_of[name]) for name, key in keys.items()},
+        spans=tuple(_spans(section, view.remember_us) for section in sections),
         places={name: order[key] for name, key in keys.items()},
         matched={name: order[key] for name, key in rates.items()},
         others=tuple(others),
         row_columns=_columns(view, others, ids=ids),
         waiting_columns=view.reads(view.source) if ids else (),
     )
+
+
+def _spans(section: Section, remember: int) -> np.ndarray:
+    parts = [(window.offset_us, window.length_us or remember, window.step_us) for window in section.windows]
+    return np.array(parts, np.int64).T[:, :, None].copy()
 
 
 def _kind(view: FeatureView, feature: Aggregate) -> Kind | None:
