@@ -13,7 +13,7 @@ __all__ = ["trim_tail"]
 def trim_tail(settings: Settings, catalog: Catalog, view: FeatureView) -> int:
     """Drops from the tail that a view follows what every kept generation of every view knows; how many entries that were.
 
-    The load of a view does it, whose lease makes it one owner at a time.
+    A row that a lag raises is known to a cut later than its entry says. Two at once do no harm.
 
     Raises:
         BusyError: the store does not answer.
@@ -29,6 +29,7 @@ def trim_tail(settings: Settings, catalog: Catalog, view: FeatureView) -> int:
         # A view that is not loaded yet will be at a cut of now; what its first state does not know must be there then.
         now = micros(settings.now())
         first = [] if loaded else [each.schedule.cut_before(now) - 2 * each.schedule.period_us for each in followers]
-        return store.trim(source, min((*cuts, *first))) if cuts or first else 0
+        lag = max(each.source.lag_us for each in followers)
+        return store.trim(source, min((*cuts, *first)) - lag) if cuts or first else 0
     finally:
         store.close()

@@ -1,7 +1,7 @@
 """Feast's `POST /get-online-features`: its request read, its answer written, a column a feature. Statuses are honest, and the value stands beside them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import pyarrow as pa
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
@@ -13,12 +13,13 @@ from features.errors import InputError
 from features.serving.reader import Result, Status
 from features.store.values import ARROW, Cell
 
-__all__ = ["Asked", "Described", "answer", "arrow", "asked", "by_view", "keys_of"]
+__all__ = ["Asked", "Described", "answer", "arrow", "asked", "by_view", "keys_of", "parsed"]
 
 _STATUS: dict[Status, str] = {
     "ok": "PRESENT", "overflow": "PRESENT", "never_seen": "NOT_FOUND", "no_key": "NOT_FOUND", "stale": "OUTSIDE_MAX_AGE",
     "damaged": "INVALID",
 }  # fmt: skip
+M = TypeVar("M", bound=BaseModel)
 _NEVER = "1970-01-01T00:00:00Z"
 _MOST_ROWS = 10_000
 
@@ -50,19 +51,28 @@ class Described(NamedTuple):
     """From the cut to the instant from which on its values are served, which is Feast's event timestamp."""
 
 
+def parsed(model: type[M], body: bytes, shape: str) -> M:
+    """A request of a model.
+
+    Raises:
+        InputError: it is not JSON, or not of this shape; the message says where.
+    """
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the body"
+        msg = f"The request is wrong at {place}: {first['msg']}. It is {shape}; /docs shows an example."
+        raise InputError(msg) from None
+
+
 def asked(body: bytes) -> Asked:
     """The request.
 
     Raises:
         InputError: it is not JSON, or not of this shape; the message says where.
     """
-    try:
-        made = Asked.model_validate_json(body)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the body"
-        msg = f'The request is wrong at {place}: {first["msg"]}. It is {{"feature_service": "…", "entities": {{"column": ["value", …]}}}}; /docs shows an example.'
-        raise InputError(msg) from None
+    made = parsed(Asked, body, '{"feature_service": "…", "entities": {"column": ["value", …]}}')
     lengths = {name: len(values) for name, values in made.entities.items()}
     if len(set(lengths.values())) != 1:
         msg = f"The entities have {lengths or 'no'} rows. Give each key column one value for each row, the same number in all."

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from features.errors import InputError
+from features.serving.feast_http import parsed
 from features.serving.push import PushResult
 
 __all__ = ["PUSH_RIGHT", "PushAsked", "answer", "asked", "rows_of"]
@@ -38,13 +39,7 @@ def asked(body: bytes) -> PushAsked:
     Raises:
         InputError: it is not JSON, or not of this shape; the message says where.
     """
-    try:
-        made = PushAsked.model_validate_json(body)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the body"
-        msg = f'The request is wrong at {place}: {first["msg"]}. It is {{"push_source_name": "…", "df": {{"column": ["value", …]}}}}; /docs shows an example.'
-        raise InputError(msg) from None
+    made = parsed(PushAsked, body, '{"push_source_name": "…", "df": {"column": ["value", …]}}')
     lengths = {name: len(values) for name, values in made.df.items()}
     if len(set(lengths.values())) > 1:
         msg = f"The columns of df have {lengths} rows. Give each one value for each row, the same number in all."

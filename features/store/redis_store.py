@@ -27,7 +27,6 @@ from features.store.keys import (
     field,
     instant_field,
     key_prefix,
-    redis_generations,
     redis_head,
 )
 from features.store.reads import Answer, Question
@@ -210,9 +209,11 @@ class RedisStore:
         return [answers[id(question)] for question in questions]
 
     def forget(self, view: str) -> None:
-        """Drops the view's head record; its rows are Feast's to delete. Of states no generation can be read any more."""
+        """Drops the view's head record; its rows are Feast's to delete. Of states no generation can be read any more, nor is its number used again."""
         with self._errors():
-            self.client.delete(redis_head(view), redis_generations(view))
+            self.client.delete(redis_head(view))
+            for head in self._states.generations(view):
+                self._states.withdraw(view, head.generation)
 
     def generations(self, view: str) -> tuple[Head, ...]:
         """Of a view's states: those that may be read, the oldest first.

@@ -11,13 +11,11 @@ from numba import njit
 from features.definitions.expressions import ColumnType
 from features.values.state import varints as coded
 from features.values.state.varints import get_numbers, get_times, get_varint, put_numbers, put_times, put_varint
+from features.values.sweep import ARROW_TYPES
 
-__all__ = ["Block", "columns_of", "empty", "read_blocks", "write_blocks"]
+__all__ = ["Block", "empty", "read_blocks", "write_blocks"]
 
 Array = np.ndarray
-ARROW: dict[str, pa.DataType] = {
-    "string": pa.string(), "int64": pa.int64(), "float64": pa.float64(), "bool": pa.bool_(), "timestamp": pa.timestamp("us", "UTC"),
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +37,7 @@ def empty(types: Mapping[str, ColumnType]) -> Block:
     """No rows."""
     nothing = np.zeros(0, np.int64)
     return Block(
-        key=nothing, time=nothing, since=nothing, columns={name: pa.array([], ARROW[kind]) for name, kind in types.items()}
+        key=nothing, time=nothing, since=nothing, columns={name: pa.array([], ARROW_TYPES[kind]) for name, kind in types.items()}
     )  # fmt: skip
 
 
@@ -144,14 +142,14 @@ def read_blocks(
         good = rest[key] >= 0
         key, times, made, nulls, texts = key[good], times[good], made[:, good], nulls[:, good], texts[:, good]
     columns = {
-        name: columns_of(kind, made[n], nulls[n], texts[n], data)
+        name: _column(kind, made[n], nulls[n], texts[n], data)
         for n, (name, kind) in enumerate(types.items(), int(timed))
     }
     since = made[0] if timed else np.full(len(key), np.iinfo(np.int64).min)
     return Block(key=key, time=times, since=since, columns=columns)
 
 
-def columns_of(kind: ColumnType, values: Array, nulls: Array, texts: Array, data: bytes) -> pa.Array:
+def _column(kind: ColumnType, values: Array, nulls: Array, texts: Array, data: bytes) -> pa.Array:
     """An Arrow column of what was read."""
     if kind == "string":
         found: Sequence[bytes | None] = [
@@ -161,7 +159,7 @@ def columns_of(kind: ColumnType, values: Array, nulls: Array, texts: Array, data
         return pa.array(found, pa.binary()).cast(pa.string(), safe=False)
     if kind == "float64":
         return pa.array(np.ascontiguousarray(values).view(np.float64), mask=nulls)
-    return pa.array(values, mask=nulls).cast(ARROW[kind])
+    return pa.array(values, mask=nulls).cast(ARROW_TYPES[kind])
 
 
 @njit(cache=True)

@@ -129,7 +129,7 @@ def _read_sections(
             if place < 0:
                 continue
             rows, place = get_varint(data, place, end)
-            if place < 0 or rows < 0 or rows > 16_777_216:  # noqa: PLR2004 - MOST, which numba wants here
+            if place < 0 or rows < 0 or rows > MOST:
                 place = -1
                 continue
             if rows == 0:

@@ -7,9 +7,8 @@ import numpy as np
 from numba import njit
 
 from features.definitions.windows import Window
-from features.values import exact
 
-__all__ = ["Span", "last_of_runs", "queue", "summed", "zones"]
+__all__ = ["Span", "edges_before", "last_of_runs", "queue", "summed", "words", "zones"]
 
 Array = np.ndarray
 NEVER = np.iinfo(np.int64).min
@@ -85,16 +84,9 @@ def queue(key: Array, value: Array, settled: Array, largest: bool) -> Array:  # 
 
 
 def words(value: Array) -> tuple[Array, Array]:
-    """A sum of `exact.sum_limbs` as two words of 64 bits: the lower one signed, what is above it; nearly always 0."""
+    """A sum of `features.values.exact.sum_limbs` as two words of 64 bits: the lower one signed, what is above it; nearly always 0."""
     upper = value[0] + (value[1] >> 32)
     low = (upper << 32) | (value[1] & np.int64(0xFFFFFFFF))
     # What the lower word, taken as a signed number, leaves: the sum less it, over 2^64.
     high = (upper >> 32) + (low < 0)
     return low, high
-
-
-def limbs(low: Array, high: Array) -> Array:
-    """`exact.sum_limbs` of what `words` made, a column an element."""
-    made = exact.sum_limbs(low)
-    made[0] += high << 32
-    return made

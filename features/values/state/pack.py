@@ -26,7 +26,8 @@ Array = np.ndarray
 
 def span_of(view: FeatureView, cut: int) -> Span:
     """When the state of a cut may be asked: from its valid_from to the horizon; microseconds UTC."""
-    return Span(begin=cut + view.schedule.lag_us, end=cut + view.horizon_us)
+    begin = cut + view.schedule.lag_us
+    return Span(begin=begin, end=max(begin, cut + view.horizon_us))
 
 
 def pack(view: FeatureView, lines: Mapping[str, Timeline], keys: int, cut: int) -> pa.Array:
@@ -45,10 +46,7 @@ def pack(view: FeatureView, lines: Mapping[str, Timeline], keys: int, cut: int) 
     if view.source.kind != "events":
         return write(keys, (), _block(plan.row_columns, line, _newest_change(line, span.begin)), empty({}), cut)
     here = line.only(line.since <= span.begin)
-    chunks = [
-        _Keep(plan, section, span).chunk(_stream(plan, section, lines, here, cut), first=n == 0)
-        for n, section in enumerate(plan.sections)
-    ]
+    chunks = [_Keep(plan, section, span).chunk(_stream(plan, section, lines, here, cut)) for section in plan.sections]
     needed = kept_for(view, plan.others, here, span.begin, span.begin) if plan.others else np.zeros(len(here), bool)
     waits = line.only(line.since > span.begin)
     waiting = _block(plan.waiting_columns, waits, np.ones(len(waits), bool))
@@ -93,13 +91,13 @@ class _Keep:
         bounds = [window.bounds(span.begin, self.remember) for window in section.windows]
         self.lower, self.upper = min(bound.lower for bound in bounds), min(bound.upper for bound in bounds)
 
-    def chunk(self, rows: Timeline, *, first: bool) -> Chunk:
-        """What stays of the rows; the first section tells whether a key was seen, and keeps an instant of each."""
+    def chunk(self, rows: Timeline) -> Chunk:
+        """What stays of the rows."""
         section = self.section
         rows = rows.only(rows.time >= self.lower)
-        if section.kind in {"newest", "oldest"}:
-            return self._instants(rows, first=first)
         edge = merging.edges_before(rows.time, merging.zones(section.windows, self.span, self.remember))
+        if section.kind in {"newest", "oldest"}:
+            return self._instants(rows, edge)
         if section.kind in {"counted", "matched"}:
             return self._counted(rows, edge)
         column = rows.columns[section.column or ""]
@@ -107,12 +105,11 @@ class _Keep:
             return self._distinct(rows, edge, identity(column))
         return self._extreme(rows, edge, ordinal(column))
 
-    def _instants(self, rows: Timeline, *, first: bool) -> Chunk:
+    def _instants(self, rows: Timeline, edge: Array) -> Chunk:
         """Exact instants. A later row outdoes an earlier one where all windows end now; else one stays of each span between edges."""
-        edge = merging.edges_before(rows.time, merging.zones(self.section.windows, self.span, self.remember))
         run = _runs(rows.key, edge)
         settled = rows.time < self.upper
-        if self.section.kind == "newest" and (first or self.section.ends_now):
+        if self.section.kind == "newest" and self.section.ends_now:
             stay = merging.last_of_runs(rows.key, settled)
         elif self.section.kind == "newest":
             stay = merging.last_of_runs(run, np.ones(len(run), bool))

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -17,8 +16,7 @@ from features import (
 from features.definitions.compiled import hash_of
 from features.errors import InputError, MissingError
 from features.serving.reader import Reader, Row, ViewValues
-from features.settings import Settings, load
-from features.store.redis_store import RedisStore
+from features.settings import Settings
 from tests.features.serving.habits import (
     CARD,
     CATALOG,
@@ -31,7 +29,6 @@ from tests.features.serving.habits import (
     PAIR_ROWS,
     PAIRS,
     PAYMENTS,
-    REDIS,
     TILL_ROWS,
     TILLS,
     put,
@@ -39,21 +36,9 @@ from tests.features.serving.habits import (
 )
 
 
-@pytest.fixture(
-    params=[
-        "sqlite",
-        pytest.param(
-            "redis", marks=[pytest.mark.services, pytest.mark.skipif(not REDIS, reason="no ASOF_TEST_REDIS_URL")]
-        ),
-    ]
-)
-def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Settings]:
-    online = {"kind": "redis", "url": REDIS} if request.param == "redis" else {"kind": "sqlite"}
-    yield load(home=tmp_path, online=online, clock="2026-01-01T02:00:00Z")
-    if request.param == "redis":
-        store = RedisStore(REDIS)
-        store.client.flushdb()
-        store.close()
+@pytest.fixture
+def settings(either_store: Settings) -> Settings:
+    return either_store
 
 
 @pytest.fixture

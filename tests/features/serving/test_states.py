@@ -1,7 +1,7 @@
 """Lookups of views that change between cuts: finished from states and tails, at any instant, as the oracle counts."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -34,6 +34,7 @@ from features.store.heads import Layout, Loaded
 from features.store.redis_states import write_states
 from features.store.redis_store import RedisStore
 from features.store.sqlite_store import SqliteStore
+from jobs.tails import trim_tail
 from tests import oracle
 from tests.engine import encoded, stored
 from tests.features.serving.habits import CARD, CUT, DAY, HOUR, PAYMENTS, REDIS
@@ -73,21 +74,9 @@ SINCE: Rows = [
 ]
 
 
-@pytest.fixture(
-    params=[
-        "sqlite",
-        pytest.param(
-            "redis", marks=[pytest.mark.services, pytest.mark.skipif(not REDIS, reason="no ASOF_TEST_REDIS_URL")]
-        ),
-    ]
-)
-def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Settings]:
-    online = {"kind": "redis", "url": REDIS} if request.param == "redis" else {"kind": "sqlite"}
-    yield load(home=tmp_path, online=online, clock="2026-01-01T04:00:00Z")
-    if request.param == "redis":
-        store = RedisStore(REDIS)
-        store.client.flushdb()
-        store.close()
+@pytest.fixture
+def settings(either_store: Settings) -> Settings:
+    return either_store
 
 
 def put(settings: Settings, view: FeatureView, rows: Rows, cut: int = CUT, now: int = CUT + HOUR) -> Loaded:
@@ -271,6 +260,32 @@ def test_what_became_known_before_an_instant_is_trimmed(settings: Settings) -> N
     assert store.trim("payments", CUT + 2 * HOUR) == 1
     store.close()
     assert looked_up(settings, CUT + 2 * HOUR + 1, "c1")[0]["live__sum_amount_24h"] == 250 + 5
+
+
+def test_a_view_that_was_forgotten_and_comes_back_has_none_of_its_old_states(settings: Settings) -> None:
+    for view in (LIVE, SLIDING):
+        put(settings, view, BEFORE)
+    store = RedisStore(REDIS) if settings.online.kind == "redis" else SqliteStore(settings.online_db)
+    store.forget("sliding")
+    assert store.generations("sliding") == ()
+    store.close()
+    put(settings, SLIDING, [row for row in BEFORE if row["card_id"] != "c1"])
+    one, two = looked_up(settings, CUT + HOUR, "c1", "c2")
+    assert (one["statuses"][1], one["sliding__count_7d"]) == ("never_seen", 0)
+    assert (two["statuses"][1], two["sliding__count_7d"]) == ("ok", 1)
+
+
+def test_a_trim_leaves_what_a_lag_raises(tmp_path: Path) -> None:
+    settings = load(home=tmp_path, clock="2026-01-01T04:00:00Z")
+    late = replace(LIVE, source=replace(PAYMENTS, known_at="event_time", lag="30m"))
+    catalog = Catalog(sources=(late.source,), views=(late,))
+    put(settings, late, BEFORE)
+    row = paid(5, "c9", CUT - 10 * MINUTE)  # its entry says before the cut, its lag says after
+    push(settings, catalog, "payments", [{**row, "event_time": _iso(row["event_time"])}])
+    trim_tail(settings, catalog, late)
+    with Reader(settings, catalog) as reader:
+        (found,) = reader.lookup_features({"live": ["count_24h"]}, [{"card_id": "c9"}], CUT + HOUR).rows
+    assert found.values["live__count_24h"] == 1
 
 
 def test_a_view_that_was_never_loaded_says_so(settings: Settings) -> None:
