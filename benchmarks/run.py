@@ -174,13 +174,14 @@ def run(data: Path, name: str, runs: int, out: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def peer(data: Path, name: str, runs: int) -> list[float]:
-    """Seconds of a peer, or of another workload, in a process of its own."""
+def apart(data: Path, name: str, runs: int, *more: str) -> dict[str, Any]:
+    """The line of a peer or of a workload, run in a process of its own: Spark's embedded metastore is held until its process ends."""
     theirs = [str(ROOT / "benchmarks/peers.py"), str(data), name]
-    ours = [str(ROOT / "benchmarks/run.py"), str(data), "--only", name]
+    ours = [str(ROOT / "benchmarks/run.py"), str(data), "--only", name, *more]
     command = [sys.executable, *(ours if name in WORKLOADS else theirs), "--runs", str(runs)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return list(json.loads(done.stdout.splitlines()[-1])["seconds"])
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    made: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return made
 
 
 def main() -> None:
@@ -199,12 +200,16 @@ def main() -> None:
         command += ["--redis-port", str(args.redis_port)] if args.only == "http" else []
         sys.exit(subprocess.run(command, check=False).returncode)
     peers = [name for name in args.against.split(",") if name]
-    times = {name: peer(data, name, args.runs) for name in peers}
-    line = run(data, args.only, args.runs, (args.out or data / "asof" / "out").resolve())
+    out = (args.out or data / "asof" / "out").resolve()
+    if not peers:
+        print(json.dumps(run(data, args.only, args.runs, out)), flush=True)
+        return
+    times = {name: list(apart(data, name, args.runs)["seconds"]) for name in peers}
+    line = apart(data, args.only, args.runs, "--out", str(out))
     for name in peers:
-        times[name] += peer(data, name, args.runs)
+        times[name] += apart(data, name, args.runs)["seconds"]
         line[f"over {name}"] = round(statistics.median(line["seconds"]) / statistics.median(times[name]), 3)
-    print(json.dumps(line | ({"peers": times} if peers else {})), flush=True)
+    print(json.dumps(line | {"peers": times}), flush=True)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from features.serving.meters import Meters
 from features.serving.push import PushResult, push
 from features.serving.reader import Reader, Result
 from features.serving.tokens import Tokens, Who
+from features.serving.warm import warm
 from features.settings import Settings, load
 
 __all__ = ["create_app", "served"]
@@ -35,7 +36,7 @@ ARROW = "application/vnd.apache.arrow.stream"
 _OK, _BAD, _UNKNOWN, _TOO_LARGE, _BUSY, _LATE, _BROKEN = 200, 400, 404, 413, 503, 504, 500
 _NO_TOKEN, _NO_RIGHT, _GONE = 401, 403, 499
 _MOST_BYTES = 8 << 20
-
+_WARMING = "What lookups run is being compiled, which takes some seconds. Ask again."
 
 _Handler = Callable[[Request], Awaitable[Response]]
 
@@ -54,6 +55,7 @@ def create_app(settings: Settings, catalog: Catalog) -> FastAPI:
 
     @asynccontextmanager
     async def alive(_: FastAPI) -> AsyncIterator[None]:
+        here.warm()
         yield
         here.close()
 
@@ -102,7 +104,12 @@ class _Service:
         }
         self.mine = threading.local()
         self.readers: list[Reader] = []
+        self.warmed: asyncio.Future[None]
         self.threads = ThreadPoolExecutor(settings.serving.threads, thread_name_prefix="lookup")
+
+    def warm(self) -> None:
+        """Begins to compile what lookups run; the service is ready once that is done."""
+        self.warmed = asyncio.get_running_loop().run_in_executor(self.threads, warm, self.catalog.views)
 
     def close(self) -> None:
         """Lets what runs end, and ends the connections."""
@@ -164,7 +171,10 @@ class _Service:
         return JSONResponse({"status": "ok"})
 
     async def ready(self, _: Request) -> Response:
-        """Every view is loaded by its definition, and the store answers."""
+        """Everything is compiled, every view is loaded by its definition, and the store answers."""
+        if not self.warmed.done():
+            return JSONResponse({"status": "not ready", "because": [_WARMING]}, _BUSY)
+        self.warmed.result()
         wrong = await self._within_deadline(lambda: self._reader().unready(self.services))
         return JSONResponse({"status": "not ready" if wrong else "ready", "because": wrong}, _BUSY if wrong else _OK)
 

@@ -17,7 +17,7 @@ from features.store.stores import open_store
 from features.store.tails import Pushed, entries, tail_source
 from features.values.fit import fit
 
-__all__ = ["PushResult", "push", "pushable"]
+__all__ = ["PushResult", "push", "pushable", "pushed"]
 
 _HALF = 1 << 63
 _MILLISECOND = 1000
@@ -85,7 +85,7 @@ def push(
     _refuse_columns(source, table.column_names)
     found = fit(source, table)
     good = [n for n in range(len(table)) if n not in found.reasons]
-    events = _pushed(source, views, found.rows)
+    events = pushed(source, views, found.rows)
     told = watermark if watermark is not None else max((event.known for event in events), default=None)
     if told is None:
         return PushResult(new=0, known=0, refused=found.reasons)
@@ -129,7 +129,8 @@ def _refuse_columns(source: Source, names: Sequence[str]) -> None:
         raise InputError(msg)
 
 
-def _pushed(source: Source, views: Sequence[FeatureView], rows: pa.Table) -> list[Pushed]:
+def pushed(source: Source, views: Sequence[FeatureView], rows: pa.Table) -> list[Pushed]:
+    """Rows that `fit` has read, as a store takes them."""
     columns = {name: rows[name].combine_chunks() for name in source.types}
     known, time = _micros(rows["asof_known_at"]), _micros(rows[source.event_time])
     versions = _listed(columns, source.version, len(rows), 0)

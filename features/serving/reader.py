@@ -11,7 +11,7 @@ from features.definitions.names import micros
 from features.definitions.views import FeatureView
 from features.errors import AsofError, InputError, MissingError
 from features.serving.keys import Key, checked, needed
-from features.serving.served import Served, Status, ViewValues
+from features.serving.served import Served, Status, ViewValues, answered
 from features.settings import Settings
 from features.store.keys import entity_key
 from features.store.reads import OnlineStore
@@ -136,10 +136,7 @@ class Reader:
             for (served, features), of_view in zip(chosen, encoded, strict=True)
         ]
         answers = self._online().ask(questions)
-        found = [
-            served.values(features, of_view, answer, asked)
-            for (served, features), of_view, answer in zip(chosen, encoded, answers, strict=True)
-        ]
+        found = answered(chosen, encoded, answers, asked)
         rows = tuple(Row(key=key, views=tuple(column[place] for column in found)) for place, key in enumerate(typed))
         return Result(service=service, at=asked, rows=rows)
 

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
-import pyarrow as pa
 
 from features.definitions.compiled import hash_of
 from features.definitions.freshness import EventFreshness
@@ -17,13 +16,15 @@ from features.store.reads import Answer, Question
 from features.store.tails import tail_of, tail_source
 from features.store.values import Cell, decode
 from features.values.defaults import never_seen
-from features.values.state.finish import finish
+from features.values.state.finish import Finished, Stated, finish_together
 from features.values.sweep import STATUSES
 from features.values.timeline import Asks
 
-__all__ = ["Served", "Status", "ViewValues"]
+__all__ = ["Served", "Status", "ViewValues", "answered"]
 
 Status = Literal["ok", "never_seen", "stale", "no_key", "overflow", "damaged"]
+_FINISHED = cast("tuple[Status, ...]", STATUSES)
+"""By what is finished."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,19 +55,49 @@ class Served:
             return Question(view=name, keys=wanted, states=True, at=at, tail=tail_source(self.view))
         return Question(view=name, keys=wanted, features=(*features, STATUS))
 
-    def values(
-        self, features: Sequence[str], keys: Sequence[bytes | None], answer: Answer, at: int
-    ) -> list[ViewValues]:
-        """One a key.
+    def plain(self, features: Sequence[str], keys: Sequence[bytes | None], answer: Answer, at: int) -> list[ViewValues]:
+        """One a key, of stored values.
 
         Raises:
             NotLoadedError: the store holds nothing of the view, or of another definition.
             InputError: the instant is before what the store holds.
         """
-        head = self.live(answer.head, at)
-        if self.view.stateful:
-            return list(self._finished(features, keys, answer, head, at))
-        return list(self._plain(features, keys, answer, head, at))
+        return list(self._plain(features, keys, answer, self.live(answer.head, at), at))
+
+    def stated(self, keys: Sequence[bytes | None], answer: Answer, at: int) -> Stated:
+        """What is to be finished: one ask a key, in their order.
+
+        Raises:
+            NotLoadedError: as `plain` has it; InputError likewise.
+        """
+        view, cut = self.view, self.live(answer.head, at).cut
+        places = {key: place for place, key in enumerate(dict.fromkeys(keys))}
+        asks = Asks(key=np.array([places[key] for key in keys], np.int64), instant=np.full(len(keys), at, np.int64))
+        tail = [(place, entry) for key, place in places.items() if key for entry in answer.tails.get(key, ())]
+        states = [answer.states.get(key) if key else None for key in places]
+        rows = tail_of(view, tail, cut) if tail else None
+        return Stated(view=view, cut=cut, states=states, asks=asks, tail=rows)
+
+    def finished(
+        self, features: Sequence[str], keys: Sequence[bytes | None], answer: Answer, asked: Stated, found: Finished
+    ) -> list[ViewValues]:
+        """One a key, of what `stated` asked for."""
+        head, at = self.live(answer.head, int(asked.asks.instant[0])), int(asked.asks.instant[0])
+        damaged = found.damaged[asked.asks.key].tolist()
+        told = self._told(head, answer.watermark)
+        stale = at >= head.cut + head.horizon or self._is_silent(told, at)
+        made: list[ViewValues] = []
+        rows = zip(*(found.cells(name) for name in features), strict=True) if features else [()] * len(keys)
+        for key, row, status, broken in zip(keys, rows, found.status.tolist(), damaged, strict=True):
+            values: dict[str, Cell]
+            said: Status
+            if key is None or broken:
+                values, said = dict.fromkeys(features), "no_key" if key is None else "damaged"
+            else:
+                values = dict(zip(features, row, strict=True))
+                said = "stale" if stale else _FINISHED[status]
+            made.append(ViewValues(view=self.view.name, values=values, status=said, cut=head.cut, age=at - told))
+        return made
 
     def _plain(
         self, features: Sequence[str], keys: Sequence[bytes | None], answer: Answer, head: Head, at: int
@@ -86,30 +117,6 @@ class Served:
                 values = {name: decode(cells.get(name, b""), types[name]) for name in features}
             status = _status(key, row is not None, decode(cells.get(STATUS, b""), "string"), at >= cut + head.horizon)
             yield ViewValues(view=view.name, values=values, status=status, cut=cut, age=at - cut)
-
-    def _finished(
-        self, features: Sequence[str], keys: Sequence[bytes | None], answer: Answer, head: Head, at: int
-    ) -> Iterator[ViewValues]:
-        view = self.view
-        places = {key: place for place, key in enumerate(dict.fromkeys(key for key in keys if key is not None))}
-        asks = Asks(key=np.arange(len(places)), instant=np.full(len(places), at, np.int64))
-        tail = [(place, entry) for key, place in places.items() for entry in answer.tails.get(key, ())]
-        states = [answer.states.get(key) for key in places]
-        found = finish(view, head.cut, states, asks, tail_of(view, tail, head.cut) if tail else None)
-        columns = {name: _cells(found.values.columns[name]) for name in features}
-        statuses, damaged = found.values.status.tolist(), found.damaged.tolist()
-        told = self._told(head, answer.watermark)
-        stale = at >= head.cut + head.horizon or self._is_silent(told, at)
-        for key in keys:
-            if key is None or damaged[places[key]]:
-                values: dict[str, Cell] = dict.fromkeys(features)
-                status: Status = "no_key" if key is None else "damaged"
-            else:
-                values = {name: column[places[key]] for name, column in columns.items()}
-                status = _status(
-                    key, STATUSES[statuses[places[key]]] != "never_seen", STATUSES[statuses[places[key]]], stale
-                )
-            yield ViewValues(view=view.name, values=values, status=status, cut=head.cut, age=at - told)
 
     def _told(self, head: Head, watermark: int | None) -> int:
         """Up to when everything is known that counts: the cut, or what the stream has told since."""
@@ -137,9 +144,30 @@ class Served:
         return head
 
 
-def _cells(column: pa.Array) -> list[Cell]:
-    found: list[Cell] = (column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column).to_pylist()
-    return found
+def answered(
+    chosen: Sequence[tuple[Served, Sequence[str]]],
+    keys: Sequence[Sequence[bytes | None]],
+    answers: Sequence[Answer],
+    at: int,
+) -> list[list[ViewValues]]:
+    """What some views say of as many keys each; all that is finished from states in one pass.
+
+    Raises:
+        NotLoadedError: the store holds nothing of a view, or of another definition.
+        InputError: the instant is before what the store holds.
+    """
+    stated = {
+        place: served.stated(keys[place], answers[place], at)
+        for place, (served, _) in enumerate(chosen)
+        if served.view.stateful
+    }
+    found = dict(zip(stated, finish_together(list(stated.values())) if stated else [], strict=True))
+    return [
+        served.finished(features, keys[place], answers[place], stated[place], found[place])
+        if place in found
+        else served.plain(features, keys[place], answers[place], at)
+        for place, (served, features) in enumerate(chosen)
+    ]
 
 
 def _status(key: bytes | None, seen: bool, stored: Cell, stale: bool) -> Status:  # noqa: FBT001 - facts, not switches

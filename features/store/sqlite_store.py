@@ -50,7 +50,7 @@ class SqliteStore:
         with self._errors("opened"):
             if not writable and not path.exists():
                 # A lookup leaves nothing behind: it reads an empty store.
-                self._db = sqlite3.connect(":memory:", isolation_level=None)
+                self._db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
                 return
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False)

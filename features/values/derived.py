@@ -7,9 +7,22 @@ import pyarrow as pa
 
 from features.definitions.features import Aggregate, Attribute, CohortRate, Difference, Feature, Ratio, Zscore
 
-__all__ = ["derive"]
+__all__ = ["derive", "taken"]
 
 Array = np.ndarray
+
+
+def taken(feature: Feature) -> tuple[str, ...]:
+    """The features that a feature is made of."""
+    match feature:
+        case Ratio():
+            return feature.numerator, feature.denominator
+        case Difference():
+            return feature.minuend, feature.subtrahend
+        case Zscore():
+            return feature.x, feature.mean, feature.std
+        case Aggregate() | Attribute() | CohortRate():
+            return ()
 
 
 def derive(feature: Feature, made: Mapping[str, pa.Array]) -> tuple[pa.Array, Array]:

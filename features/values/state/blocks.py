@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -34,10 +35,15 @@ class Block:
 
 
 def empty(types: Mapping[str, ColumnType]) -> Block:
-    """No rows."""
+    """No rows; the same object each time."""
+    return _empty(tuple(types.items()))
+
+
+@lru_cache(maxsize=1024)
+def _empty(types: tuple[tuple[str, ColumnType], ...]) -> Block:
     nothing = np.zeros(0, np.int64)
     return Block(
-        key=nothing, time=nothing, since=nothing, columns={name: pa.array([], ARROW_TYPES[kind]) for name, kind in types.items()}
+        key=nothing, time=nothing, since=nothing, columns={name: pa.array([], ARROW_TYPES[kind]) for name, kind in types}
     )  # fmt: skip
 
 

@@ -1,236 +1,259 @@
-"""Finishes states: every feature of a view at any instant from the cut's valid_from on, as a frame would give it."""
+"""Finishes states: every feature of some views at any instant from their cuts' valid_from on, as a frame would give it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
 
-from features.definitions.features import Aggregate, CohortRate
+from features.definitions.expressions import ColumnType, Scalar
 from features.definitions.views import FeatureView
 from features.values import exact
-from features.values.derived import derive
+from features.values.derived import derive, taken
 from features.values.expressions import mask
 from features.values.state import kernels
-from features.values.state.blocks import Block, read_blocks
-from features.values.state.layout import read_sections
+from features.values.state.blocks import Block, empty, read_blocks
+from features.values.state.layout import Sections, read_states
+from features.values.state.others import others, swept
 from features.values.state.pack import identity, ordinal, span_of, value_of
-from features.values.state.plan import Plan, Section, plan_of
-from features.values.sweep import ARROW_TYPES, NEVER_SEEN, OK, OVERFLOW, Sweep, Values, attributes, numbers, usable
-from features.values.timeline import FOREVER, Asks, Rows, Timeline, in_order
+from features.values.state.program import Group, Program, program_of
+from features.values.sweep import ARROW_TYPES, NEVER_SEEN, OK, OVERFLOW, Values, numbers, usable
+from features.values.timeline import Asks
 
-__all__ = ["Finished", "finish"]
+__all__ = ["Finished", "Stated", "finish", "finish_together"]
 
 Array = np.ndarray
+_NONE = np.zeros(0, np.int64)
+_MOST_PIECES = 9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stated:
+    """States of one view, and what is asked of them."""
+
+    view: FeatureView
+    """A stateful one."""
+
+    cut: int
+    """That the states are of, in microseconds UTC."""
+
+    states: Sequence[bytes | None]
+    """One a key; None: the key has none."""
+
+    asks: Asks
+    """Of keys by their place in `states`, in any order; an instant past the horizon is taken as the horizon."""
+
+    tail: Block | None = None
+    """Rows known since the cut, each with the instant from which it counts; they hold `Plan.waiting_columns` and meet the source's filter."""
+
+
 class Finished:
-    """Of some states."""
+    """Of one view, in the order of the asks."""
 
-    values: Values
-    """In the order of the asks."""
+    def __init__(self, made: "_Together", place: int) -> None:
+        self._made, self._place = made, place
+        self.view = made.program.views[place]
+        self.damaged: Array = made.damaged[made.first[place] : made.first[place + 1]]
+        """Bool a state: its bytes are no state, and its values are those of a key that was never seen."""
 
-    damaged: Array
-    """Bool a state: its bytes are no state, and its values are those of a key that was never seen."""
+        self.status: Array
+        """int8 index into STATUSES."""
+
+        self._columns: dict[str, pa.Array] = {}
+        self._overflow = made.overflow[place]
+        if self.view.source.kind != "events":
+            found = swept(self.view, made.rows[place], made.more[place], made.keys[place], made.instants[place])
+            self._columns, self.status = dict(found.columns), found.status
+            return
+        plan = made.program.plans[place]
+        if plan.others:
+            blocks = made.rows[place], made.more[place]
+            for name, (column, left) in others(plan, *blocks, made.keys[place], made.instants[place]).items():
+                self._columns[name], self._overflow = column, self._overflow | left
+        for feature in self.view.features:
+            if feature.name not in plan.places and feature.name not in self._columns:
+                needed = {name: self.column(name) for name in taken(feature)}
+                self._columns[feature.name], left = derive(feature, needed)
+                self._overflow = self._overflow | left
+        seen = made.counted[made.program.seen[place]] != 0
+        self.status = np.where(seen, np.where(self._overflow, OVERFLOW, OK), NEVER_SEEN).astype(np.int8)
+
+    def column(self, name: str) -> pa.Array:
+        """A feature's values, of the type that the view declares."""
+        if name not in self._columns:
+            group, at = self._made.program.found[self._place, name]
+            values, null = self._made.results[group]
+            made = pa.array(values[at], mask=None if null is None else null[at])
+            self._columns[name] = made.cast(ARROW_TYPES[self._made.program.plans[self._place].types[name]])
+        return self._columns[name]
+
+    def cells(self, name: str) -> list[Scalar]:
+        """A feature's values; timestamps are microseconds UTC."""
+        if (found := self._made.program.found.get((self._place, name))) is not None:
+            return self._made.listed[found[0]][found[1]]
+        column = self._columns[name]
+        made: list[Scalar] = (column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column).to_pylist()
+        return made
+
+    @property
+    def values(self) -> Values:
+        """All of them."""
+        return Values(columns={name: self.column(name) for name in self.view.types}, status=self.status)
 
 
 def finish(
     view: FeatureView, cut: int, states: Sequence[bytes | None], asks: Asks, tail: Block | None = None
 ) -> Finished:
-    """Every feature at every ask.
-
-    Args:
-        view: a stateful one.
-        cut: that the states are of, in microseconds UTC.
-        states: one a key; None: the key has none.
-        asks: of keys by their place in `states`, in any order; an instant past the horizon is taken as the horizon.
-        tail: rows known since the cut, each with the instant from which it counts; they hold `Plan.waiting_columns` and meet the source's filter.
-    """
-    made = _Asked(plan_of(view), cut, states, asks, tail)
-    return Finished(values=made.values(), damaged=made.damaged)
+    """Every feature of one view at every ask; see `Stated`."""
+    return finish_together([Stated(view=view, cut=cut, states=states, asks=asks, tail=tail)])[0]
 
 
-class _Asked:
-    """Some states, read, and what is asked of them."""
+def finish_together(stated: Sequence[Stated]) -> list[Finished]:
+    """Every feature of some views, all with the same number of asks; one pass for all, which takes hardly longer than for one."""
+    made = _Together(program_of(tuple(one.view for one in stated)), stated)
+    return [Finished(made, place) for place in range(len(stated))]
 
-    def __init__(self, plan: Plan, cut: int, states: Sequence[bytes | None], asks: Asks, tail: Block | None) -> None:
-        view = self.view = plan.view
-        self.plan, self.types = plan, plan.types
-        data = b"".join(state or b"" for state in states)
-        starts = np.cumsum([0, *(len(state or b"") for state in states)])
-        widths = np.array([section.width for section in plan.sections], np.int64)
-        if view.source.kind != "events":
-            widths = widths[:0]
-        self.sections = read_sections(data, starts, widths, cut)
-        rest, given = self.sections.rest, np.diff(starts) > 0
-        source = view.source.types
-        self.rows = read_blocks(
-            data, rest, starts[1:], cut, {name: source[name] for name in plan.row_columns}, timed=False
-        )
-        self.more = read_blocks(
-            data, rest, starts[1:], cut, {name: source[name] for name in plan.waiting_columns}, timed=True
-        )
-        self.damaged = given & (rest != starts[1:])
-        if tail is not None and len(tail):
-            self.more = _joined(self.more, tail)
-        self.key, self.instant = asks.key, np.minimum(asks.instant, span_of(view, cut).end)
-        self.results: dict[int, tuple[Array, ...]] = {}
 
-    def values(self) -> Values:
-        """All features."""
-        if self.view.source.kind != "events":
-            return self.swept()
-        seen = self.finished(0)[1][0]
-        overflow = np.zeros(len(self.key), bool)
-        made: dict[str, pa.Array] = {}
-        swept = self.others() if self.plan.others else {}
-        for feature in self.view.features:
-            if feature.name in swept:
-                made[feature.name], left = swept[feature.name]
-                overflow |= left
-            elif isinstance(feature, Aggregate):
-                made[feature.name], left = self.aggregate(feature)
-                overflow |= left
-            elif isinstance(feature, CohortRate):
-                made[feature.name] = self.rate(feature)
+class _Together:
+    """States of some views, read and counted."""
+
+    def __init__(self, program: Program, stated: Sequence[Stated]) -> None:
+        self.program = program
+        self.first = np.cumsum([0, *(len(one.states) for one in stated)])
+        self.keys = [one.asks.key for one in stated]
+        self.instants = np.stack(
+            [np.minimum(one.asks.instant, span_of(one.view, one.cut).end) for one in stated]
+        )  # fmt: skip
+        settled = np.array([span_of(one.view, one.cut).begin for one in stated], np.int64)
+        cuts = np.array([one.cut for one in stated], np.int64)
+        held = [state or b"" for one in stated for state in one.states]
+        data, starts = b"".join(held), np.cumsum([0, *map(len, held)])
+        views = np.repeat(np.arange(len(stated)), np.diff(self.first))
+        sections = read_states(data, starts, views, cuts, program.first_section, program.widths, program.limbs)
+        self.rows, self.more = self._blocks(data, starts, sections, stated)
+        self.damaged: Array = (np.diff(starts) > 0) & (sections.rest != starts[1:])
+        self.counted = self._counted(sections, settled)
+        self.overflow = np.zeros(self.instants.shape, bool)
+        self.results = [self._finished(group) for group in program.groups]
+
+    def _blocks(
+        self, data: bytes, starts: Array, sections: Sections, stated: Sequence[Stated]
+    ) -> tuple[list[Block], list[Block]]:
+        """The rows of each view that no section holds, and those beside its states. Few states have any."""
+        rows, more = [], []
+        for place, (one, plan) in enumerate(zip(stated, self.program.plans, strict=True)):
+            source = one.view.source.types
+            low, high = self.first[place], self.first[place + 1]
+            kept: dict[str, ColumnType] = {name: source[name] for name in plan.row_columns}
+            waiting: dict[str, ColumnType] = {name: source[name] for name in plan.waiting_columns}
+            ends, rest = starts[low + 1 : high + 1], sections.rest[low:high]
+            if (left := (rest >= 0) & (rest != ends)).any():
+                at = np.where(left, rest, -1)
+                rows.append(read_blocks(data, at, ends, one.cut, kept, timed=False))
+                beside = read_blocks(data, at, ends, one.cut, waiting, timed=True)
+                sections.rest[low:high] = np.where(left, at, rest)
             else:
-                made[feature.name], left = derive(feature, made)
-                overflow |= left
-        status = np.where(seen, np.where(overflow, OVERFLOW, OK), NEVER_SEEN).astype(np.int8)
-        return Values(columns=made, status=status)
+                rows.append(empty(kept))
+                beside = empty(waiting)
+            more.append(beside if one.tail is None or not len(one.tail) else _joined(beside, one.tail))
+        return rows, more
 
-    def finished(self, place: int) -> tuple[Array, ...]:
-        """What a section comes to, a row a window: sums of words, or values and whether there is one."""
-        if place not in self.results:
-            self.results[place] = self._section(place)
-        return self.results[place]
+    def _counted(self, sections: Sections, settled: Array) -> Array:
+        program = self.program
+        slots = np.stack([sections.slot[self.first[place] + key] for place, key in enumerate(self.keys)])
+        made = np.zeros((program.count, self.instants.shape[1]), np.int64)
+        kernels.answer(
+            sections.words, sections.at, sections.count, *self._beside(sections), slots, self.instants, settled, program.of, program.place,
+            program.kind, program.pieces, program.once, program.first_window, program.spans, program.rows, made,
+        )  # fmt: skip
+        return made
 
-    def _section(self, place: int) -> tuple[Array, ...]:
-        section = self.plan.sections[place]
-        offset, length, step = self.plan.spans[place]
-        upper = self.instant - offset
-        lower = (upper - length) // step * step
-        upper = np.where(offset > 0, upper // step * step, upper)
-        found = self.sections
-        state = (
-            found.words,
-            found.at[:, place].copy(),
-            found.count[:, place].copy(),
-            self.key,
-            lower,
-            upper,
-            self.instant,
-        )
-        starts, rows = self._beside(section)
-        beside = starts, rows.time, rows.since
-        match section.kind:
-            case "counted" | "matched":
-                limbs, squares = 2 * section.summed, 6 * section.squares
-                return (kernels.counted(*state, limbs, squares, *beside, _words(section, rows)),)
-            case "distinct":
-                more = identity(rows.columns[section.column or ""]) if len(rows) else rows.time
-                return (kernels.distincts(*state, section.ends_now, *beside, more),)
-            case "newest" | "oldest":
-                return kernels.extremes(*state, 0, section.kind == "newest", *beside, rows.time)
-            case _:
-                more = ordinal(rows.columns[section.column or ""]) if len(rows) else rows.time
-                return kernels.extremes(*state, 1, section.kind == "largest", *beside, more)
-
-    def _beside(self, section: Section) -> tuple[Array, Block]:
-        """Rows beside the states that a section is of, and where those of each key begin."""
-        rows = self.more
-        if len(rows):
+    def _beside(self, sections: Sections) -> tuple[Array, Array, Array, Array, Array]:
+        """Rows beside the states that each section is of: where those of a slot begin and end, their instants, and what each adds."""
+        begin, end = np.zeros(len(sections.at), np.int64), np.zeros(len(sections.at), np.int64)
+        parts: list[tuple[Array, Array, Array]] = []
+        used = 0
+        for n, section in enumerate(self.program.sections):
+            view = self.program.of[n]
+            rows = self.more[view]
+            if not len(rows):
+                continue
             chosen = mask(section.where, rows.columns, len(rows))
             if section.column is not None:
                 chosen = chosen & usable(rows.columns[section.column])
             rows = _only(rows, chosen)
-        return np.searchsorted(rows.key, np.arange(len(self.damaged) + 1)), rows
+            low, high = self.first[view], self.first[view + 1]
+            edges = used + np.searchsorted(rows.key, np.arange(int(high - low) + 1))
+            slots = sections.slot[low:high] + self.program.place[n]
+            begin[slots], end[slots] = edges[:-1], edges[1:]
+            parts.append((rows.time, rows.since, _words(self.program, n, rows)))
+            used += len(rows)
+        if not parts:
+            return begin, end, _NONE, _NONE, np.zeros((_MOST_PIECES, 0), np.int64)
+        times, since, more = zip(*parts, strict=True)
+        return begin, end, np.concatenate(times), np.concatenate(since), np.concatenate(more, axis=1)
 
-    def aggregate(self, feature: Aggregate) -> tuple[pa.Array, Array]:
-        """From its section, and where an integer left int64."""
-        place = self.plan.places[feature.name]
-        section, kind = self.plan.sections[place], ARROW_TYPES[self.types[feature.name]]
-        window, none = self.plan.windows[feature.name], np.zeros(len(self.key), bool)
-        result = self.finished(place)
-        match section.kind:
-            case "counted":
-                count = result[0][0, window]
-                if feature.operation == "count":
-                    return pa.array(count), none
-                sums = result[0][1:3, window]
-                squares = result[0][3:, window] if section.squares else sums
-                value, null, overflow = exact.finished(feature.operation, count, sums, squares)
-                return pa.array(value, mask=null), overflow
+    def _finished(self, group: Group) -> tuple[Array, Array | None]:
+        """[features, asks]: the values, and where there is none."""
+        made, rows = self.counted, group.rows
+        match group.how:
+            case "count":
+                return made[rows], None
             case "distinct":
-                return pa.array(np.minimum(result[0][window], feature.limit or 1)), none
-            case "newest" | "oldest":
-                return pa.array(self.instant - result[0][window], mask=~result[1][window]), none
+                return np.minimum(made[rows], group.beside[:, None]), None
+            case "since" | "value" | "float":
+                value = made[rows]
+                if group.how == "since":
+                    value = self.instants[group.views] - value
+                return value_of(value, pa.float64()) if group.how == "float" else value, made[rows + 1] == 0
+            case "rate":
+                total = made[rows]
+                return made[group.beside].astype(np.float64) / np.maximum(total, 1).astype(np.float64), total == 0
             case _:
-                value = value_of(result[0][window], kind)
-                return pa.array(value, mask=~result[1][window]).cast(kind), none
+                return self._summed(group)
 
-    def rate(self, feature: CohortRate) -> pa.Array:
-        """The share of eligible events whose outcome is known."""
-        all_of, known = self.plan.places[feature.name], self.plan.matched[feature.name]
-        total = self.finished(all_of)[0][0, self.plan.windows[feature.name]]
-        found = self.finished(known)[0][0, self.plan.sections[known].windows.index(feature.window)]
-        return pa.array(found.astype(np.float64) / np.maximum(total, 1).astype(np.float64), mask=total == 0)
+    def _summed(self, group: Group) -> tuple[Array, Array | None]:
+        made, rows, shape = self.counted, group.rows, (len(group.rows), self.instants.shape[1])
+        sums = np.stack((made[rows + 1], made[rows + 2])).reshape(2, -1)
+        squares = np.stack([made[rows + 3 + n] for n in range(6)]).reshape(6, -1) if group.how == "std" else sums
+        value, null, left = exact.finished(group.how, made[rows].reshape(-1), sums, squares)
+        if left.any():
+            for place, view in enumerate(group.views):
+                self.overflow[view] |= left.reshape(shape)[place]
+        return value.reshape(shape), null.reshape(shape) if null.any() else None
 
-    def others(self) -> Mapping[str, tuple[pa.Array, Array]]:
-        """Features that are finished from rows, by the sweep that finishes frames."""
-        order = np.lexsort((self.instant, self.key))
-        back = pa.array(np.argsort(order))
-        asks = Asks(key=self.key[order], instant=self.instant[order])
-        sweep = Sweep(self.view, {self.view.source.name: self._line()}, asks, asks.instant)
-        made: dict[str, tuple[pa.Array, Array]] = {}
-        for feature in self.plan.others:
-            column, left = sweep.one(feature)
-            made[feature.name] = column.take(back), left[np.asarray(back)]
+    @cached_property
+    def listed(self) -> list[list[list[Scalar]]]:
+        """The results as Python has them: group, feature, ask."""
+        made: list[list[list[Scalar]]] = []
+        for values, null in self.results:
+            lists = values.tolist()
+            if null is not None:
+                for feature, ask in zip(*(found.tolist() for found in np.nonzero(null)), strict=True):
+                    lists[feature][ask] = None
+            made.append(lists)
         return made
 
-    def swept(self) -> Values:
-        """A view of changes."""
-        order = np.lexsort((self.instant, self.key))
-        back = np.argsort(order)
-        asks = Asks(key=self.key[order], instant=self.instant[order])
-        found = attributes(self.view, self._line(), asks, asks.instant)
-        columns = {name: column.take(pa.array(back)) for name, column in found.columns.items()}
-        return Values(columns=columns, status=found.status[back])
 
-    def _line(self) -> Timeline:
-        """The states' rows and those beside them, in order."""
-        rows, more = self.rows, self.more
-        if not len(more):
-            return _timeline(rows.key, rows.time, rows.time, rows.columns, plain=True)
-        both = {
-            name: pa.concat_arrays([column, more.columns[name].cast(column.type)]) for name, column in rows.columns.items()
-        }  # fmt: skip
-        key, time = np.concatenate([rows.key, more.key]), np.concatenate([rows.time, more.time])
-        since = np.concatenate([rows.time, more.since])
-        never, zeros = np.zeros(len(key), bool), np.zeros(len(key), np.int64)
-        unordered = Rows(key=key, time=time, known=zeros, retract=never, undoes=zeros, first=never, columns=both)
-        order = in_order(unordered, self.view.source)
-        columns = {name: column.take(pa.array(order)) for name, column in both.items()}
-        return _timeline(key[order], time[order], since[order], columns, plain=False)
-
-
-def _timeline(key: Array, time: Array, since: Array, columns: Mapping[str, pa.Array], *, plain: bool) -> Timeline:
-    return Timeline(
-        key=key, time=time, since=since, until=np.full(len(key), FOREVER), columns=columns, plain=plain
-    )  # fmt: skip
-
-
-def _words(section: Section, rows: Block) -> Array:
-    """What rows beside a state add: one each, the limbs of the value, the pieces of its square."""
-    made = [np.ones(len(rows), np.int64)]
-    if section.summed:
-        values = numbers(rows.columns[section.column or ""]) if len(rows) else rows.time
-        made += list(exact.sum_limbs(values))
-        if section.squares:
-            pieces = list(exact.square_limbs(values))
-            made += pieces + [np.zeros(len(rows), np.int64)] * (6 - len(pieces))
-    return np.stack(made)
+def _words(program: Program, section: int, rows: Block) -> Array:
+    """int64[9, rows]: what rows beside a state add; of a count one each, the limbs of the value, the pieces of its square."""
+    made = np.zeros((_MOST_PIECES, len(rows)), np.int64)
+    what = program.sections[section]
+    column = rows.columns[what.column or ""] if what.column is not None else None
+    if what.kind in {"counted", "matched"}:
+        made[0] = 1
+        if what.summed and column is not None:
+            values = numbers(column)
+            made[1:3] = exact.sum_limbs(values)
+            if what.squares:
+                pieces = exact.square_limbs(values)
+                made[3 : 3 + len(pieces)] = pieces
+    elif column is None:
+        made[0] = rows.time
+    else:
+        made[0] = identity(column) if what.kind == "distinct" else ordinal(column)
+    return made
 
 
 def _only(rows: Block, chosen: Array) -> Block:

@@ -3,106 +3,142 @@
 import numpy as np
 from numba import njit
 
-__all__ = ["counted", "distincts", "extremes"]
+from features.values.state.varints import Number
+
+__all__ = ["COUNTED", "DISTINCT", "LARGEST", "NEWEST", "OLDEST", "SMALLEST", "answer"]
 
 Array = np.ndarray
-_LOW = np.int64(0xFFFFFFFF)
+Beside = tuple[Number, Number, Array, Array, Array, Number]
+"""Of rows beside a state: the first, the end, their instants, from when on each counts, what each adds; and the asked instant."""
+COUNTED, DISTINCT, LARGEST, SMALLEST, NEWEST, OLDEST = range(6)
+
+
+@njit(cache=True, inline="always")
+def _first_from(words: Array, low: Number, high: Number, instant: Number) -> Number:
+    """The place of the first of some ascending instants that is not before one."""
+    while low < high:
+        middle = (low + high) // 2
+        if words[middle] < instant:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 @njit(cache=True)
-def counted(
-    words: Array, at: Array, count: Array, ask: Array, lower: Array, upper: Array, instant: Array, limbs: int, squares: int,
-    starts: Array, times: Array, since: Array, more: Array,
-) -> Array:  # fmt: skip
-    """int64[1 + 2 + 6 at most, windows, asks]: rows, the two limbs of their sum, pieces of squares.
+def answer(
+    words: Array, at: Array, count: Array, begin: Array, end: Array, times: Array, since: Array, more: Array, slots: Array, instants: Array,
+    settled: Array, of: Array, place: Array, kind: Array, pieces: Array, once: Array, first: Array, spans: Array, rows: Array, made: Array,
+) -> None:  # fmt: skip
+    """Fills `made`, int64[rows, asks].
 
-    `at` and `count` place a key's rows in `words`; `starts`, `times` and `since` are of rows beside the state, which hold `more`.
+    Args:
+        words: the states' rows, as `layout.read_states` gives them.
+        at: where those of each slot, a section of a state, stand.
+        count: how many they are.
+        begin: the first row beside the state, a slot; `end`: behind the last.
+        end: see `begin`.
+        times: of rows beside the states.
+        since: from when on each counts.
+        more: int64[pieces, rows], what each adds.
+        slots: int64[views, asks], the first slot of the ask's state.
+        instants: int64[views, asks].
+        settled: a view: of values that a state holds once, rows from here on may repeat one.
+        of: the view of a section.
+        place: its number in its view.
+        kind: of a section.
+        pieces: words of a section's rows that are summed.
+        once: whether the settled rows of a section hold each value once.
+        first: a section's first window, and one more.
+        spans: int64[3, windows], offset, length and step, in microseconds.
+        rows: the first of `made` that a window fills.
+        made: what is filled.
     """
-    windows, asks = lower.shape
-    made = np.zeros((1 + limbs + squares, windows, asks), np.int64)
-    for q in range(asks):
-        begin, rows = at[ask[q]], count[ask[q]]
-        for i in range(rows):
-            time = words[begin + i]
-            for w in range(windows):
-                if lower[w, q] <= time < upper[w, q]:
-                    place = begin + rows + i
-                    made[0, w, q] += words[place]
-                    if limbs:
-                        low = words[place + rows]
-                        made[1, w, q] += (low >> 32) + (words[place + 2 * rows] << 32)
-                        made[2, w, q] += low & _LOW
-                    for piece in range(squares):
-                        made[1 + limbs + piece, w, q] += words[place + (1 + limbs + piece) * rows]
-        for i in range(starts[ask[q]], starts[ask[q] + 1]):
-            if since[i] <= instant[q]:
-                for w in range(windows):
-                    if lower[w, q] <= times[i] < upper[w, q]:
-                        for piece in range(len(more)):
-                            made[piece, w, q] += more[piece, i]
+    for section in range(len(of)):
+        view, sort = of[section], kind[section]
+        for q in range(slots.shape[1]):
+            now, slot = instants[view, q], slots[view, q] + place[section]
+            low, size = at[slot], count[slot]
+            beside = begin[slot], end[slot], times, since, more, now
+            for w in range(first[section], first[section + 1]):
+                upper, step, row = now - spans[0, w], spans[2, w], rows[w]
+                lower = (upper - spans[1, w]) // step * step
+                if spans[0, w] > 0:
+                    upper = upper // step * step
+                lo = _first_from(words, low, low + size, lower)
+                hi = max(lo, _first_from(words, lo, low + size, upper))
+                if sort == COUNTED:
+                    for piece in range(pieces[section]):
+                        made[row + piece, q] = _summed(words, low, lo, hi, (1 + piece) * size)
+                    _add(made[row : row + pieces[section], q], beside, lower, upper)
+                elif sort == DISTINCT:
+                    alone = once[section] and (hi == lo or words[hi - 1] < settled[view])
+                    made[row, q] = _distinct(words, lo, hi, size, beside, lower, upper, alone)
+                else:
+                    made[row, q], made[row + 1, q] = _outermost(words, lo, hi, size, beside, lower, upper, sort)
+
+
+@njit(cache=True, inline="always")
+def _summed(words: Array, low: Number, lo: Number, hi: Number, column: Number) -> Number:
+    """Of words that are sums of all rows up to theirs, what rows from `lo` to `hi` add."""
+    if hi == lo:
+        return 0
+    return words[column + hi - 1] - words[column + lo - 1] if lo > low else words[column + hi - 1]
+
+
+@njit(cache=True)
+def _add(made: Array, beside: Beside, lower: Number, upper: Number) -> None:
+    begin, end, times, since, more, now = beside
+    for i in range(begin, end):
+        if since[i] <= now and lower <= times[i] < upper:
+            for piece in range(len(made)):
+                made[piece] += more[piece, i]
+
+
+@njit(cache=True)
+def _distinct(
+    words: Array, lo: Number, hi: Number, size: Number, beside: Beside, lower: Number, upper: Number, alone: Number
+) -> Number:  # fmt: skip
+    """Different words; `alone`: those of the state differ."""
+    begin, end, times, since, more, now = beside
+    fresh = 0
+    for i in range(begin, end):
+        if since[i] <= now and lower <= times[i] < upper:
+            fresh += 1
+    if alone and not fresh:
+        return hi - lo
+    seen = np.empty(hi - lo + fresh, np.int64)
+    seen[: hi - lo] = words[lo + size : hi + size]
+    found = hi - lo
+    for i in range(begin, end):
+        if since[i] <= now and lower <= times[i] < upper:
+            seen[found] = more[0, i]
+            found += 1
+    seen.sort()
+    made = min(len(seen), 1)
+    for i in range(1, len(seen)):
+        made += seen[i] != seen[i - 1]
     return made
 
 
 @njit(cache=True)
-def extremes(
-    words: Array, at: Array, count: Array, ask: Array, lower: Array, upper: Array, instant: Array, column: int, largest: bool,  # noqa: FBT001
-    starts: Array, times: Array, since: Array, more: Array,
-) -> tuple[Array, Array]:  # fmt: skip
-    """The largest (or smallest) word of each window, and whether there is one. Column 0 is the instant itself."""
-    windows, asks = lower.shape
-    made, found = np.zeros((windows, asks), np.int64), np.zeros((windows, asks), np.bool_)
-    for q in range(asks):
-        begin, rows = at[ask[q]], count[ask[q]]
-        for i in range(rows):
-            time, value = words[begin + i], words[begin + column * rows + i]
-            for w in range(windows):
-                if lower[w, q] <= time < upper[w, q] and (
-                    not found[w, q] or (value > made[w, q] if largest else value < made[w, q])
-                ):
-                    made[w, q], found[w, q] = value, True
-        for i in range(starts[ask[q]], starts[ask[q] + 1]):
-            if since[i] <= instant[q]:
-                for w in range(windows):
-                    if lower[w, q] <= times[i] < upper[w, q] and (
-                        not found[w, q] or (more[i] > made[w, q] if largest else more[i] < made[w, q])
-                    ):
-                        made[w, q], found[w, q] = more[i], True
-    return made, found
-
-
-@njit(cache=True)
-def distincts(
-    words: Array, at: Array, count: Array, ask: Array, lower: Array, upper: Array, instant: Array, once: bool,  # noqa: FBT001
-    starts: Array, times: Array, since: Array, more: Array,
-) -> Array:  # fmt: skip
-    """Different words of each window; `once`: a key's settled rows hold each word once, so that without other rows they are only counted."""
-    windows, asks = lower.shape
-    made = np.zeros((windows, asks), np.int64)
-    most = 0
-    for q in range(asks):
-        most = max(most, count[ask[q]] + starts[ask[q] + 1] - starts[ask[q]])
-    seen = np.empty(most, np.int64)
-    for q in range(asks):
-        begin, rows = at[ask[q]], count[ask[q]]
-        first, last = starts[ask[q]], starts[ask[q] + 1]
-        for w in range(windows):
-            found = 0
-            for i in range(rows):
-                if lower[w, q] <= words[begin + i] < upper[w, q]:
-                    seen[found] = words[begin + rows + i]
-                    found += 1
-            alone = once
-            for i in range(first, last):
-                if since[i] <= instant[q] and lower[w, q] <= times[i] < upper[w, q]:
-                    seen[found] = more[i]
-                    found += 1
-                    alone = False
-            if alone or found < 2:  # noqa: PLR2004
-                made[w, q] = found
-                continue
-            here = np.sort(seen[:found])
-            different = 1
-            for i in range(1, found):
-                different += here[i] != here[i - 1]
-            made[w, q] = different
-    return made
+def _outermost(
+    words: Array, lo: Number, hi: Number, size: Number, beside: Beside, lower: Number, upper: Number, sort: Number
+) -> tuple[Number, bool]:
+    """The largest or smallest word, or the newest or oldest instant, and whether there is one."""
+    begin, end, times, since, more, now = beside
+    found, most = hi > lo, sort in (NEWEST, LARGEST)
+    value: Number = np.int64(0)
+    if found and sort in (NEWEST, OLDEST):
+        value = words[hi - 1] if most else words[lo]
+    elif found:
+        value = words[lo + size]
+        for i in range(lo + 1 + size, hi + size):
+            value = max(value, words[i]) if most else min(value, words[i])
+    for i in range(begin, end):
+        if since[i] <= now and lower <= times[i] < upper:
+            other = more[0, i]
+            if not found or (other > value if most else other < value):
+                value = other
+            found = True
+    return value, found

@@ -10,9 +10,9 @@ from numba import njit
 
 from features.values.state import varints as coded
 from features.values.state.blocks import Block, write_blocks
-from features.values.state.varints import get_numbers, get_times, get_varint, put_numbers, put_times, put_varint
+from features.values.state.varints import Number, get_numbers, get_times, get_varint, put_numbers, put_times, put_varint
 
-__all__ = ["HEADER", "VERSION", "Chunk", "Sections", "read_sections", "write"]
+__all__ = ["HEADER", "VERSION", "Chunk", "Sections", "read_states", "write"]
 
 Array = np.ndarray
 VERSION = 1
@@ -85,47 +85,108 @@ def _write_sections(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sections:
-    """The sections of some states: row i of section s of state k has its instant at `words[at[k, s] + i]`, and word w after (w + 1) * count[k, s] more."""
+    """The sections of some states, a slot each.
+
+    The instants of its rows, ascending, are the `count` words from `at` on; then comes a word of each row, and another, as many as the section
+    has. Words of sections that are summed are the sums of all rows up to theirs.
+    """
 
     words: Array
     at: Array
     count: Array
+    slot: Array
+    """The first slot of each state."""
+
     rest: Array
-    """Where each state's blocks begin, in all bytes; -1 of a state that is damaged."""
+    """Where each state's blocks begin, in all bytes; where it ends, if they have no row; -1 of a state that is damaged."""
 
 
-def read_sections(data: bytes, starts: Array, widths: Array, cut: int) -> Sections:
-    """Reads states that stand one after the other; `starts` is where each begins, and where the last one ends."""
+def read_states(
+    data: bytes, starts: Array, views: Array, cuts: Array, first: Array, widths: Array, limbs: Array
+) -> Sections:
+    """Reads states that stand one after the other.
+
+    Args:
+        data: all of them.
+        starts: where each begins, and where the last one ends.
+        views: the number of each one's view.
+        cuts: of each view, in microseconds UTC.
+        first: each view's first section, and one more.
+        widths: words of a section's rows.
+        limbs: of a section: -1 where its words are not summed; else 1 where the second and third are the sum of a value, or 0.
+    """
     whole = np.frombuffer(data, np.uint8)
-    states = len(starts) - 1
-    shape = states, len(widths)
-    at, count, rest = np.zeros(shape, np.int64), np.zeros(shape, np.int64), np.empty(states, np.int64)
-    for state in range(states):
-        begin, end = int(starts[state]), int(starts[state + 1])
-        body = memoryview(data)[begin + HEADER : end]
-        good = (
-            end - begin > HEADER and data[begin] == VERSION
-            and zlib.crc32(body) == int.from_bytes(data[begin + 1 : begin + HEADER], "little")
-        )  # fmt: skip
-        rest[state] = begin + HEADER if good else -1
+    rest = _whole_ones(whole, starts, _CRC)
+    slot = np.zeros(len(views) + 1, np.int64)
+    np.cumsum((first[1:] - first[:-1])[views], out=slot[1:])
+    at, count = np.zeros(slot[-1], np.int64), np.zeros(slot[-1], np.int64)
     # A state has no more rows than bytes, save where all numbers of a list are the same: room grows until all fit.
     words = np.empty(4 * len(data) + 64, np.int64)
-    while (needed := _read_sections(whole, starts, widths, cut, rest, at, count, words)) > len(words):
+    read = whole, starts, views, cuts, first, widths, limbs, slot, rest, at, count
+    while (needed := _read_states(*read, words)) > len(words):
         words = np.empty(needed, np.int64)
-    return Sections(words=words, at=at, count=count, rest=rest)
+    return Sections(words=words, at=at, count=count, slot=slot, rest=rest)
+
+
+def _crc_tables() -> Array:
+    """int64[8, 256]: of CRC32 as zlib has it, for a byte that is followed by none to seven others (Kounavis and Berry 2005, slicing by eight)."""
+    table: Array = np.arange(256)
+    for _ in range(8):
+        table = (table >> 1) ^ np.where(table & 1, 0xEDB88320, 0)
+    made = [table]
+    for _ in range(7):
+        made.append((made[-1] >> 8) ^ table[made[-1] & 0xFF])
+    return np.stack(made)
+
+
+_CRC = _crc_tables()
 
 
 @njit(cache=True)
-def _read_sections(
-    data: Array, starts: Array, widths: Array, cut: int, rest: Array, at: Array, count: Array, words: Array
-) -> int:
+def _whole_ones(data: Array, starts: Array, tables: Array) -> Array:
+    """Where the sections of each state begin; -1 of one that is empty, of another version, or not what its checksum says."""
+    made = np.empty(len(starts) - 1, np.int64)
+    for state in range(len(made)):
+        begin, end = starts[state], starts[state + 1]
+        made[state] = -1
+        if end - begin <= HEADER or data[begin] != VERSION:
+            continue
+        crc, at = 0xFFFFFFFF, begin + HEADER
+        while at + 8 <= end:
+            crc ^= _word(data, at)
+            crc = (
+                tables[7, crc & 255] ^ tables[6, (crc >> 8) & 255] ^ tables[5, (crc >> 16) & 255] ^ tables[4, crc >> 24]
+                ^ tables[3, data[at + 4]] ^ tables[2, data[at + 5]] ^ tables[1, data[at + 6]] ^ tables[0, data[at + 7]]
+            )  # fmt: skip
+            at += 8
+        while at < end:
+            crc = tables[0, (crc ^ np.int64(data[at])) & 255] ^ (crc >> 8)
+            at += 1
+        if crc ^ 0xFFFFFFFF == _word(data, begin + 1):
+            made[state] = begin + HEADER
+    return made
+
+
+@njit(cache=True, inline="always")
+def _word(data: Array, at: int) -> Number:
+    return (
+        np.int64(data[at]) | np.int64(data[at + 1]) << 8 | np.int64(data[at + 2]) << 16 | np.int64(data[at + 3]) << 24
+    )
+
+
+@njit(cache=True)
+def _read_states(
+    data: Array, starts: Array, views: Array, cuts: Array, first: Array, widths: Array, limbs: Array, slots: Array, rest: Array, at: Array,
+    count: Array, words: Array,
+) -> int:  # fmt: skip
     """Fills `words` as far as they go, and says how many there are; only then `rest` moves on."""
     found, used = np.empty_like(rest), 0
     scratch = np.empty(0, np.int64)
     for state in range(len(rest)):
-        place, end = rest[state], starts[state + 1]
-        for section in range(len(widths)):
-            at[state, section], count[state, section] = used, 0
+        place, end, view = rest[state], starts[state + 1], views[state]
+        for section in range(first[view], first[view + 1]):
+            slot, width = slots[state] + section - first[view], widths[section]
+            at[slot], count[slot] = used, 0
             if place < 0:
                 continue
             rows, place = get_varint(data, place, end)
@@ -134,21 +195,37 @@ def _read_sections(
                 continue
             if rows == 0:
                 continue
-            total = rows * (1 + widths[section])
+            total = rows * (1 + width)
             fits = used + total <= len(words)
             if not fits and len(scratch) < rows:
                 scratch = np.empty(rows, np.int64)
-            place = get_times(data, place, end, cut, words[used : used + rows] if fits else scratch[:rows])
-            for word in range(widths[section]):
+            place = get_times(data, place, end, cuts[view], words[used : used + rows] if fits else scratch[:rows])
+            for word in range(width):
                 if place >= 0:
                     low = used + (1 + word) * rows
                     place = get_numbers(data, place, end, words[low : low + rows] if fits else scratch[:rows])
             if place >= 0:
-                count[state, section] = rows
+                if fits and limbs[section] >= 0:
+                    _sum_up(words[used + rows : used + total], rows, limbs[section])
+                count[slot] = rows
                 used += total
         if place < 0:
-            count[state, :] = 0
+            count[slots[state] : slots[state + 1]] = 0
+        elif place + 2 == end and data[place] == 0 and data[place + 1] == 0:
+            place = end
         found[state] = place
     if used <= len(words):
         rest[:] = found
     return used
+
+
+@njit(cache=True)
+def _sum_up(words: Array, rows: int, limbs: int) -> None:
+    """Each word of a row becomes the sum of all up to it; before that the two words of a value's sum become its limbs (`exact.sum_limbs`)."""
+    if limbs:
+        for i in range(rows, 2 * rows):
+            low, high = words[i], words[i + rows]
+            words[i], words[i + rows] = (low >> 32) + (high << 32), low & 0xFFFFFFFF
+    for column in range(0, len(words), rows):
+        for i in range(column + 1, column + rows):
+            words[i] += words[i - 1]

@@ -1,6 +1,7 @@
 """Builds the state of many keys at once, from their rows in order."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +25,7 @@ __all__ = ["identity", "ordinal", "pack", "span_of"]
 Array = np.ndarray
 
 
+@lru_cache(maxsize=4096)
 def span_of(view: FeatureView, cut: int) -> Span:
     """When the state of a cut may be asked: from its valid_from to the horizon; microseconds UTC."""
     begin = cut + view.schedule.lag_us

@@ -5,7 +5,17 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-__all__ = ["UNITS", "get_numbers", "get_times", "get_varint", "put_numbers", "put_times", "put_varint", "room"]
+__all__ = [
+    "UNITS",
+    "Number",
+    "get_numbers",
+    "get_times",
+    "get_varint",
+    "put_numbers",
+    "put_times",
+    "put_varint",
+    "room",
+]
 
 Array = np.ndarray
 Number = Any
@@ -150,7 +160,7 @@ def put_times(out: Array, at: int, times: Array, cut: int) -> int:
 
 
 @njit(cache=True)
-def get_times(data: Array, at: int, end: int, cut: int, made: Array) -> int:
+def get_times(data: Array, at: int, end: int, cut: Number, made: Array) -> int:
     """Fills a list of instants; where its bytes end, -1 where they are over before it."""
     if at < 0 or at >= end or data[at] >= len(UNITS):
         return -1

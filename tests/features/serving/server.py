@@ -24,7 +24,11 @@ def serving(app: FastAPI) -> Iterator[httpx.Client]:
             time.sleep(0.01)
         port = server.servers[0].sockets[0].getsockname()[1]
         with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+            while "being compiled" in client.get("/ready").text:
+                assert thread.is_alive()
+                time.sleep(0.01)
             yield client
     finally:
         server.should_exit = True
         thread.join()
+        assert not getattr(server.lifespan, "shutdown_failed", False)

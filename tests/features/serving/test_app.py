@@ -18,7 +18,7 @@ from tests.features.serving.server import serving
 
 
 def made(home: Path, clock: str = "2026-01-01T02:00:00Z", **serving: object) -> Settings:
-    return load(home=home, clock=clock, serving=serving)
+    return load(home=home, clock=clock, serving={"deadline_ms": 60_000, **serving})
 
 
 @pytest.fixture

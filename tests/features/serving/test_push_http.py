@@ -14,6 +14,8 @@ from tests.features.serving.server import serving
 from tests.features.serving.test_states import BEFORE, CATALOG, LIVE, SINCE, SLIDING, put
 
 ROW: dict[str, Any] = {**SINCE[0], "event_time": "2026-01-01T00:50:00+00:00"}
+PATIENT = {"deadline_ms": 60_000}  # on a busy machine too
+OPEN = {"auth": "none", **PATIENT}
 BODY: dict[str, Any] = {
     "push_source_name": "payments",
     "df": {name: [value] for name, value in ROW.items()},
@@ -22,7 +24,7 @@ BODY: dict[str, Any] = {
 
 
 def test_an_event_that_is_pushed_is_looked_up(tmp_path: Path) -> None:
-    settings = load(home=tmp_path, clock="2026-01-01T01:00:00Z", serving={"auth": "none"})
+    settings = load(home=tmp_path, clock="2026-01-01T01:00:00Z", serving=OPEN)
     for view in (LIVE, SLIDING):
         put(settings, view, BEFORE, now=CUT + HOUR)
     lookup = {"feature_service": "now", "entities": {"card_id": ["c1"]}, "full_feature_names": True}
@@ -55,14 +57,14 @@ def test_an_event_that_is_pushed_is_looked_up(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_push_is_said(tmp_path: Path, body: dict[str, Any], message: str) -> None:
-    with serving(create_app(load(home=tmp_path, serving={"auth": "none"}), CATALOG)) as client:
+    with serving(create_app(load(home=tmp_path, serving=OPEN), CATALOG)) as client:
         answer = client.post("/push", json=body)
     assert answer.status_code == 400
     assert message in answer.json()["detail"]
 
 
 def test_rows_of_which_none_fits_are_a_bad_request(tmp_path: Path) -> None:
-    with serving(create_app(load(home=tmp_path, serving={"auth": "none"}), CATALOG)) as client:
+    with serving(create_app(load(home=tmp_path, serving=OPEN), CATALOG)) as client:
         answer = client.post("/push", json={**BODY, "df": {**BODY["df"], "event_time": ["soon"]}})
         assert client.post("/push", json={**BODY, "push_source_name": "shops"}).status_code == 404
     assert (answer.status_code, answer.json()["new"]) == (400, 0)
@@ -70,7 +72,7 @@ def test_rows_of_which_none_fits_are_a_bad_request(tmp_path: Path) -> None:
 
 
 def test_who_may_push(tmp_path: Path) -> None:
-    settings = load(home=tmp_path)
+    settings = load(home=tmp_path, serving=PATIENT)
     with serving(create_app(settings, CATALOG)) as client:
         assert client.post("/push", json=BODY).status_code == 401
         reads = {"authorization": f"Bearer {grant(settings.tokens, 'checkout', ['now'])}"}

@@ -1,0 +1,143 @@
+"""The plans of several views as one: the arrays that one pass over all their states takes, and which features are finished alike."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from features.definitions.features import Aggregate, CohortRate
+from features.definitions.views import FeatureView
+from features.values.state import kernels
+from features.values.state.plan import Plan, Section, plan_of
+
+__all__ = ["Group", "Program", "program_of"]
+
+Array = np.ndarray
+_KINDS = {
+    "counted": kernels.COUNTED, "matched": kernels.COUNTED, "distinct": kernels.DISTINCT, "largest": kernels.LARGEST, "smallest": kernels.SMALLEST,
+    "newest": kernels.NEWEST, "oldest": kernels.OLDEST,
+}  # fmt: skip
+_SUMMED = 3
+"""The first piece of squares: rows and two limbs come before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Features that are finished alike."""
+
+    how: str
+    """count, sum, mean, std, distinct, since, value, float or rate."""
+
+    features: tuple[tuple[int, str], ...]
+    """View and name."""
+
+    rows: Array
+    """Where each begins in what is counted."""
+
+    views: Array
+    beside: Array
+    """Of a rate: where its known outcomes are counted; of distinct: its limit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """Of some views, in order. See `kernels.answer` and `layout.read_states` for the arrays."""
+
+    views: tuple[FeatureView, ...]
+    plans: tuple[Plan, ...]
+    sections: tuple[Section, ...]
+    of: Array
+    place: Array
+    first_section: Array
+    widths: Array
+    limbs: Array
+    kind: Array
+    pieces: Array
+    once: Array
+    first_window: Array
+    spans: Array
+    rows: Array
+    count: int
+    """Rows of what is counted."""
+
+    groups: tuple[Group, ...]
+    found: Mapping[tuple[int, str], tuple[int, int]]
+    """View and feature to its group and its place there."""
+
+    seen: Array
+    """The row that says of a view whether a key was ever seen."""
+
+
+@lru_cache(maxsize=256)
+def program_of(views: tuple[FeatureView, ...]) -> Program:
+    """The program of stateful views, made once."""
+    plans = tuple(plan_of(view) for view in views)
+    kept = [plan.sections if plan.view.source.kind == "events" else () for plan in plans]
+    sections = tuple(section for some in kept for section in some)
+    first_section = np.cumsum([0, *(len(some) for some in kept)])
+    first_window = np.cumsum([0, *(len(section.windows) for section in sections)])
+    pieces = np.array([_pieces(section) for section in sections], np.int64)
+    windows = np.diff(first_window)
+    # What a window fills: its pieces; of values one row, and another that says whether there is one.
+    fills = np.array([piece or (1 if section.kind == "distinct" else 2) for piece, section in zip(pieces, sections, strict=True)], np.int64)  # fmt: skip
+    rows = np.concatenate([[0], np.cumsum(np.repeat(fills, windows))]).astype(np.int64)
+    spans = [plan.spans[place][:, :, 0] for plan, some in zip(plans, kept, strict=True) for place in range(len(some))]
+    row_of = {
+        (view, place): rows[first_window[first_section[view] + place] :]
+        for view, some in enumerate(kept)
+        for place in range(len(some))
+    }
+    groups = _groups(plans, row_of)
+    return Program(
+        views=views, plans=plans, sections=sections,
+        of=np.repeat(np.arange(len(plans)), np.diff(first_section)),
+        place=np.concatenate([np.zeros(0, np.int64), *(np.arange(len(some)) for some in kept)]),
+        first_section=first_section, widths=np.array([section.width for section in sections], np.int64),
+        limbs=np.array([int(section.summed) if section.kind in {"counted", "matched"} else -1 for section in sections], np.int64),
+        kind=np.array([_KINDS[section.kind] for section in sections], np.int64), pieces=pieces,
+        once=np.array([section.ends_now for section in sections], np.bool_), first_window=first_window,
+        spans=np.concatenate([np.zeros((3, 0), np.int64), *spans], axis=1), rows=rows[:-1].copy(), count=int(rows[-1]), groups=groups,
+        found={feature: (n, place) for n, group in enumerate(groups) for place, feature in enumerate(group.features)},
+        seen=np.array([row_of[view, 0][0] + 1 if some else -1 for view, some in enumerate(kept)], np.int64),
+    )  # fmt: skip
+
+
+def _pieces(section: Section) -> int:
+    return section.width if section.kind in {"counted", "matched"} else 0
+
+
+def _groups(plans: tuple[Plan, ...], row_of: Mapping[tuple[int, int], Array]) -> tuple[Group, ...]:
+    members: dict[str, list[tuple[tuple[int, str], int, int]]] = {}
+    for view, plan in enumerate(plans):
+        for feature in plan.view.features:
+            if feature.name not in plan.places:
+                continue
+            place = plan.places[feature.name]
+            row, beside = int(row_of[view, place][plan.windows[feature.name]]), 0
+            if isinstance(feature, CohortRate):
+                how, known = "rate", plan.matched[feature.name]
+                beside = int(row_of[view, known][plan.sections[known].windows.index(feature.window)])
+            else:
+                how = _how(plan, feature.name, plan.sections[place], feature)
+                beside = (getattr(feature, "limit", None) or 1) if how == "distinct" else 0
+            members.setdefault(how, []).append(((view, feature.name), row, beside))
+    return tuple(
+        Group(
+            how=how, features=tuple(feature for feature, _, _ in some), rows=np.array([row for _, row, _ in some]),
+            views=np.array([view for (view, _), _, _ in some]), beside=np.array([beside for _, _, beside in some]),
+        )
+        for how, some in members.items()
+    )  # fmt: skip
+
+
+def _how(plan: Plan, name: str, section: Section, feature: object) -> str:
+    match section.kind:
+        case "counted" if isinstance(feature, Aggregate):
+            return feature.operation
+        case "distinct":
+            return "distinct"
+        case "newest" | "oldest":
+            return "since"
+        case _:
+            return "float" if plan.types[name] == "float64" else "value"
