@@ -78,7 +78,7 @@ def _online(settings: Settings, view: FeatureView) -> dict[str, Any] | None:
         return None
     store = open_store(settings, writable=False)
     try:
-        head = store.ask([Question(view=view.name, keys=(), features=())])[0].head
+        head = store.ask([Question(view=view.name, keys=())])[0].head
     finally:
         store.close()
     if head is None:

@@ -25,19 +25,19 @@ def checked(key: Mapping[str, object], columns: Mapping[str, Entity], of: str) -
     Raises:
         InputError: a column is missing, unknown or of the wrong type; the message names what the service needs.
     """
+    if key.keys() == columns.keys():
+        return {name: _typed(name, key[name], entity) for name, entity in columns.items()}
     lacking, unknown = [name for name in columns if name not in key], [name for name in key if name not in columns]
-    if lacking or unknown:
-        wrong = "; ".join(
-            text
-            for text, names in (
-                (f"it lacks {', '.join(lacking)}", lacking),
-                (f"nobody asked for {', '.join(unknown)}", unknown),
-            )
-            if names
+    wrong = "; ".join(
+        text
+        for text, names in (
+            (f"it lacks {', '.join(lacking)}", lacking),
+            (f"nobody asked for {', '.join(unknown)}", unknown),
         )
-        msg = f"The key {dict(key)} does not fit {of}: {wrong}. It needs {', '.join(f'{name}=…' for name in columns)}."
-        raise InputError(msg)
-    return {name: _typed(name, key[name], entity) for name, entity in columns.items()}
+        if names
+    )
+    msg = f"The key {dict(key)} does not fit {of}: {wrong}. It needs {', '.join(f'{name}=…' for name in columns)}."
+    raise InputError(msg)
 
 
 def _typed(name: str, value: object, entity: Entity) -> str | int | None:

@@ -7,18 +7,19 @@ from types import TracebackType
 from typing import Self
 
 from features.definitions.catalog import Catalog
+from features.definitions.entities import KeyType
 from features.definitions.names import micros
 from features.definitions.views import FeatureView
 from features.errors import AsofError, InputError, MissingError
 from features.serving.keys import Key, checked, needed
-from features.serving.served import Served, Status, ViewValues, answered
+from features.serving.served import Served, Status, ViewColumns, ViewValues, answered
 from features.settings import Settings
-from features.store.keys import entity_key
+from features.store.keys import encoded_keys
 from features.store.reads import OnlineStore
 from features.store.stores import open_store
 from features.store.values import Cell
 
-__all__ = ["Reader", "Result", "Row", "Status", "ViewValues"]
+__all__ = ["Reader", "Result", "Row", "Status", "ViewColumns", "ViewValues"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,14 +36,24 @@ class Row:
         return {f"{view.view}__{name}": value for view in self.views for name, value in view.values.items()}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Result:
     """One row a key, in the order asked."""
 
     service: str
     at: int
     """The asked instant, in microseconds UTC."""
-    rows: tuple[Row, ...]
+
+    keys: tuple[Key, ...]
+    views: tuple[ViewColumns, ...]
+    """In the order of the service, an element a key."""
+
+    @cached_property
+    def rows(self) -> tuple[Row, ...]:
+        """The same, key by key."""
+        return tuple(
+            Row(key=key, views=tuple(view.row(place) for view in self.views)) for place, key in enumerate(self.keys)
+        )
 
 
 class Reader:
@@ -54,6 +65,7 @@ class Reader:
         self._store: OnlineStore | None = None
         self._is_empty = False
         self._views: dict[str, Served] = {}
+        self._services: dict[str, _Chosen] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -78,9 +90,12 @@ class Reader:
                 the instant is before the live generation.
             BusyError: the store does not answer.
         """
-        found = self._catalog.service(service)
-        chosen = [(self._served(view), names) for view, names in self._catalog.views_of(found)]
-        return self._looked(f"service {service!r}", chosen, keys, at, service)
+        if service not in self._services:
+            views = self._catalog.views_of(self._catalog.service(service))
+            self._services[service] = _Chosen(
+                f"service {service!r}", [(self._served(view), names) for view, names in views]
+            )
+        return self._looked(self._services[service], keys, at, service)
 
     def lookup_features(
         self, features: Mapping[str, Sequence[str]], keys: Sequence[Mapping[str, object]], at: int | None = None
@@ -98,7 +113,7 @@ class Reader:
                 if feature not in served.types:
                     what, known = f"feature of view {served.view.name!r}", list(served.types)
                     raise MissingError.of(what, feature, known, "Ask for one of these.")
-        return self._looked(f"view {', '.join(features)}", chosen, keys, at, "")
+        return self._looked(_Chosen(f"view {', '.join(features)}", chosen), keys, at, "")
 
     def unready(self, services: Sequence[str]) -> list[str]:
         """A sentence for each view of these services that cannot be looked up now; none where all can.
@@ -110,7 +125,7 @@ class Reader:
         at = micros(self._settings.now())
         views = [view for name in services for view, _ in self._catalog.views_of(self._catalog.service(name))]
         views = list(dict.fromkeys(views))
-        answers = self._online().ask([self._served(view).question((), (), at) for view in views])
+        answers = self._online().ask([self._served(view).question((), at) for view in views])
         for view, answer in zip(views, answers, strict=True):
             try:
                 self._served(view).live(answer.head, at)
@@ -118,27 +133,14 @@ class Reader:
                 found.append(str(error))
         return found
 
-    def _looked(
-        self,
-        of: str,
-        chosen: Sequence[tuple[Served, tuple[str, ...]]],
-        keys: Sequence[Mapping[str, object]],
-        at: int | None,
-        service: str,
-    ) -> Result:
-        _refuse_unserved(of, [served.view for served, _ in chosen])
-        columns = needed(served.view for served, _ in chosen)
-        typed = [checked(key, columns, of) for key in keys]
+    def _looked(self, chosen: "_Chosen", keys: Sequence[Mapping[str, object]], at: int | None, service: str) -> Result:
+        typed = [checked(key, chosen.columns, chosen.of) for key in keys]
         asked = micros(self._settings.now()) if at is None else at
-        encoded = [[_encoded(served.view, key) for key in typed] for served, _ in chosen]
-        questions = [
-            served.question(features, of_view, asked)
-            for (served, features), of_view in zip(chosen, encoded, strict=True)
-        ]
+        encoded = chosen.encoded(typed)
+        questions = [served.question(of, asked) for (served, _), of in zip(chosen.views, encoded, strict=True)]
         answers = self._online().ask(questions)
-        found = answered(chosen, encoded, answers, asked)
-        rows = tuple(Row(key=key, views=tuple(column[place] for column in found)) for place, key in enumerate(typed))
-        return Result(service=service, at=asked, rows=rows)
+        found = answered(chosen.views, encoded, answers, asked)
+        return Result(service=service, at=asked, keys=tuple(typed), views=found)
 
     def _served(self, view: FeatureView) -> Served:
         if view.name not in self._views:
@@ -154,16 +156,28 @@ class Reader:
         return self._store
 
 
-def _encoded(view: FeatureView, key: Key) -> bytes | None:
-    parts = {name: value for name in view.keys if (value := key[name]) is not None}
-    return entity_key(parts, view.entity.type) if len(parts) == len(view.keys) else None
+class _Chosen:
+    """Some views and of each some features, and what is the same for all that ask for them."""
+
+    def __init__(self, of: str, views: Sequence[tuple[Served, tuple[str, ...]]]) -> None:
+        self.of, self.views = of, views
+        for served, _ in views:
+            _refuse_unserved(of, served)
+        self.columns = needed(served.view for served, _ in views)
+        self._entities: list[tuple[tuple[str, ...], KeyType]] = [
+            (served.view.keys, served.view.entity.type) for served, _ in views
+        ]
+
+    def encoded(self, keys: Sequence[Key]) -> list[list[bytes | None]]:
+        """The entity keys of each view; views of one entity share a list."""
+        made = {(names, kind): encoded_keys(keys, names, kind) for names, kind in dict.fromkeys(self._entities)}
+        return [made[entity] for entity in self._entities]
 
 
-def _refuse_unserved(of: str, views: Sequence[FeatureView]) -> None:
-    for view in views:
-        if not view.tabled:
-            msg = (
-                f"{of[0].upper()}{of[1:]} takes {view.name}, which has no lookups: {view.unkept}. "
-                "Use a service without it here, and `asof frame` for this one."
-            )
-            raise InputError(msg)
+def _refuse_unserved(of: str, served: Served) -> None:
+    if not served.tabled:
+        msg = (
+            f"{of[0].upper()}{of[1:]} takes {served.view.name}, which has no lookups: {served.view.unkept}. "
+            "Use a service without it here, and `asof frame` for this one."
+        )
+        raise InputError(msg)

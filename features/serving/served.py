@@ -1,8 +1,9 @@
 """What one view says of keys: from plain values, or from states that are finished at the asked instant."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from itertools import count
+from typing import Literal
 
 import numpy as np
 
@@ -11,20 +12,25 @@ from features.definitions.freshness import EventFreshness
 from features.definitions.names import cut_text, utc
 from features.definitions.views import FeatureView
 from features.errors import InputError, NotLoadedError
-from features.store.heads import STATUS, Head
+from features.store.heads import Head
+from features.store.packed import Packing
 from features.store.reads import Answer, Question
 from features.store.tails import tail_of, tail_source
-from features.store.values import Cell, decode
+from features.store.values import Cell
 from features.values.defaults import never_seen
 from features.values.state.finish import Finished, Stated, finish_together
 from features.values.sweep import STATUSES
 from features.values.timeline import Asks
 
-__all__ = ["Served", "Status", "ViewValues", "answered"]
+__all__ = ["Served", "Status", "ViewColumns", "ViewValues", "answered"]
 
 Status = Literal["ok", "never_seen", "stale", "no_key", "overflow", "damaged"]
-_FINISHED = cast("tuple[Status, ...]", STATUSES)
+_FINISHED: tuple[Status, ...] = STATUSES
 """By what is finished."""
+_STORED: tuple[Status, ...] = ("ok", "overflow")
+_NO_KEY, _UNSEEN, _DAMAGED = -1, -2, -3
+_OTHERWISE: dict[int, Status] = {_NO_KEY: "no_key", _UNSEEN: "never_seen", _DAMAGED: "damaged"}
+_MAY_BE_STALE = frozenset[Status](("ok", "overflow", "never_seen"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,27 +48,80 @@ class ViewValues:
     """Microseconds from that cut to the asked instant; of an event view whose stream has told more since, from what it told."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewColumns:
+    """What one view says of some keys, an element a key."""
+
+    view: str
+    values: Mapping[str, Sequence[Cell]]
+    statuses: Sequence[Status]
+    cuts: Sequence[int]
+    ages: Sequence[int]
+
+    def row(self, place: int) -> ViewValues:
+        """Of one key."""
+        values = {name: column[place] for name, column in self.values.items()}
+        return ViewValues(
+            view=self.view, values=values, status=self.statuses[place], cut=self.cuts[place], age=self.ages[place]
+        )  # fmt: skip
+
+
 class Served:
     """A view, and what is asked of it again and again."""
 
     def __init__(self, view: FeatureView) -> None:
         self.view, self.types, self.unseen, self.definition = view, view.types, never_seen(view), hash_of(view)
+        self.packing = Packing(self.types, self.definition)
+        self.stateful, self.tail, self.tabled = view.stateful, tail_source(view), view.tabled
 
-    def question(self, features: Sequence[str], keys: Sequence[bytes | None], at: int) -> Question:
+    def question(self, keys: Sequence[bytes | None], at: int) -> Question:
         """What the store is asked; each key once."""
         name, wanted = self.view.name, tuple(dict.fromkeys(key for key in keys if key is not None))
-        if self.view.stateful:
-            return Question(view=name, keys=wanted, states=True, at=at, tail=tail_source(self.view))
-        return Question(view=name, keys=wanted, features=(*features, STATUS))
+        if self.stateful:
+            return Question(view=name, keys=wanted, states=True, at=at, tail=self.tail)
+        return Question(view=name, keys=wanted)
 
-    def plain(self, features: Sequence[str], keys: Sequence[bytes | None], answer: Answer, at: int) -> list[ViewValues]:
-        """One a key, of stored values.
+    def plain(self, features: Sequence[str], keys: Sequence[bytes | None], answer: Answer, at: int) -> ViewColumns:
+        """Of stored values.
 
         Raises:
             NotLoadedError: the store holds nothing of the view, or of another definition.
             InputError: the instant is before what the store holds.
         """
-        return list(self._plain(features, keys, answer, self.live(answer.head, at), at))
+        head, packing = self.live(answer.head, at), self.packing
+        found = [answer.rows.get(key) if key else None for key in keys]
+        good = [row is not None and packing.fits(row) for row in found]
+        rows = packing.unpack([row for row, fits in zip(found, good, strict=True) if row is not None and fits])
+        if rows.valid_from and (latest := max(rows.valid_from)) > at:
+            raise InputError(_too_early(self.view, latest, at))
+        stamps = list(rows.valid_from)
+        statuses: list[Status] = [_STORED[flag] for flag in rows.overflow]
+        columns = {name: rows.columns[name] for name in features}
+        if not all(good):
+            numbers = count()
+            places = [
+                next(numbers) if fits else _NO_KEY if key is None else _UNSEEN if row is None else _DAMAGED
+                for key, row, fits in zip(keys, found, good, strict=True)
+            ]
+            stamps = [stamps[place] if place >= 0 else head.valid_from for place in places]
+            statuses = [statuses[place] if place >= 0 else _OTHERWISE[place] for place in places]
+            columns = {
+                name: [
+                    column[place] if place >= 0 else self.unseen[name] if place == _UNSEEN else None for place in places
+                ]
+                for name, column in columns.items()
+            }
+        lag = head.valid_from - head.cut
+        cuts = [stamp - lag for stamp in stamps]
+        old = at - head.horizon
+        if any(cut <= old for cut in cuts):
+            statuses = [
+                "stale" if cut <= old and status in _MAY_BE_STALE else status
+                for cut, status in zip(cuts, statuses, strict=True)
+            ]
+        return ViewColumns(
+            view=self.view.name, values=columns, statuses=statuses, cuts=cuts, ages=[at - cut for cut in cuts]
+        )
 
     def stated(self, keys: Sequence[bytes | None], answer: Answer, at: int) -> Stated:
         """What is to be finished: one ask a key, in their order.
@@ -79,44 +138,26 @@ class Served:
         return Stated(view=view, cut=cut, states=states, asks=asks, tail=rows)
 
     def finished(
-        self, features: Sequence[str], keys: Sequence[bytes | None], answer: Answer, asked: Stated, found: Finished
-    ) -> list[ViewValues]:
-        """One a key, of what `stated` asked for."""
-        head, at = self.live(answer.head, int(asked.asks.instant[0])), int(asked.asks.instant[0])
-        damaged = found.damaged[asked.asks.key].tolist()
+        self, features: Sequence[str], keys: Sequence[bytes | None], answer: Answer, asked: Stated, found: Finished, at: int
+    ) -> ViewColumns:  # fmt: skip
+        """What `stated` asked for."""
+        head = self.live(answer.head, at)
         told = self._told(head, answer.watermark)
         stale = at >= head.cut + head.horizon or self._is_silent(told, at)
-        made: list[ViewValues] = []
-        rows = zip(*(found.cells(name) for name in features), strict=True) if features else [()] * len(keys)
-        for key, row, status, broken in zip(keys, rows, found.status.tolist(), damaged, strict=True):
-            values: dict[str, Cell]
-            said: Status
-            if key is None or broken:
-                values, said = dict.fromkeys(features), "no_key" if key is None else "damaged"
-            else:
-                values = dict(zip(features, row, strict=True))
-                said = "stale" if stale else _FINISHED[status]
-            made.append(ViewValues(view=self.view.name, values=values, status=said, cut=head.cut, age=at - told))
-        return made
-
-    def _plain(
-        self, features: Sequence[str], keys: Sequence[bytes | None], answer: Answer, head: Head, at: int
-    ) -> Iterator[ViewValues]:
-        view, types, unseen = self.view, self.types, self.unseen
-        for key in keys:
-            row = None if key is None else answer.rows.get(key)
-            valid_from, cells = row or (head.valid_from, {})
-            if at < valid_from:
-                raise InputError(_too_early(view, valid_from, at))
-            cut = valid_from - (head.valid_from - head.cut)
-            if key is None:
-                values: dict[str, Cell] = dict.fromkeys(features)
-            elif row is None:
-                values = {name: unseen[name] for name in features}
-            else:
-                values = {name: decode(cells.get(name, b""), types[name]) for name in features}
-            status = _status(key, row is not None, decode(cells.get(STATUS, b""), "string"), at >= cut + head.horizon)
-            yield ViewValues(view=view.name, values=values, status=status, cut=cut, age=at - cut)
+        statuses: list[Status] = ["stale" if stale else _FINISHED[status] for status in found.status.tolist()]
+        columns: dict[str, Sequence[Cell]] = {name: found.cells(name) for name in features}
+        broken = found.damaged[asked.asks.key].tolist() if found.damaged.any() else [False] * len(keys)
+        missing = [place for place, key in enumerate(keys) if key is None or broken[place]]
+        if missing:
+            for place in missing:
+                statuses[place] = "no_key" if keys[place] is None else "damaged"
+            gone = set(missing)
+            columns = {
+                name: [None if place in gone else value for place, value in enumerate(column)]
+                for name, column in columns.items()
+            }
+        cuts, ages = [head.cut] * len(keys), [at - told] * len(keys)
+        return ViewColumns(view=self.view.name, values=columns, statuses=statuses, cuts=cuts, ages=ages)
 
     def _told(self, head: Head, watermark: int | None) -> int:
         """Up to when everything is known that counts: the cut, or what the stream has told since."""
@@ -149,7 +190,7 @@ def answered(
     keys: Sequence[Sequence[bytes | None]],
     answers: Sequence[Answer],
     at: int,
-) -> list[list[ViewValues]]:
+) -> tuple[ViewColumns, ...]:
     """What some views say of as many keys each; all that is finished from states in one pass.
 
     Raises:
@@ -159,25 +200,15 @@ def answered(
     stated = {
         place: served.stated(keys[place], answers[place], at)
         for place, (served, _) in enumerate(chosen)
-        if served.view.stateful
+        if served.stateful
     }
     found = dict(zip(stated, finish_together(list(stated.values())) if stated else [], strict=True))
-    return [
-        served.finished(features, keys[place], answers[place], stated[place], found[place])
+    return tuple(
+        served.finished(features, keys[place], answers[place], stated[place], found[place], at)
         if place in found
         else served.plain(features, keys[place], answers[place], at)
         for place, (served, features) in enumerate(chosen)
-    ]
-
-
-def _status(key: bytes | None, seen: bool, stored: Cell, stale: bool) -> Status:  # noqa: FBT001 - facts, not switches
-    if key is None:
-        return "no_key"
-    if stale:
-        return "stale"
-    if not seen:
-        return "never_seen"
-    return "overflow" if stored == "overflow" else "ok"
+    )
 
 
 def _too_early(view: FeatureView, valid_from: int, at: int) -> str:

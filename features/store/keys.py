@@ -13,7 +13,7 @@ from features.errors import InputError
 from features.store.values import integers, varint
 
 __all__ = [
-    "PROJECT", "belongs", "collisions", "decode_instant", "encode_instant", "entity_key", "entity_keys", "field", "instant_field",
+    "PROJECT", "belongs", "collisions", "decode_instant", "encode_instant", "encoded_keys", "entity_key", "entity_keys", "field", "instant_field",
     "key_prefix", "murmur3", "redis_generations", "redis_head", "redis_states", "redis_tail", "sqlite_table", "state_field",
 ]  # fmt: skip
 
@@ -22,6 +22,7 @@ PROJECT = "asof"
 
 _STRING, _INT64 = 2, 4  # feast.value_type.ValueType
 _MASK = 0xFFFFFFFF
+_NUMBER = struct.Struct("<IIq")
 
 
 def murmur3(data: bytes) -> int:
@@ -132,11 +133,34 @@ def entity_keys(columns: Mapping[str, pa.Array], kind: KeyType) -> list[bytes]:
 
 def entity_key(values: Mapping[str, str | int], kind: KeyType) -> bytes:
     """The key of one entity."""
-    made = [
-        _string(str(values[name]).encode()) if kind == "string" else struct.pack("<IIq", _INT64, 8, values[name])
-        for name in sorted(values)
-    ]
-    return key_prefix(tuple(values)) + b"".join(made)
+    return b"".join((_prefix(tuple(values)), *(_part(values[name], kind) for name in sorted(values))))
+
+
+def encoded_keys(
+    rows: Sequence[Mapping[str, str | int | None]], names: Sequence[str], kind: KeyType
+) -> list[bytes | None]:
+    """The key of each row's entity; None where a column of it is null. Rows may have other columns too."""
+    prefix, ordered = _prefix(tuple(names)), sorted(names)
+    made: list[bytes | None] = []
+    for row in rows:
+        key: bytes | None = prefix
+        for name in ordered:
+            value = row[name]
+            if value is None or key is None:
+                key = None
+                break
+            key += _part(value, kind)
+        made.append(key)
+    return made
+
+
+def _part(value: str | int, kind: KeyType) -> bytes:
+    return _string(str(value).encode()) if kind == "string" else _NUMBER.pack(_INT64, 8, value)
+
+
+@lru_cache(maxsize=1024)
+def _prefix(names: tuple[str, ...]) -> bytes:
+    return key_prefix(names)
 
 
 def _string(value: bytes) -> bytes:

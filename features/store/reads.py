@@ -11,14 +11,11 @@ __all__ = ["Answer", "OnlineStore", "Question"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """Some features of one view for several entities."""
+    """One view for several entities."""
 
     view: str
     keys: tuple[bytes, ...]
     """Encoded by `entity_key`, without the project."""
-    features: tuple[str, ...] = ()
-    """Of plain values; none where states are asked for."""
-
     states: bool = False
     at: int = 0
     """Of states: the instant, in microseconds UTC, that says which generation is read."""
@@ -33,8 +30,8 @@ class Answer:
 
     head: Head | None
     """None: no generation was ever loaded."""
-    rows: Mapping[bytes, tuple[int, Mapping[str, bytes]]] = field(default_factory=dict)
-    """Key to its event timestamp (microseconds UTC) and the encoded values; keys that the store lacks are left out."""
+    rows: Mapping[bytes, bytes] = field(default_factory=dict)
+    """Key to its plain values, as `features.store.packed` has them; keys that the store lacks are left out."""
 
     states: Mapping[bytes, bytes] = field(default_factory=dict)
     """Key to its state in the generation of `head`; that is the oldest there is where none is valid at the instant."""

@@ -28,10 +28,12 @@ from features.store.keys import (
     instant_field,
     key_prefix,
     redis_head,
+    redis_states,
 )
+from features.store.packed import Packing
 from features.store.reads import Answer, Question
 from features.store.redis_client import client_of, lease, still_ours, taken
-from features.store.redis_plain import HEAD_FIELDS, ask_plain, head_of, plain_answers
+from features.store.redis_plain import HEAD_FIELDS, LAYOUT, ask_plain, head_of, packed_field, plain_answers
 from features.store.redis_states import StateLoad, States
 from features.store.tails import Pushed
 from features.store.values import encode
@@ -120,7 +122,7 @@ class Load:
         values: list[Any] = list(
             chain.from_iterable((name, getattr(head, name)) for name in (*HEAD_FIELDS, "definition"))
         )
-        values += ["features", json.dumps([name for name, _ in self.layout.features])]
+        values += ["features", json.dumps([name for name, _ in self.layout.features]), "layout", LAYOUT]
         view = self.layout.view
         if not self._store.client.eval(_HEAD_IF_OURS, 2, lease(view), redis_head(view), self.token, *values):
             raise BusyError(taken(view))
@@ -293,8 +295,12 @@ class RedisStore:
 def write_rows(
     url: str, layout: Layout, gone: tuple[str, ...], token: str, batches: Iterable[pa.RecordBatch]
 ) -> Iterator[int]:
-    """In a Spark task: one HSET a row; yields the rows of each batch. Doing it twice changes nothing."""
-    client = client_of(url)
+    """In a Spark task: of a row its packed field, then one HSET of Feast's; yields the rows of each batch. Doing it twice changes nothing."""
+    client, packing, packed = (
+        client_of(url),
+        Packing(dict(layout.features), layout.definition),
+        packed_field(layout.view),
+    )
     fields = [field(layout.view, name) for name, _ in layout.features]
     old = [field(layout.view, name) for name in gone]
     stamp = (instant_field(layout.view), encode_instant(layout.valid_from))
@@ -302,12 +308,13 @@ def write_rows(
         for batch in batches:
             keys = _redis_keys(layout, batch)
             cells = zip(*(encode(batch.column(name), kind) for name, kind in layout.features), strict=True)
-            rows = zip(keys, cells, strict=True)
+            rows = zip(keys, cells, packing.pack(batch, layout.valid_from), strict=True)
             for start in range(0, len(keys), _ROWS_AT_ONCE):
                 still_ours(client, layout.view, token)
                 with client.pipeline(transaction=False) as pipe:
                     for _ in range(min(_ROWS_AT_ONCE, len(keys) - start)):
-                        key, row = next(rows)
+                        key, row, whole = next(rows)
+                        pipe.execute_command("HSET", _states(key), packed, whole)
                         pipe.execute_command("HSET", key, *chain.from_iterable(zip(fields, row, strict=True)), *stamp)
                         if old:
                             pipe.hdel(key, *old)
@@ -346,9 +353,15 @@ def _drop(client: Any, layout: Layout, gone: tuple[str, ...], keys: Sequence[byt
     ]
     with client.pipeline(transaction=False) as pipe:
         for key in keys:
+            pipe.hdel(_states(key), packed_field(layout.view))
             pipe.hdel(key, *fields)
         pipe.execute()
     return len(keys)
+
+
+def _states(key: bytes) -> bytes:
+    """The hash of packed rows and states beside one of Feast's, whose key ends with the project."""
+    return redis_states(key.removesuffix(PROJECT.encode()))
 
 
 def _redis_keys(layout: Layout, batch: pa.RecordBatch) -> list[bytes]:

@@ -14,6 +14,7 @@ from features.errors import BusyError, InputError
 from features.store import sqlite_tails
 from features.store.heads import Head, Layout, Loaded, refuse_early, settled
 from features.store.keys import entity_keys, sqlite_table
+from features.store.packed import Packing
 from features.store.reads import Answer, Question
 from features.store.sqlite_states import answer_states, forget_states, generations, load_states, roll_back
 from features.store.tails import Pushed
@@ -27,9 +28,10 @@ __all__ = ["SqliteStore"]
 
 _WAIT_SECONDS = 120
 _KEYS_AT_ONCE = 10_000  # SQLite takes at most 32,766 parameters
-_HEADS = """CREATE TABLE IF NOT EXISTS heads (view TEXT PRIMARY KEY, generation INTEGER, cut INTEGER, valid_from INTEGER,
+_HEADS = """CREATE TABLE IF NOT EXISTS asof_heads (view TEXT PRIMARY KEY, generation INTEGER, cut INTEGER, valid_from INTEGER,
     horizon INTEGER, definition TEXT, "rows" INTEGER, loaded_at INTEGER)"""
 _HEAD_COLUMNS = 'view, generation, cut, valid_from, horizon, definition, "rows", loaded_at'
+_ROWS = "CREATE TABLE IF NOT EXISTS asof_rows (view TEXT, entity_key BLOB, row BLOB, PRIMARY KEY (view, entity_key)) WITHOUT ROWID"
 # The very statements of feast.infra.online_stores.sqlite, so that either may come first.
 _TABLE = """CREATE TABLE IF NOT EXISTS "{0}" (entity_key BLOB, feature_name TEXT, value BLOB, value_text TEXT,  vector_value BLOB,
     event_ts timestamp, created_ts timestamp,  PRIMARY KEY(entity_key, feature_name))"""
@@ -67,9 +69,9 @@ class SqliteStore:
 
     def head(self, view: str) -> Head | None:
         """The live generation; None where no load was ever completed."""
-        if self._db.execute("SELECT 1 FROM sqlite_master WHERE type='table' AND name='heads'").fetchone() is None:
+        if self._db.execute("SELECT 1 FROM sqlite_master WHERE type='table' AND name='asof_heads'").fetchone() is None:
             return None
-        row = self._db.execute(f"SELECT {_HEAD_COLUMNS} FROM heads WHERE view = ?", (view,)).fetchone()  # noqa: S608 - a constant  # noqa: S608 - constants
+        row = self._db.execute(f"SELECT {_HEAD_COLUMNS} FROM asof_heads WHERE view = ?", (view,)).fetchone()  # noqa: S608 - a constant  # noqa: S608 - constants
         names = ("view", "generation", "cut", "valid_from", "horizon", "definition", "rows", "loaded_at")
         return None if row is None else Head(**dict(zip(names, row, strict=True)))
 
@@ -149,7 +151,9 @@ class SqliteStore:
         """Drops the view's head and rows."""
         with self._errors("changed"), self._transaction("IMMEDIATE"):
             self._db.execute(_HEADS)
-            self._db.execute("DELETE FROM heads WHERE view = ?", (view,))
+            self._db.execute(_ROWS)
+            self._db.execute("DELETE FROM asof_heads WHERE view = ?", (view,))
+            self._db.execute("DELETE FROM asof_rows WHERE view = ?", (view,))
             self._db.execute(f'DROP TABLE IF EXISTS "{sqlite_table(view)}"')
             forget_states(self._db, view)
 
@@ -157,17 +161,15 @@ class SqliteStore:
         head = self.head(question.view)
         if head is None:
             return Answer(head=None, rows={})
-        rows: dict[bytes, tuple[int, dict[str, bytes]]] = {}
+        rows: dict[bytes, bytes] = {}
         for start in range(0, len(question.keys), _KEYS_AT_ONCE):
             keys = question.keys[start : start + _KEYS_AT_ONCE]
-            marks, names = ", ".join("?" * len(keys)), ", ".join("?" * len(question.features))
+            marks = ", ".join("?" * len(keys))
             found = self._db.execute(
-                f'SELECT entity_key, feature_name, value FROM "{sqlite_table(question.view)}" '  # noqa: S608 - a view's name is an identifier
-                f"WHERE entity_key IN ({marks}) AND feature_name IN ({names})",
-                (*keys, *question.features),
+                f"SELECT entity_key, row FROM asof_rows WHERE view = ? AND entity_key IN ({marks})",  # noqa: S608 - question marks
+                (question.view, *keys),
             )
-            for key, name, value in found:
-                rows.setdefault(key, (head.valid_from, {}))[1][name] = value
+            rows.update(found)
         return Answer(head=head, rows=rows)
 
     def _emptied(self, view: str) -> set[bytes]:
@@ -175,6 +177,8 @@ class SqliteStore:
         table = sqlite_table(view)
         self._db.execute(_HEADS)
         self._db.execute(_TABLE.format(table))
+        self._db.execute(_ROWS)
+        self._db.execute("DELETE FROM asof_rows WHERE view = ?", (view,))
         before = {key for (key,) in self._db.execute(f'SELECT DISTINCT entity_key FROM "{table}"')}  # noqa: S608
         # Without a condition SQLite drops whole pages; the second index is built anew once the rows are there.
         self._db.execute(f'DELETE FROM "{table}"')  # noqa: S608
@@ -201,6 +205,10 @@ class SqliteStore:
         )
         try:
             self._db.executemany(_INSERT.format(sqlite_table(layout.view)), cells)
+            packed = zip(
+                keys, Packing(dict(layout.features), layout.definition).pack(batch, layout.valid_from), strict=True
+            )
+            self._db.executemany("INSERT INTO asof_rows VALUES (?, ?, ?)", ((layout.view, *row) for row in packed))
         except sqlite3.IntegrityError as error:
             msg = (
                 f"Cut {cut_text(layout.cut)} of view {layout.view!r} holds a key twice ({', '.join(layout.keys)}). "
@@ -220,7 +228,7 @@ class SqliteStore:
             head.rows,
             head.loaded_at,
         )
-        self._db.execute(f"INSERT OR REPLACE INTO heads ({_HEAD_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)  # noqa: S608 - a constant  # noqa: S608 - constants
+        self._db.execute(f"INSERT OR REPLACE INTO asof_heads ({_HEAD_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)  # noqa: S608 - a constant  # noqa: S608 - constants
 
     @contextmanager
     def _transaction(self, kind: str) -> Iterator[None]:

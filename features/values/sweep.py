@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -27,7 +28,7 @@ __all__ = [
 Array = np.ndarray
 Lines = dict[tuple[str, str], Timeline]
 """By source and freshness."""
-STATUSES = ("ok", "never_seen", "overflow")
+STATUSES: tuple[Literal["ok"], Literal["never_seen"], Literal["overflow"]] = ("ok", "never_seen", "overflow")
 OK, NEVER_SEEN, OVERFLOW = range(3)
 ARROW_TYPES: dict[str, pa.DataType] = {
     "string": pa.string(), "int64": pa.int64(), "float64": pa.float64(), "bool": pa.bool_(), "timestamp": pa.timestamp("us", "UTC"),

@@ -12,11 +12,14 @@ from feast.type_map import python_values_to_proto_values
 from feast.value_type import ValueType
 
 from features import Catalog, Entity, FeatureView, Field, Source, attribute
+from features.definitions.compiled import hash_of
 from features.definitions.entities import KeyType
 from features.definitions.expressions import ColumnType
 from features.definitions.names import utc
 from features.feast.registry import apply
 from features.settings import load
+from features.store.packed import Packing, Unpacked
+from features.store.reads import Answer
 from features.store.values import ARROW
 
 LOWEST, HIGHEST = -(1 << 63), (1 << 63) - 1
@@ -125,3 +128,11 @@ def feast_view(repository: Path, view: FeatureView, batch: pa.RecordBatch) -> di
     return store.get_online_features(
         [f"{view.name}:{name}" for name in names], entities, full_feature_names=True
     ).to_dict()
+
+
+def unpacked(view: FeatureView, answer: Answer, *keys: bytes) -> Unpacked:
+    """The packed rows of these keys, or of all that were answered."""
+    packing = Packing(view.types, hash_of(view))
+    rows = [answer.rows[key] for key in keys or answer.rows]
+    assert all(packing.fits(row) for row in rows)
+    return packing.unpack(rows)

@@ -19,8 +19,7 @@ from features.store.heads import Layout, Loaded
 from features.store.keys import entity_keys
 from features.store.reads import Question
 from features.store.redis_store import RedisStore, remove_rows, write_rows
-from features.store.values import decode
-from tests.features.store.hostile_rows import CUT, HOUR, feast_view, hostile, make_view, rows_for_feast
+from tests.features.store.hostile_rows import CUT, HOUR, feast_view, hostile, make_view, rows_for_feast, unpacked
 
 URL = os.environ.get("ASOF_TEST_REDIS_URL", "")
 pytestmark = [
@@ -98,11 +97,12 @@ def test_values_come_back_in_one_round_trip(view: FeatureView, store: RedisStore
     batch = hostile(view)
     put(store, Layout.of(view, CUT), batch)
     keys = entity_keys({name: batch.column(name) for name in view.keys}, view.entity.type)
-    (answer,) = store.ask([Question(view=view.name, keys=(*keys, b"nobody"), features=tuple(view.types))])
+    (answer,) = store.ask([Question(view=view.name, keys=(*keys, b"nobody"))])
     assert set(answer.rows) == set(keys)
+    found = unpacked(view, answer, *keys)
     for name, kind in view.types.items():
         column = batch.column(name).cast(pa.int64()) if kind == "timestamp" else batch.column(name)
-        assert [decode(answer.rows[key][1][name], kind) for key in keys] == column.to_pylist(), name
+        assert list(found.columns[name]) == column.to_pylist(), name
 
 
 def test_two_views_of_one_entity_share_a_hash_and_never_touch_each_other(store: RedisStore) -> None:
@@ -114,13 +114,9 @@ def test_two_views_of_one_entity_share_a_hash_and_never_touch_each_other(store: 
     assert loaded is not None
     assert (loaded.written, loaded.removed) == (2, 8)
     (answer,) = store.ask(
-        [
-            Question(
-                view="other", keys=tuple(entity_keys({"key": pa.array(["k0005", "k0014"])}, "string")), features=("i",)
-            )
-        ]
+        [Question(view="other", keys=tuple(entity_keys({"key": pa.array(["k0005", "k0014"])}, "string")))]
     )
-    assert [decode(cells["i"], "int64") for _, cells in answer.rows.values()] == [2, 2]
+    assert list(unpacked(other, answer).columns["i"]) == [2, 2]
 
 
 @pytest.mark.parametrize("by_scan", [True, False])
@@ -236,9 +232,11 @@ def test_readers_during_a_load_never_see_a_mixture_within_a_key(store: RedisStor
     def read() -> None:
         reader = RedisStore(URL)
         while not stop.is_set():
-            (answer,) = reader.ask([Question(view="pair", keys=keys, features=("i", "t"))])
-            for valid_from, cells in answer.rows.values():
-                values = (decode(cells["i"], "int64"), decode(cells["t"], "timestamp"), (valid_from - CUT) // HOUR - 1)
+            (answer,) = reader.ask([Question(view="pair", keys=keys)])
+            rows = unpacked(view, answer)
+            for values in zip(
+                rows.columns["i"], rows.columns["t"], [(at - CUT) // HOUR - 1 for at in rows.valid_from], strict=True
+            ):
                 seen.add(values)
                 wrong.extend([values] if len(set(values)) > 1 else [])
             wrong.extend(["missing"] if len(answer.rows) != len(keys) else [])

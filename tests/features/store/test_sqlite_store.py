@@ -24,8 +24,7 @@ from features.store.heads import Layout
 from features.store.keys import entity_keys, sqlite_table
 from features.store.reads import Question
 from features.store.sqlite_store import SqliteStore
-from features.store.values import decode
-from tests.features.store.hostile_rows import CUT, HOUR, dump, feast_view, feast_writes, hostile, make_view
+from tests.features.store.hostile_rows import CUT, HOUR, dump, feast_view, feast_writes, hostile, make_view, unpacked
 
 # Feast warns of its own Spark source at each read of a registry.
 pytestmark = pytest.mark.filterwarnings("ignore:The spark data source API")
@@ -76,10 +75,11 @@ def test_values_come_back_in_their_types(view: FeatureView, store: SqliteStore) 
     batch = hostile(view)
     store.load(Layout.of(view, CUT), [batch], NOW)
     keys = entity_keys({name: batch.column(name) for name in view.keys}, view.entity.type)
-    (answer,) = store.ask([Question(view=view.name, keys=tuple(keys), features=tuple(view.types))])
+    (answer,) = store.ask([Question(view=view.name, keys=tuple(keys))])
+    found = unpacked(view, answer, *keys)
     for name, kind in view.types.items():
         column = batch.column(name).cast(pa.int64()) if kind == "timestamp" else batch.column(name)
-        assert [decode(answer.rows[key][1][name], kind) for key in keys] == column.to_pylist(), name
+        assert list(found.columns[name]) == column.to_pylist(), name
 
 
 def test_a_later_cut_drops_the_keys_it_lacks_and_counts_them(store: SqliteStore) -> None:
@@ -152,7 +152,7 @@ def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
 
 def test_a_reader_of_a_missing_file_sees_an_empty_store_and_makes_none(tmp_path: Path) -> None:
     reader = SqliteStore(tmp_path / "online.db", writable=False)
-    (answer,) = reader.ask([Question(view="simple", keys=(b"x",), features=("i",))])
+    (answer,) = reader.ask([Question(view="simple", keys=(b"x",))])
     assert (answer.head, answer.rows) == (None, {})
     assert not (tmp_path / "online.db").exists()
 
@@ -174,8 +174,8 @@ def test_readers_during_loads_see_one_generation_whole(tmp_path: Path) -> None:
     def read() -> None:
         reader = SqliteStore(tmp_path / "online.db", writable=False)
         while not stop.is_set():
-            (answer,) = reader.ask([Question(view="simple", keys=keys, features=("i",))])
-            values = {decode(cells["i"], "int64") for _, cells in answer.rows.values()}
+            (answer,) = reader.ask([Question(view="simple", keys=keys)])
+            values = set(unpacked(SIMPLE, answer).columns["i"])
             assert answer.head is not None
             if len(answer.rows) != len(keys) or values != {(answer.head.cut - CUT) // HOUR}:
                 wrong.append((len(answer.rows), values, answer.head))

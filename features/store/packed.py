@@ -1,0 +1,130 @@
+"""A row of plain values as one field, which is what a lookup reads; Feast's own fields stand beside it for Feast's clients.
+
+Little endian, without padding: the row's event timestamp (int64 microseconds UTC), 4 bytes that stand for the definition, a byte that is 1 where a
+value left int64, a bit a feature that is set where it is null, then the features in the order of their names: 8 bytes of a number or an instant, 1 of a boolean, 4 of a text's length. The texts
+follow, in UTF-8.
+"""
+
+import struct
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from features.definitions.expressions import ColumnType
+from features.store.heads import STATUS
+from features.store.values import Cell, integers
+
+__all__ = ["OVERFLOW", "Packing", "Unpacked", "valid_from"]
+
+OVERFLOW = "overflow"
+_CODES: dict[ColumnType, str] = {"string": "I", "int64": "q", "timestamp": "q", "float64": "d", "bool": "?"}
+_DTYPES = {"I": "<u4", "q": "<i8", "d": "<f8", "?": "?"}
+_HEADER = struct.Struct("<qI")
+_FIRST = 4
+"""The place of the first feature among a row's fields."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unpacked:
+    """Rows of one view, an element a row."""
+
+    valid_from: Sequence[int]
+    """Microseconds UTC."""
+
+    overflow: Sequence[int]
+    """1 where a value of the row left int64 and is null for it."""
+
+    columns: Mapping[str, Sequence[Cell]]
+    """Timestamps are microseconds UTC."""
+
+
+class Packing:
+    """How the rows of one definition are packed."""
+
+    def __init__(self, types: Mapping[str, ColumnType], definition: str) -> None:
+        self._kind = zlib.crc32(definition.encode())
+        self._types: dict[str, ColumnType] = {name: types[name] for name in sorted(types) if name != STATUS}
+        self._bits = (len(self._types) + 7) // 8
+        codes = [_CODES[kind] for kind in self._types.values()]
+        self._fixed = struct.Struct(f"<qIB{self._bits}s" + "".join(codes))
+        self._dtype = np.dtype(
+            [("stamp", "<i8"), ("kind", "<u4"), ("overflow", "u1"), ("nulls", "u1", (self._bits,))]
+            + [(f"f{n}", _DTYPES[code]) for n, code in enumerate(codes)]
+        )
+        self._texts = [n for n, kind in enumerate(self._types.values()) if kind == "string"]
+        self._none = bytes(self._bits)
+
+    def pack(self, batch: pa.RecordBatch, stamp: int) -> list[bytes]:
+        """One a row; `stamp` is their event timestamp."""
+        rows = np.zeros(batch.num_rows, self._dtype)
+        rows["stamp"], rows["kind"] = stamp, self._kind
+        rows["overflow"] = np.array([text == OVERFLOW for text in batch.column(STATUS).to_pylist()])
+        nulls = np.zeros((batch.num_rows, self._bits * 8), bool)
+        texts: list[list[bytes]] = []
+        for n, (name, kind) in enumerate(self._types.items()):
+            column = batch.column(name)
+            nulls[:, n] = column.is_null().to_numpy(zero_copy_only=False)
+            if kind == "string":
+                texts.append(pc.fill_null(column.cast(pa.binary()), b"").to_pylist())
+                rows[f"f{n}"] = [len(text) for text in texts[-1]]
+            elif kind in {"int64", "timestamp"}:
+                rows[f"f{n}"] = integers(column)
+            else:
+                rows[f"f{n}"] = pc.fill_null(column, 0.0 if kind == "float64" else False).to_numpy(zero_copy_only=False)
+        rows["nulls"] = np.packbits(nulls, axis=1, bitorder="little")
+        whole, width = rows.tobytes(), self._dtype.itemsize
+        made = [whole[at : at + width] for at in range(0, len(whole), width)]
+        return [b"".join(parts) for parts in zip(made, *texts, strict=True)] if texts else made
+
+    def fits(self, row: bytes) -> bool:
+        """Whether these bytes are a row of this definition."""
+        size = self._fixed.size
+        if len(row) < size or _HEADER.unpack_from(row)[1] != self._kind:
+            return False
+        return len(row) == size + (
+            sum(self._fixed.unpack_from(row)[_FIRST + n] for n in self._texts) if self._texts else 0
+        )
+
+    def unpack(self, rows: Sequence[bytes]) -> Unpacked:
+        """Rows that fit."""
+        size = self._fixed.size
+        fixed = [row[:size] for row in rows] if self._texts else rows
+        fields: list[Any] = list(zip(*self._fixed.iter_unpack(b"".join(fixed)), strict=True))
+        if not fields:
+            return Unpacked(valid_from=(), overflow=(), columns=dict.fromkeys(self._types, ()))
+        stamps, _, overflow, nulls, *columns = fields
+        if self._texts:
+            self._read_texts(rows, columns)
+        if any(bits != self._none for bits in nulls):
+            columns = self._with_nulls(columns, nulls)
+        found = dict(zip(self._types, columns, strict=True))
+        return Unpacked(valid_from=stamps, overflow=overflow, columns=found)
+
+    def _read_texts(self, rows: Sequence[bytes], columns: list[Sequence[Cell]]) -> None:
+        made: dict[int, list[Cell]] = {n: [] for n in self._texts}
+        for place, row in enumerate(rows):
+            at = self._fixed.size
+            for n in self._texts:
+                end = at + int(columns[n][place] or 0)
+                made[n].append(row[at:end].decode())
+                at = end
+        for n, texts in made.items():
+            columns[n] = texts
+
+    def _with_nulls(self, columns: Sequence[Sequence[Cell]], nulls: Sequence[bytes]) -> list[Sequence[Cell]]:
+        bits = np.frombuffer(b"".join(nulls), np.uint8).reshape(len(nulls), -1)
+        missing = np.unpackbits(bits, axis=1, bitorder="little").T.tolist()
+        return [
+            [None if null else value for value, null in zip(column, some, strict=True)] if 1 in some else column
+            for column, some in zip(columns, missing, strict=False)
+        ]
+
+
+def valid_from(row: bytes) -> int:
+    """The event timestamp of a packed row."""
+    return int(_HEADER.unpack_from(row)[0]) if len(row) >= _HEADER.size else 0
