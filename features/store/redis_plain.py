@@ -7,6 +7,7 @@ from features.store.heads import Head
 from features.store.keys import redis_head, redis_states
 from features.store.packed import valid_from
 from features.store.reads import Answer, Question
+from features.store.redis_client import Trip
 
 __all__ = ["HEAD_FIELDS", "LAYOUT", "ask_plain", "head_of", "packed_field", "plain_answers"]
 
@@ -22,16 +23,16 @@ def packed_field(view: str) -> bytes:
     return view.encode()
 
 
-def ask_plain(pipe: Any, questions: Sequence[Question]) -> dict[bytes, list[bytes]]:  # noqa: ANN401 - see client_of
+def ask_plain(trip: Trip, questions: Sequence[Question]) -> dict[bytes, list[bytes]]:
     """Asks for head records and packed rows; the fields of each entity key, in the order asked."""
     wanted: dict[bytes, list[bytes]] = {}
     for question in questions:
-        pipe.hgetall(redis_head(question.view))
+        trip.hgetall(redis_head(question.view))
         name = packed_field(question.view)
         for key in question.keys:
             wanted.setdefault(key, []).append(name)
     for key, fields in wanted.items():
-        pipe.hmget(redis_states(key), fields)
+        trip.hmget(redis_states(key), fields)
     return wanted
 
 

@@ -15,7 +15,7 @@ from features.store.generations import dropped, from_text, next_number, serving,
 from features.store.heads import Head, Layout, Loaded
 from features.store.keys import entity_keys, key_prefix, redis_generations, redis_states, redis_tail, state_field
 from features.store.reads import Answer, Question
-from features.store.redis_client import client_of, lease, still_ours, taken
+from features.store.redis_client import Trip, client_of, lease, still_ours, taken
 from features.store.redis_tails import redis_watermark
 
 if TYPE_CHECKING:
@@ -51,17 +51,17 @@ class States:
                 pipe.hdel(redis_generations(view), str(generation))
                 pipe.execute()
 
-    def ask(self, pipe: Any, questions: Sequence[Question]) -> list[int | None]:  # noqa: ANN401 - see client_of
+    def ask(self, trip: Trip, questions: Sequence[Question]) -> list[int | None]:
         """Asks for the records and, of the generations known so far, for the states; which those are."""
         chosen = [_number(self._known.get(question.view, ()), question.at) for question in questions]
         for question in questions:
-            pipe.hgetall(redis_generations(question.view))
+            trip.hgetall(redis_generations(question.view))
         for source, keys in _tails(questions).items():
-            pipe.get(redis_watermark(source))
+            trip.get(redis_watermark(source))
             for key in keys:
-                pipe.hvals(redis_tail(key, source))
+                trip.hvals(redis_tail(key, source))
         for key, fields in _fields(questions, chosen).items():
-            pipe.hmget(redis_states(key), fields)
+            trip.hmget(redis_states(key), fields)
         return chosen
 
     def learned(self, questions: Sequence[Question], found: Sequence[Any]) -> list[int | None]:
@@ -122,8 +122,12 @@ def _fields(questions: Sequence[Question], chosen: Sequence[int | None]) -> dict
     made: dict[bytes, list[bytes]] = {}
     for question, number in zip(questions, chosen, strict=True):
         if number is not None:
+            name = state_field(question.view, number)
             for key in question.keys:
-                made.setdefault(key, []).append(state_field(question.view, number))
+                if key in made:
+                    made[key].append(name)
+                else:
+                    made[key] = [name]
     return made
 
 

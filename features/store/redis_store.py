@@ -32,7 +32,7 @@ from features.store.keys import (
 )
 from features.store.packed import Packing
 from features.store.reads import Answer, Question
-from features.store.redis_client import client_of, lease, still_ours, taken
+from features.store.redis_client import Trip, client_of, lease, still_ours, taken
 from features.store.redis_plain import HEAD_FIELDS, LAYOUT, ask_plain, head_of, packed_field, plain_answers
 from features.store.redis_states import StateLoad, States
 from features.store.tails import Pushed
@@ -196,10 +196,9 @@ class RedisStore:
         stated = [question for question in questions if question.states]
         with self._errors():
             for _ in range(_TRIES):
-                with self.client.pipeline(transaction=True) as pipe:
-                    wanted = ask_plain(pipe, plain)
-                    expected = self._states.ask(pipe, stated)
-                    found = pipe.execute()
+                trip = Trip(self.client)
+                wanted, expected = ask_plain(trip, plain), self._states.ask(trip, stated)
+                found = trip.execute()
                 ends = len(plain) + len(wanted)
                 if self._states.learned(stated, found[ends:]) == expected:
                     break
