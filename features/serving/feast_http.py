@@ -10,15 +10,12 @@ from pydantic_core import to_json
 from features.definitions.catalog import Catalog
 from features.definitions.names import utc
 from features.errors import InputError
-from features.serving.reader import Result, Status
+from features.serving.feast_columns import columns_of
+from features.serving.reader import Result
 from features.store.values import ARROW, Cell
 
 __all__ = ["Asked", "Described", "answer", "arrow", "asked", "by_view", "keys_of", "parsed"]
 
-_STATUS: dict[Status, str] = {
-    "ok": "PRESENT", "overflow": "PRESENT", "never_seen": "NOT_FOUND", "no_key": "NOT_FOUND", "stale": "OUTSIDE_MAX_AGE",
-    "damaged": "INVALID",
-}  # fmt: skip
 M = TypeVar("M", bound=BaseModel)
 _NEVER = "1970-01-01T00:00:00Z"
 _MOST_ROWS = 10_000
@@ -130,14 +127,12 @@ def answer(result: Result, asked: Asked, described: Mapping[str, Described]) -> 
     views: dict[str, Any] = {}
     for place, view in enumerate(result.rows[0].views):
         column = [row.views[place] for row in result.rows]
-        unseen = [one.status in {"never_seen", "no_key"} for one in column]
         definition, lag = described[view.view]
-        times = [_NEVER if missing else _instant(one.cut + lag) for missing, one in zip(unseen, column, strict=True)]
-        statuses = [_STATUS[one.status] for one in column]
-        for feature in view.values:
-            values = [one.values[feature] for one in column]
+        made = columns_of(column, lag)
+        times = [_NEVER if instant is None else _instant(instant) for instant in made.instants]
+        for feature, (values, statuses) in made.features.items():
             names.append(f"{view.view}__{feature}" if asked.full_feature_names else feature)
-            results.append({"values": values, "statuses": _with_nulls(values, statuses), "event_timestamps": times})
+            results.append({"values": values, "statuses": statuses, "event_timestamps": times})
         views[view.view] = {
             "definition": definition, "cut": _instant(view.cut), "statuses": [one.status for one in column],
         }  # fmt: skip
@@ -168,16 +163,6 @@ def arrow(result: Result, catalog: Catalog) -> bytes:
 
 def _column(cells: Sequence[Cell], kind: pa.DataType) -> pa.Array:
     return pa.array(cells, pa.int64()).cast(kind) if pa.types.is_timestamp(kind) else pa.array(cells, kind)
-
-
-def _with_nulls(values: Sequence[Cell], statuses: list[str]) -> list[str]:
-    """A null that is there is NULL_VALUE, as in Feast."""
-    if None not in values:
-        return statuses
-    return [
-        "NULL_VALUE" if value is None and status == "PRESENT" else status
-        for value, status in zip(values, statuses, strict=True)
-    ]
 
 
 def _refuse_twice(names: Sequence[str]) -> None:

@@ -18,7 +18,7 @@ from features.store.reads import OnlineStore
 from features.store.stores import open_store
 from features.store.values import Cell
 
-__all__ = ["Reader", "Result", "Row", "Status", "ViewValues"]
+__all__ = ["Lookups", "Reader", "Result", "Row", "Status", "ViewValues"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,15 +45,13 @@ class Result:
     rows: tuple[Row, ...]
 
 
-class Reader:
+class Lookups:
     """Keeps its connection to the store; close it, or use it in a `with` block. Not for several threads at once."""
 
-    def __init__(self, settings: Settings, catalog: Catalog) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._catalog = catalog
         self._store: OnlineStore | None = None
         self._is_empty = False
-        self._views: dict[str, Served] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -69,6 +67,49 @@ class Reader:
             self._store.close()
             self._store = None
 
+    def look_up(
+        self,
+        of: str,
+        chosen: Sequence[tuple[Served, Sequence[str]]],
+        keys: Sequence[Mapping[str, object]],
+        at: int | None,
+        service: str = "",
+    ) -> Result:
+        """What the views say, each of the features chosen of it; `of` is what messages call the whole, `at` and errors as `Reader` has them."""
+        _refuse_unserved(of, [served.view for served, _ in chosen])
+        columns = needed(served.view for served, _ in chosen)
+        typed = [checked(key, columns, of) for key in keys]
+        asked = micros(self._settings.now()) if at is None else at
+        encoded = [[_encoded(served.view, key) for key in typed] for served, _ in chosen]
+        questions = [
+            served.question(features, of_view, asked)
+            for (served, features), of_view in zip(chosen, encoded, strict=True)
+        ]
+        answers = self._online().ask(questions)
+        found = [
+            served.values(features, of_view, answer, asked)
+            for (served, features), of_view, answer in zip(chosen, encoded, answers, strict=True)
+        ]
+        rows = tuple(Row(key=key, views=tuple(column[place] for column in found)) for place, key in enumerate(typed))
+        return Result(service=service, at=asked, rows=rows)
+
+    def _online(self) -> OnlineStore:
+        if self._store is not None and self._is_empty and self._settings.online_db.exists():
+            self.close()  # the first load came after the reader
+        if self._store is None:
+            self._is_empty = self._settings.online.kind == "sqlite" and not self._settings.online_db.exists()
+            self._store = open_store(self._settings, writable=False)
+        return self._store
+
+
+class Reader(Lookups):
+    """Lookups of a catalogue's services and views."""
+
+    def __init__(self, settings: Settings, catalog: Catalog) -> None:
+        super().__init__(settings)
+        self._catalog = catalog
+        self._views: dict[str, Served] = {}
+
     def lookup(self, service: str, keys: Sequence[Mapping[str, object]], at: int | None = None) -> Result:
         """The values that the store's live generation gives at an instant (microseconds UTC; None: the clock's now).
 
@@ -80,7 +121,7 @@ class Reader:
         """
         found = self._catalog.service(service)
         chosen = [(self._served(view), names) for view, names in self._catalog.views_of(found)]
-        return self._looked(f"service {service!r}", chosen, keys, at, service)
+        return self.look_up(f"service {service!r}", chosen, keys, at, service)
 
     def lookup_features(
         self, features: Mapping[str, Sequence[str]], keys: Sequence[Mapping[str, object]], at: int | None = None
@@ -98,7 +139,7 @@ class Reader:
                 if feature not in served.types:
                     what, known = f"feature of view {served.view.name!r}", list(served.types)
                     raise MissingError.of(what, feature, known, "Ask for one of these.")
-        return self._looked(f"view {', '.join(features)}", chosen, keys, at, "")
+        return self.look_up(f"view {', '.join(features)}", chosen, keys, at)
 
     def unready(self, services: Sequence[str]) -> list[str]:
         """A sentence for each view of these services that cannot be looked up now; none where all can.
@@ -118,43 +159,10 @@ class Reader:
                 found.append(str(error))
         return found
 
-    def _looked(
-        self,
-        of: str,
-        chosen: Sequence[tuple[Served, tuple[str, ...]]],
-        keys: Sequence[Mapping[str, object]],
-        at: int | None,
-        service: str,
-    ) -> Result:
-        _refuse_unserved(of, [served.view for served, _ in chosen])
-        columns = needed(served.view for served, _ in chosen)
-        typed = [checked(key, columns, of) for key in keys]
-        asked = micros(self._settings.now()) if at is None else at
-        encoded = [[_encoded(served.view, key) for key in typed] for served, _ in chosen]
-        questions = [
-            served.question(features, of_view, asked)
-            for (served, features), of_view in zip(chosen, encoded, strict=True)
-        ]
-        answers = self._online().ask(questions)
-        found = [
-            served.values(features, of_view, answer, asked)
-            for (served, features), of_view, answer in zip(chosen, encoded, answers, strict=True)
-        ]
-        rows = tuple(Row(key=key, views=tuple(column[place] for column in found)) for place, key in enumerate(typed))
-        return Result(service=service, at=asked, rows=rows)
-
     def _served(self, view: FeatureView) -> Served:
         if view.name not in self._views:
             self._views[view.name] = Served(view)
         return self._views[view.name]
-
-    def _online(self) -> OnlineStore:
-        if self._store is not None and self._is_empty and self._settings.online_db.exists():
-            self.close()  # the first load came after the reader
-        if self._store is None:
-            self._is_empty = self._settings.online.kind == "sqlite" and not self._settings.online_db.exists()
-            self._store = open_store(self._settings, writable=False)
-        return self._store
 
 
 def _encoded(view: FeatureView, key: Key) -> bytes | None:
