@@ -8,7 +8,6 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from copy import copy
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -31,6 +30,7 @@ from feast.repo_config import FeastConfigBaseModel
 from pydantic import Field, StrictBool, StrictInt, StrictStr
 
 from features.definitions.names import micros
+from features.errors import InputError
 from features.feast import answers
 from features.feast.engine import refuse_write
 from features.feast.events import take_events
@@ -98,10 +98,17 @@ class AsofOnlineStore(OnlineStore):
         full_feature_names: bool = False,  # noqa: FBT001, FBT002 - Feast's
         include_feature_view_version_metadata: bool = False,  # noqa: FBT001, FBT002 - Feast's
     ) -> OnlineResponse:
-        """Feast's answer. Vectors that Feast computed ahead are not of the asked instant: of a service with Asof's views they are passed over."""
-        asked = _read_now(features, registry, project)
+        """Feast's answer.
+
+        Raises:
+            KeyError: a row lacks a key column.
+            InputError: a key is of a wrong type; a view holds no values, or has no lookups; the service has Feast compute vectors ahead.
+            NotLoadedError: a view of Asof's was never loaded, or by another definition.
+            BusyError: the store does not answer.
+        """
+        _refuse_precomputed(features, registry, project)
         return super().get_online_features(
-            config, asked, entity_rows, registry, project, full_feature_names, include_feature_view_version_metadata
+            config, features, entity_rows, registry, project, full_feature_names, include_feature_view_version_metadata
         )
 
     async def get_online_features_async(
@@ -115,9 +122,9 @@ class AsofOnlineStore(OnlineStore):
         include_feature_view_version_metadata: bool = False,  # noqa: FBT001, FBT002 - Feast's
     ) -> OnlineResponse:
         """The same; it reads in a thread."""
-        asked = _read_now(features, registry, project)
+        _refuse_precomputed(features, registry, project)
         return await super().get_online_features_async(
-            config, asked, entity_rows, registry, project, full_feature_names, include_feature_view_version_metadata
+            config, features, entity_rows, registry, project, full_feature_names, include_feature_view_version_metadata
         )
 
     def _read_features_per_fv(
@@ -305,15 +312,17 @@ def _is_plain(view: Any) -> bool:  # noqa: ANN401 - any of Feast's kinds of view
     return not is_events(view) and (not is_asof(view) or served_of(view).view.served)
 
 
-def _read_now(features: list[str] | FeatureService, registry: BaseRegistry, project: str) -> list[str] | FeatureService:
+def _refuse_precomputed(features: list[str] | FeatureService, registry: BaseRegistry, project: str) -> None:
+    """Vectors that Feast computed ahead are of no instant that was asked for, and have no statuses."""
     if not isinstance(features, FeatureService) or not features.precompute_online:
-        return features
-    names = [projection.name for projection in features.feature_view_projections]
-    if not any(is_asof(registry.get_any_feature_view(name, project, allow_cache=True)) for name in names):
-        return features
-    made = copy(features)
-    made.precompute_online = False
-    return made
+        return
+    for name in (projection.name for projection in features.feature_view_projections):
+        if is_asof(registry.get_any_feature_view(name, project, allow_cache=True)):
+            msg = (
+                f"Service {features.name!r} has precompute_online, and takes {name!r} of Asof, whose values are of the asked instant. "
+                "Apply it without precompute_online, or take Feast's own views alone."
+            )
+            raise InputError(msg)
 
 
 def _mark_old(vectors: Sequence[answers.Vector], view: FeatureView, at: int) -> None:
