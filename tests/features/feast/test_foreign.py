@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import pandas as pd
@@ -86,7 +86,7 @@ def source(folder: Path, rows: pd.DataFrame, name: str = "stats") -> FileSource:
     return FileSource(name=name, path=str(folder / f"{name}.parquet"), timestamp_field="at")
 
 
-def stats(folder: Path, name: str = "stats", **more: Any) -> FeatureView:
+def stats(folder: Path, name: str = "stats", ttl: timedelta = timedelta(hours=2)) -> FeatureView:
     """Two features of a driver."""
     rows = pd.DataFrame(
         {
@@ -97,13 +97,7 @@ def stats(folder: Path, name: str = "stats", **more: Any) -> FeatureView:
         }
     )
     schema = [Field(name="driver_id", dtype=Int64), Field(name="trips", dtype=Int32), Field(name="rate", dtype=Float32)]
-    return FeatureView(
-        name=name,
-        entities=[DRIVER],
-        schema=schema,
-        source=source(folder, rows, name),
-        **{"ttl": timedelta(hours=2)} | more,
-    )
+    return FeatureView(name=name, entities=[DRIVER], schema=schema, source=source(folder, rows, name), ttl=ttl)
 
 
 def told(store: FeatureStore, refs: list[str], rows: list[dict[str, Any]]) -> dict[str, tuple[list[Any], list[str]]]:
@@ -227,7 +221,7 @@ def test_a_push_goes_to_both_stores(store: FeatureStore, tmp_path: Path) -> None
 
 def test_views_are_materialized_deleted_and_made_again(store: FeatureStore, tmp_path: Path) -> None:
     kept, gone = stats(tmp_path), stats(tmp_path, "gone")
-    service = FeatureService(name="both", features=[kept[["trips"]], gone[["rate"]]])
+    service = FeatureService(name="both", features=[cast("Any", kept)[["trips"]], cast("Any", gone)[["rate"]]])
     store.apply([DRIVER, kept, gone, service])
     store.materialize(NOW - timedelta(days=1), NOW - timedelta(hours=1.5))
     assert told(store, ["stats:trips"], [{"driver_id": 1}])["trips"] == ([3], ["OUTSIDE_MAX_AGE"])
@@ -242,7 +236,7 @@ def test_views_are_materialized_deleted_and_made_again(store: FeatureStore, tmp_
     assert told(store, ["gone:rate"], asked)["rate"] == ([None] * 3, ["NOT_FOUND"] * 3)
     with pytest.raises(NotImplementedError):
         store.retrieve_online_documents_v2(features=["stats:rate"], query=[1.0], top_k=1)
-    store.teardown()
+    cast("Any", store).teardown()
     store.apply([DRIVER, kept])
     assert told(store, ["stats:trips"], asked)["trips"][1] == ["NOT_FOUND"] * 3
 
@@ -252,7 +246,7 @@ def test_redis_forgets_after_feasts_own_ttl_of_keys(redis_url: str, tmp_path: Pa
     server, db = redis_url.removeprefix("redis://").split("/")
     store = repository(tmp_path, {"type": OURS, "connection_string": f"{server},db={db}"})
     store.apply([DRIVER, stats(tmp_path, ttl=timedelta(0))])
-    store.config.online_store.key_ttl_seconds = 1
+    cast("Any", store.config.online_store).key_ttl_seconds = 1
     store.write_to_online_store("stats", pd.DataFrame({"driver_id": [1], "trips": [3], "rate": [0.5], "at": [NOW]}))
     # An older row of the same driver changes nothing, as in Feast's own store.
     store.write_to_online_store(
@@ -261,7 +255,7 @@ def test_redis_forgets_after_feasts_own_ttl_of_keys(redis_url: str, tmp_path: Pa
     assert told(store, ["stats:trips"], [{"driver_id": 1}]) == {"trips": ([3], ["PRESENT"])}
     time.sleep(1.1)
     assert told(store, ["stats:trips"], [{"driver_id": 1}]) == {"trips": ([None], ["NOT_FOUND"])}
-    store.teardown()
+    cast("Any", store).teardown()
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,16 @@
 
 import asyncio
 import json
+import re
 import sqlite3
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from feast import Entity, FeatureService, FeatureView, Field, FileSource, RequestSource, ValueType
 from feast.feature_view import FeatureViewState
@@ -20,14 +22,18 @@ from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from feast.types import Float64, Int64, String
 
+from features import load_catalog
 from features.definitions.compiled import hash_of
 from features.definitions.names import utc
 from features.errors import InputError, NotLoadedError
 from features.feast.online import AsofOnlineStore
 from features.feast.registry import Watermarks, apply
-from features.serving import feast_http
+from features.serving import feast_http, openapi
+from features.serving.push import push
 from features.serving.reader import Reader
 from features.settings import Settings, load
+from features.store.heads import Layout
+from features.store.sqlite_store import SqliteStore
 from features.store.stores import open_store
 from tests.features.feast.shop import CATALOG, CUT, HABITS, HOUR, stock
 from tests.features.serving.test_states import damage
@@ -111,15 +117,17 @@ def test_views_of_feast_and_of_asof_are_asked_for_together(shop: Settings, tmp_p
     asked = RequestSource(name="asked", schema=[Field(name="amount", dtype=Int64)])
     habits: Any = store.get_feature_view("habits")
 
-    @on_demand_feature_view(sources=[habits[["mean_amount_7d"]], asked], schema=[Field(name="above", dtype=Float64)])
     def compared(inputs: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame({"above": inputs["amount"] - inputs["mean_amount_7d"].astype("float64")})
 
+    on_demand = cast("Any", on_demand_feature_view)(
+        sources=[habits[["mean_amount_7d"]], asked], schema=[Field(name="above", dtype=Float64)]
+    )(compared)
     alias = habits[["count_7d"]].with_name("payer").with_join_key_map({"card_id": "payer_id"})
     service = FeatureService(
-        name="mixed", features=[notes, habits[["sum_amount_7d"]].with_name("own"), alias, compared]
+        name="mixed", features=[notes, habits[["sum_amount_7d"]].with_name("own"), alias, on_demand]
     )
-    store.apply([card, notes, compared, service])
+    store.apply([card, notes, on_demand, service])
     store.write_to_online_store(
         "notes", pd.DataFrame({"card_id": ["c1", "c2"], "note": ["a", "b"], "at": [utc(CUT + HOUR), utc(CUT)]})
     )
@@ -183,7 +191,7 @@ def test_feasts_inner_read_gives_values_of_now(shop: Settings) -> None:
     assert found[1] == (utc(CUT + HOUR), {"sum_amount_24h": Value(int64_val=0)})
     found = asyncio.run(AsofOnlineStore().online_read_async(store.config, store.get_feature_view("habits"), keys))
     assert found[1] == (None, None)
-    assert found[0][1]["mean_amount_7d"] == Value(double_val=3.0e18)
+    assert (found[0][1] or {})["mean_amount_7d"] == Value(double_val=3.0e18)
 
 
 def test_what_asof_loads_feast_does_not(shop: Settings) -> None:
@@ -254,3 +262,24 @@ def test_only_plain_values_have_tables_of_feasts(tmp_path: Path) -> None:
     store = stock(settings)
     planned = AsofOnlineStore().plan(store.config, store.registry.proto())
     assert {item.name for item in planned} == tables
+
+
+def test_the_page_about_it_is_true(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, pushed = re.findall(r"```python\n(.*?)```", Path("docs/serving.md").read_text(encoding="utf-8"), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    settings, catalog = load(clock="2026-01-01T02:00:00Z"), load_catalog()
+    monkeypatch.setenv("ASOF_CLOCK", "2026-01-01T02:00:00Z")
+    apply(catalog, settings)
+    online = SqliteStore(settings.online_db)
+    for view, _ in catalog.views_of(catalog.service("radar_v1")):
+        online.load(Layout.of(view, view.schedule.cut_served(CUT + HOUR)), [], CUT + 2 * HOUR)
+    online.close()
+    names: dict[str, Any] = {}
+    exec(read, names)  # noqa: S102 - our own page
+    assert (names["values"]["card_id"], names["values"]["card_velocity__count_7d"]) == (["card_1"], [0])
+    example = openapi.push(catalog)["openapi_extra"]["requestBody"]["content"]["application/json"]["examples"][
+        "payments"
+    ]
+    names["events"] = pd.DataFrame(example["value"]["df"])
+    exec(pushed, names)  # noqa: S102 - our own page
+    assert push(settings, catalog, "payments", pa.Table.from_pandas(names["events"])).new == 0
