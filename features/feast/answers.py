@@ -31,7 +31,8 @@ Vector = GetOnlineFeaturesResponse.FeatureVector
 _FIELDS: dict[ColumnType, str] = {
     "string": "string_val", "int64": "int64_val", "float64": "double_val", "bool": "bool_val", "timestamp": "int64_val",
 }  # fmt: skip
-_NEVER = Timestamp()
+_STATUSES = dict(FieldStatus.items())
+_NEVER, _NULL = Timestamp(), Value()
 _MILLION = 1_000_000
 
 
@@ -79,7 +80,7 @@ def asked_rows(
     vectors = asked_vectors(lookups, [(view, names)], [keys], at)[0]
     return [
         (None, None)
-        if cells and cells[0][1] == FieldStatus.NOT_FOUND
+        if any(status == FieldStatus.NOT_FOUND for _, status, _ in cells)
         else (cells[0][2].ToDatetime(UTC), {name: value for name, (value, _, _) in zip(names, cells, strict=True)})
         for cells in zip(*(zip(v.values, v.statuses, v.event_timestamps, strict=True) for v in vectors), strict=True)
     ]
@@ -120,8 +121,8 @@ def _vectors(served: Served, names: Sequence[str], column: Sequence[ViewValues])
     for name, (values, statuses) in found.features.items():
         field = _FIELDS[served.types[name]]
         made[name] = Vector(
-            values=[_message(field, value) for value in values],
-            statuses=[FieldStatus.Value(status) for status in statuses],
+            values=[_NULL if value is None else _message(field, value) for value in values],
+            statuses=[_STATUSES[status] for status in statuses],
             event_timestamps=times,
         )
     words = [Value(string_val=one.status) for one in column]
@@ -130,7 +131,7 @@ def _vectors(served: Served, names: Sequence[str], column: Sequence[ViewValues])
 
 
 def _message(field: str, value: Cell) -> Value:
-    message: Any = {} if value is None else {field: value}
+    message: Any = {field: value}
     return Value(**message)
 
 

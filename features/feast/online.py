@@ -43,6 +43,7 @@ from features.store.stores import open_store
 __all__ = ["AsofOnlineStore", "AsofOnlineStoreConfig"]
 
 _MICROSECOND = 1_000_000
+Asked = list[str] | FeatureService
 EntityRows = list[dict[str, Any]] | Mapping[str, Sequence[Any] | Sequence[Value] | RepeatedValue]
 Rows = list[tuple[datetime | None, dict[str, Value] | None]]
 Written = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
@@ -89,15 +90,8 @@ class AsofOnlineStore(OnlineStore):
         return SupportedAsyncMethods(read=True, write=True)
 
     def get_online_features(
-        self,
-        config: RepoConfig,
-        features: list[str] | FeatureService,
-        entity_rows: EntityRows,
-        registry: BaseRegistry,
-        project: str,
-        full_feature_names: bool = False,  # noqa: FBT001, FBT002 - Feast's
-        include_feature_view_version_metadata: bool = False,  # noqa: FBT001, FBT002 - Feast's
-    ) -> OnlineResponse:
+        self, config: RepoConfig, features: Asked, entity_rows: EntityRows, registry: BaseRegistry, project: str, *more: bool, **named: bool
+    ) -> OnlineResponse:  # fmt: skip
         """Feast's answer.
 
         Raises:
@@ -107,25 +101,14 @@ class AsofOnlineStore(OnlineStore):
             BusyError: the store does not answer.
         """
         _refuse_precomputed(features, registry, project)
-        return super().get_online_features(
-            config, features, entity_rows, registry, project, full_feature_names, include_feature_view_version_metadata
-        )
+        return super().get_online_features(config, features, entity_rows, registry, project, *more, **named)
 
     async def get_online_features_async(
-        self,
-        config: RepoConfig,
-        features: list[str] | FeatureService,
-        entity_rows: EntityRows,
-        registry: BaseRegistry,
-        project: str,
-        full_feature_names: bool = False,  # noqa: FBT001, FBT002 - Feast's
-        include_feature_view_version_metadata: bool = False,  # noqa: FBT001, FBT002 - Feast's
-    ) -> OnlineResponse:
+        self, config: RepoConfig, features: Asked, entity_rows: EntityRows, registry: BaseRegistry, project: str, *more: bool, **named: bool
+    ) -> OnlineResponse:  # fmt: skip
         """The same; it reads in a thread."""
         _refuse_precomputed(features, registry, project)
-        return await super().get_online_features_async(
-            config, features, entity_rows, registry, project, full_feature_names, include_feature_view_version_metadata
-        )
+        return await super().get_online_features_async(config, features, entity_rows, registry, project, *more, **named)
 
     def _read_features_per_fv(
         self,
@@ -182,10 +165,12 @@ class AsofOnlineStore(OnlineStore):
         if not _is_ours(table):
             store, plain = self._theirs(config)
             return cast("Rows", store.online_read(plain, table, entity_keys, requested_features))
+        if not entity_keys:
+            return []
         names = requested_features or [field.name for field in table.features]
         columns = {
             name: [key.entity_values[list(key.join_keys).index(name)] for key in entity_keys]
-            for name in (entity_keys[0].join_keys if entity_keys else ())
+            for name in entity_keys[0].join_keys
         }
         settings = self._settings_of(config)
         with self._lookups(settings) as lookups:
@@ -312,7 +297,7 @@ def _is_plain(view: Any) -> bool:  # noqa: ANN401 - any of Feast's kinds of view
     return not is_events(view) and (not is_asof(view) or served_of(view).view.served)
 
 
-def _refuse_precomputed(features: list[str] | FeatureService, registry: BaseRegistry, project: str) -> None:
+def _refuse_precomputed(features: Asked, registry: BaseRegistry, project: str) -> None:
     """Vectors that Feast computed ahead are of no instant that was asked for, and have no statuses."""
     if not isinstance(features, FeatureService) or not features.precompute_online:
         return

@@ -189,8 +189,15 @@ def test_feasts_inner_read_gives_values_of_now(shop: Settings) -> None:
     assert found[0] == (utc(CUT + HOUR), {"sum_amount_24h": Value(int64_val=-7)})
     # The stream says nothing since the cut, so that a key without events is stale, and no honest zero.
     assert found[1] == (utc(CUT + HOUR), {"sum_amount_24h": Value(int64_val=0)})
-    found = asyncio.run(AsofOnlineStore().online_read_async(store.config, store.get_feature_view("habits"), keys))
+    habits = store.get_feature_view("habits")
+    found = asyncio.run(AsofOnlineStore().online_read_async(store.config, habits, keys))
     assert found[1] == (None, None)
+    some = AsofOnlineStore().online_read(store.config, habits, keys, ["asof_status", "count_7d"])
+    assert some == [
+        (utc(CUT + HOUR), {"asof_status": Value(string_val="overflow"), "count_7d": Value(int64_val=3)}),
+        (None, None),
+    ]
+    assert AsofOnlineStore().online_read(store.config, habits, []) == []
     assert (found[0][1] or {})["mean_amount_7d"] == Value(double_val=3.0e18)
 
 
