@@ -40,6 +40,11 @@ _TABLE_SCHEMES = ("hdfs", "s3a")
 _MASTERS = re.compile(r"local(\[(\*|\d+)(,\d+)?\])?|local-cluster\[.+\]|spark://\S+|yarn|k8s://\S+")
 
 
+def _absolute(value: Path) -> Path:
+    # Airflow's tasks, Derby and Spark each have a working directory of their own.
+    return value.expanduser().absolute()
+
+
 class _Group(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -86,6 +91,8 @@ class OnlineSettings(_Group):
     kind: Literal["sqlite", "redis", "redis-cluster"] = "sqlite"
     url: SecretStr | None = None
     """Of kind redis: `redis://[:password@]host:port/db`."""
+    path: Annotated[Path, AfterValidator(_absolute)] | None = None
+    """Of kind sqlite: the file; None: `online.db` under home."""
 
 
 class RegistrySettings(_Group):
@@ -142,11 +149,6 @@ class StreamSettings(_Group):
 
 def _utc(value: datetime) -> datetime:
     return value.astimezone(UTC)
-
-
-def _absolute(value: Path) -> Path:
-    # Airflow's tasks, Derby and Spark each have a working directory of their own.
-    return value.expanduser().absolute()
 
 
 class Settings(BaseSettings):
@@ -220,7 +222,7 @@ class Settings(BaseSettings):
     @property
     def online_db(self) -> Path:
         """The online store of kind sqlite."""
-        return self.home / "online.db"
+        return self.online.path or self.home / "online.db"
 
 
 class _TomlSource(PydanticBaseSettingsSource):

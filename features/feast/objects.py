@@ -1,6 +1,5 @@
 """Definitions compiled to Feast's entities, views and services. No project code is needed to read them: the definition travels in the tags."""
 
-import json
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,27 +9,28 @@ from typing import TYPE_CHECKING, cast
 from feast import Entity as FeastEntity
 from feast import FeatureService as FeastService
 from feast import FeatureView as FeastView
-from feast import Field, Project, ValueType
+from feast import Field, Project, PushSource, ValueType
 from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SparkSource
 from feast.types import Bool, Float64, Int64, PrimitiveFeastType, String
 
 from features.definitions.catalog import Catalog
-from features.definitions.compiled import compile_definition, hash_of
 from features.definitions.expressions import ColumnType
 from features.definitions.names import FEATURES_DATABASE, view_table
 from features.definitions.services import FeatureService
 from features.definitions.views import FeatureView
 from features.errors import InvalidCatalogError
+from features.feast.event_views import event_views
+from features.feast.tags import OWN, definition_tags
 from features.store.heads import STATUS
 from features.store.keys import PROJECT, collisions
 
 if TYPE_CHECKING:
     from features.definitions.entities import Entity
 
-__all__ = ["DEFINITION_TAG", "HASH_TAG", "Objects", "compile_catalog"]
+__all__ = ["Objects", "compile_catalog"]
 
-DEFINITION_TAG, HASH_TAG = "asof.definition", "asof.hash"
 _EVENT_TIMESTAMP = "event_timestamp"
+_STATUS_SAYS = "ok, or overflow where a value left int64 and is null; through Asof's online store also never_seen, no_key, stale or damaged."
 # Feast's timestamps keep only seconds; microseconds need an integer.
 _TYPES: dict[ColumnType, PrimitiveFeastType] = {
     "string": String,
@@ -47,8 +47,9 @@ class Objects:
 
     project: Project
     entities: tuple[FeastEntity, ...]
-    sources: tuple[SparkSource, ...]
+    sources: tuple[SparkSource | PushSource, ...]
     views: tuple[FeastView, ...]
+    """Those of the catalogue, and one a source that may be pushed to."""
     services: tuple[FeastService, ...]
 
 
@@ -63,11 +64,15 @@ def compile_catalog(catalog: Catalog) -> Objects:
         raise InvalidCatalogError(problems)
     entities = _entities(catalog.views)
     views = {view.name: _view(view, entities) for view in catalog.views}
+    pushed = event_views(catalog)
     return Objects(
         project=Project(name=PROJECT, description="Features defined, computed and proved by Asof."),
-        entities=tuple(entities.values()),
-        sources=tuple(_source(view) for view in catalog.views),
-        views=tuple(views.values()),
+        entities=(*entities.values(), *(entity for entity, _, _ in pushed)),
+        sources=(
+            *(_source(view) for view in catalog.views),
+            *(source for _, sources, _ in pushed for source in sources),
+        ),
+        views=(*views.values(), *(view for _, _, view in pushed)),
         services=tuple(_service(catalog, service, views) for service in catalog.services),
     )
 
@@ -90,7 +95,10 @@ def _entities(views: Iterable[FeatureView]) -> dict[str, FeastEntity]:
         for name in view.keys:
             kind = ValueType.STRING if view.entity.type == "string" else ValueType.INT64
             made.setdefault(
-                name, FeastEntity(name=name, join_keys=[name], value_type=kind, description=view.entity.description)
+                name,
+                FeastEntity(
+                    name=name, join_keys=[name], value_type=kind, description=view.entity.description, tags=OWN
+                ),
             )
     return made
 
@@ -102,7 +110,7 @@ def _source(view: FeatureView) -> SparkSource:
         # "an experimental feature in alpha development", once a source.
         warnings.simplefilter("ignore", RuntimeWarning)
         made = SparkSource(
-            name=name, table=None if query else name, query=query, timestamp_field=_EVENT_TIMESTAMP, owner=view.owner, description=description
+            name=name, table=None if query else name, query=query, timestamp_field=_EVENT_TIMESTAMP, owner=view.owner, description=description, tags=OWN
         )  # fmt: skip
         # Read back as a registry does, or Feast takes a missing table for a change at each apply.
         read: SparkSource = SparkSource.from_proto(made.to_proto())
@@ -126,7 +134,7 @@ def _view(view: FeatureView, entities: dict[str, FeastEntity]) -> FeastView:
     for name, kind in view.types.items():
         tags = {"unit": "microseconds since 1970-01-01T00:00:00Z"} if kind == "timestamp" else {}
         fields.append(Field(name=name, dtype=_TYPES[kind], description=described[name], tags=tags))
-    fields.append(Field(name=STATUS, dtype=String, description="ok, or overflow where a value left int64 and is null."))
+    fields.append(Field(name=STATUS, dtype=String, description=_STATUS_SAYS))
     return FeastView(
         name=view.name,
         entities=[entities[key] for key in view.keys],
@@ -134,10 +142,10 @@ def _view(view: FeatureView, entities: dict[str, FeastEntity]) -> FeastView:
         ttl=timedelta(microseconds=view.horizon_us - view.schedule.lag_us),
         schema=fields,
         source=_source(view),
-        online=view.served,
+        online=view.tabled,
         owner=view.owner,
         description=view.description,
-        tags=_tags(view, dict(view.tags)),
+        tags={**dict(view.tags), **definition_tags(view)},
     )
 
 
@@ -148,13 +156,5 @@ def _service(catalog: Catalog, service: FeatureService, views: dict[str, FeastVi
         features=[cast("FeastView", views[view.name][list(features)]) for view, features in catalog.views_of(service)],
         owner=service.owner,
         description=service.description,
-        tags=_tags(service, dict(service.tags)),
+        tags={**dict(service.tags), **definition_tags(service)},
     )
-
-
-def _tags(definition: FeatureView | FeatureService, own: dict[str, str]) -> dict[str, str]:
-    return {**own, HASH_TAG: hash_of(definition), DEFINITION_TAG: _text(definition)}
-
-
-def _text(definition: FeatureView | FeatureService) -> str:
-    return json.dumps(compile_definition(definition), sort_keys=True, separators=(",", ":"))

@@ -15,9 +15,9 @@ from features.definitions.names import utc
 from features.errors import BusyError, MissingError
 from features.feast.objects import Objects, compile_catalog
 from features.feast.repository import write_repository
+from features.feast.tags import is_own
 from features.settings import Settings
 from features.store.keys import PROJECT
-from features.store.stores import open_store
 
 __all__ = ["Applied", "Watermarks", "apply"]
 
@@ -51,7 +51,6 @@ def apply(catalog: Catalog, settings: Settings) -> Applied:
             objects_to_delete=[item for _, item in gone],
             partial=False,
         )
-    _forget([item.name for kind, item in gone if kind == "view"], settings)
     return Applied(
         entities=tuple(item.name for item in objects.entities),
         views=tuple(item.name for item in objects.views),
@@ -122,6 +121,7 @@ def _keep_watermarks(store: FeatureStore, objects: Objects) -> None:
 
 
 def _undefined(store: FeatureStore, objects: Objects) -> list[tuple[str, Any]]:
+    """Of Asof's own; what a team registered beside it through Feast stays."""
     registry, found = store.registry, list[tuple[str, Any]]()
     for kind, held, wanted in (
         ("service", registry.list_feature_services(PROJECT, allow_cache=False), objects.services),
@@ -130,13 +130,5 @@ def _undefined(store: FeatureStore, objects: Objects) -> list[tuple[str, Any]]:
         ("entity", registry.list_entities(PROJECT, allow_cache=False), objects.entities),
     ):
         names = {item.name for item in wanted} | {_DUMMY}
-        found += [(kind, item) for item in held if item.name not in names]
+        found += [(kind, item) for item in held if item.name not in names and is_own(item)]
     return found
-
-
-def _forget(views: list[str], settings: Settings) -> None:
-    if views:
-        online = open_store(settings, writable=True)
-        for view in views:
-            online.forget(view)
-        online.close()

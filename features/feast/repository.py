@@ -11,6 +11,7 @@ from features.store.keys import PROJECT
 
 __all__ = ["write_repository"]
 
+_STORE = "features.feast.online.AsofOnlineStore"
 _GUARD = '''"""Feast's own plan and apply import this file: the definitions are not here, and they would delete what they do not find."""
 
 raise SystemExit("The definitions are in Asof's catalogue, not in this folder. Run `asof apply`; nothing was changed.")
@@ -32,13 +33,18 @@ def _config(settings: Settings) -> dict[str, object]:
         "provider": "local",
         "registry": _registry(settings),
         "online_store": _online_store(settings),
+        "batch_engine": {"type": "features.feast.engine.AsofEngine"},
         "offline_store": {"type": "spark", "spark_conf": _spark(settings)},
         "entity_key_serialization_version": 3,
     }
 
 
 def _registry(settings: Settings) -> dict[str, object]:
-    common: dict[str, object] = {"registry_type": "sql", "cache_ttl_seconds": 60}
+    common: dict[str, object] = {
+        "registry_type": "sql",
+        "cache_ttl_seconds": 60,
+        "serve_features_while_materializing": True,
+    }
     if settings.registry.kind == "postgres" and settings.registry.url is not None:
         return common | {"path": settings.registry.url.get_secret_value()}
     # A second writer waits instead of failing after five seconds.
@@ -50,13 +56,13 @@ def _registry(settings: Settings) -> dict[str, object]:
 
 def _online_store(settings: Settings) -> dict[str, object]:
     if settings.online.kind != "redis" or settings.online.url is None:
-        return {"type": "sqlite", "path": str(settings.online_db)}
+        return {"type": _STORE, "path": str(settings.online_db)}
     url = urlsplit(settings.online.url.get_secret_value())
     parts = [f"{url.hostname}:{url.port or 6379}", f"db={url.path.strip('/') or 0}"]
     parts += [f"username={unquote(url.username)}"] if url.username else []
     parts += [f"password={unquote(url.password)}"] if url.password else []
     parts += ["ssl=true"] if url.scheme == "rediss" else []
-    return {"type": "redis", "connection_string": ",".join(parts)}
+    return {"type": _STORE, "connection_string": ",".join(parts)}
 
 
 def _spark(settings: Settings) -> dict[str, str]:

@@ -10,15 +10,12 @@ from pydantic_core import to_json
 from features.definitions.catalog import Catalog
 from features.definitions.names import utc
 from features.errors import InputError
-from features.serving.reader import Result, Status
-from features.store.values import ARROW, Cell
+from features.serving.feast_columns import columns_of
+from features.serving.reader import Result
+from features.serving.tables import table_of
 
 __all__ = ["Asked", "Described", "answer", "arrow", "asked", "by_view", "keys_of", "parsed"]
 
-_STATUS: dict[Status, str] = {
-    "ok": "PRESENT", "overflow": "PRESENT", "never_seen": "NOT_FOUND", "no_key": "NOT_FOUND", "stale": "OUTSIDE_MAX_AGE",
-    "damaged": "INVALID",
-}  # fmt: skip
 M = TypeVar("M", bound=BaseModel)
 _NEVER = "1970-01-01T00:00:00Z"
 _MOST_ROWS = 10_000
@@ -122,62 +119,33 @@ def answer(result: Result, asked: Asked, described: Mapping[str, Described]) -> 
     Raises:
         InputError: two views have a feature of one name, and full names were not asked for.
     """
-    rows = len(result.rows)
+    rows = len(result.keys)
     names, results = list(asked.entities), [
         {"values": values, "statuses": ["PRESENT"] * rows, "event_timestamps": [_NEVER] * rows}
         for values in asked.entities.values()
     ]  # fmt: skip
     views: dict[str, Any] = {}
-    for place, view in enumerate(result.rows[0].views):
-        column = [row.views[place] for row in result.rows]
-        unseen = [one.status in {"never_seen", "no_key"} for one in column]
+    for view in result.views:
         definition, lag = described[view.view]
-        times = [_NEVER if missing else _instant(one.cut + lag) for missing, one in zip(unseen, column, strict=True)]
-        statuses = [_STATUS[one.status] for one in column]
-        for feature in view.values:
-            values = [one.values[feature] for one in column]
+        made = columns_of(view, lag)
+        texts = {instant: _instant(instant) for instant in {*made.instants} if instant is not None}
+        times = [_NEVER if instant is None else texts[instant] for instant in made.instants]
+        for feature, (values, statuses) in made.features.items():
             names.append(f"{view.view}__{feature}" if asked.full_feature_names else feature)
-            results.append({"values": values, "statuses": _with_nulls(values, statuses), "event_timestamps": times})
-        views[view.view] = {
-            "definition": definition, "cut": _instant(view.cut), "statuses": [one.status for one in column],
-        }  # fmt: skip
+            results.append({"values": values, "statuses": statuses, "event_timestamps": times})
+        views[view.view] = {"definition": definition, "cut": _instant(view.cuts[0]), "statuses": view.statuses}
     _refuse_twice(names)
     metadata = {"feature_names": names, "asof": {"at": _instant(result.at), "views": views}}
     return to_json({"metadata": metadata, "results": results}, inf_nan_mode="strings")
 
 
 def arrow(result: Result, catalog: Catalog) -> bytes:
-    """The answer as an Arrow stream: the keys' columns, `view__feature` in its own type, `view__asof_status`."""
-    made: dict[str, pa.Array] = {}
-    views = [catalog.view(view.view) for view in result.rows[0].views]
-    kinds = {name: ARROW[view.entity.type] for view in views for name in view.keys}
-    for name in result.rows[0].key:
-        made[name] = pa.array([row.key[name] for row in result.rows], kinds[name])
-    for place, view in enumerate(result.rows[0].views):
-        types = catalog.view(view.view).types
-        for feature in view.values:
-            cells = [row.views[place].values[feature] for row in result.rows]
-            made[f"{view.view}__{feature}"] = _column(cells, ARROW[types[feature]])
-        made[f"{view.view}__asof_status"] = pa.array([row.views[place].status for row in result.rows])
-    table = pa.table(made)
+    """The answer as an Arrow stream; see `table_of`."""
+    table = table_of(result, catalog)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
     return bytes(sink.getvalue())
-
-
-def _column(cells: Sequence[Cell], kind: pa.DataType) -> pa.Array:
-    return pa.array(cells, pa.int64()).cast(kind) if pa.types.is_timestamp(kind) else pa.array(cells, kind)
-
-
-def _with_nulls(values: Sequence[Cell], statuses: list[str]) -> list[str]:
-    """A null that is there is NULL_VALUE, as in Feast."""
-    if None not in values:
-        return statuses
-    return [
-        "NULL_VALUE" if value is None and status == "PRESENT" else status
-        for value, status in zip(values, statuses, strict=True)
-    ]
 
 
 def _refuse_twice(names: Sequence[str]) -> None:

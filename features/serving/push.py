@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from features.definitions.catalog import Catalog
+from features.definitions.entities import Entity
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
 from features.errors import InputError
@@ -17,7 +18,7 @@ from features.store.stores import open_store
 from features.store.tails import Pushed, entries, tail_source
 from features.values.fit import fit
 
-__all__ = ["PushResult", "push", "pushable", "pushed"]
+__all__ = ["Followed", "PushResult", "followed_by", "push", "pushable", "pushed", "take_in"]
 
 _HALF = 1 << 63
 _MILLISECOND = 1000
@@ -37,8 +38,20 @@ class PushResult:
     """Place in what was pushed to why the row does not fit; nothing of it was taken in."""
 
 
-def pushable(catalog: Catalog, name: str) -> tuple[Source, tuple[FeatureView, ...]]:
-    """A source that event views follow, and those views.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Followed:
+    """A source that event views follow, and what a push must know of those views."""
+
+    source: Source
+    entities: tuple[tuple[Entity, tuple[str, ...]], ...]
+    """Each once, with the columns of the source that hold its key."""
+
+    lasting_us: int
+    """How long an event is of use: until the cut that knows it has replaced the one before the one that is served, and a day more."""
+
+
+def pushable(catalog: Catalog, name: str) -> Followed:
+    """A source that event views follow.
 
     Raises:
         MissingError: there is no such source.
@@ -56,7 +69,14 @@ def pushable(catalog: Catalog, name: str) -> tuple[Source, tuple[FeatureView, ..
     if source.enriched is not None:
         msg = f"Source {name!r} takes columns from {source.enriched.parent.name!r}, which happens at ingest. Push to a source without enrich."
         raise InputError(msg)
-    return source, views
+    return followed_by(source, views)
+
+
+def followed_by(source: Source, views: Sequence[FeatureView]) -> Followed:
+    """A source, and at least one view that follows it."""
+    found = {view.entity.name: (view.entity, view.source.key_columns(view.entity.name, view.keys)) for view in views}
+    lasting = max(view.horizon_us + 2 * view.schedule.period_us for view in views)
+    return Followed(source=source, entities=tuple(found.values()), lasting_us=lasting)
 
 
 def push(
@@ -80,26 +100,31 @@ def push(
         InputError: no view follows it; a column is missing, unknown, or of mixed types.
         BusyError: the store does not answer; push the same again.
     """
-    source, views = pushable(catalog, name)
+    return take_in(settings, pushable(catalog, name), rows, watermark)
+
+
+def take_in(
+    settings: Settings,
+    followed: Followed,
+    rows: Sequence[Mapping[str, object]] | pa.Table,
+    watermark: int | None = None,
+) -> PushResult:
+    """The same of a source that is known to be followed; see `push`."""
+    source = followed.source
     table = cast("pa.Table", rows) if isinstance(rows, pa.Table) else _table(source, rows)
     _refuse_columns(source, table.column_names)
     found = fit(source, table)
     good = [n for n in range(len(table)) if n not in found.reasons]
-    events = pushed(source, views, found.rows)
+    events = pushed(followed, found.rows)
     told = watermark if watermark is not None else max((event.known for event in events), default=None)
     if told is None:
         return PushResult(new=0, known=0, refused=found.reasons)
     store = open_store(settings, writable=True)
     try:
-        new = store.push(name, events, told, _lasting(views) // _MILLISECOND)
+        new = store.push(source.name, events, told, followed.lasting_us // _MILLISECOND)
     finally:
         store.close()
     return PushResult(new=new, known=len(good) - new, refused=found.reasons)
-
-
-def _lasting(views: Sequence[FeatureView]) -> int:
-    """An event is of use until the cut that knows it has replaced the one before the one that is served, and a day more."""
-    return max(view.horizon_us + 2 * view.schedule.period_us for view in views)
 
 
 def _table(source: Source, rows: Sequence[Mapping[str, object]]) -> pa.Table:
@@ -129,14 +154,15 @@ def _refuse_columns(source: Source, names: Sequence[str]) -> None:
         raise InputError(msg)
 
 
-def pushed(source: Source, views: Sequence[FeatureView], rows: pa.Table) -> list[Pushed]:
+def pushed(followed: Followed, rows: pa.Table) -> list[Pushed]:
     """Rows that `fit` has read, as a store takes them."""
+    source = followed.source
     columns = {name: rows[name].combine_chunks() for name in source.types}
     known, time = _micros(rows["asof_known_at"]), _micros(rows[source.event_time])
     versions = _listed(columns, source.version, len(rows), 0)
     voids = _listed(columns, source.void, len(rows), False)
     ids = columns[source.event_id or ""].to_pylist()
-    keys = _keys(views, columns, len(rows))
+    keys = _keys(followed, columns, len(rows))
     made = entries(source, columns, time, known)
     return [
         Pushed(
@@ -149,15 +175,13 @@ def pushed(source: Source, views: Sequence[FeatureView], rows: pa.Table) -> list
     ]  # fmt: skip
 
 
-def _keys(views: Sequence[FeatureView], columns: Mapping[str, pa.Array], rows: int) -> list[tuple[bytes, ...]]:
+def _keys(followed: Followed, columns: Mapping[str, pa.Array], rows: int) -> list[tuple[bytes, ...]]:
     """The entities of each row, each once; a null key column belongs to none."""
     made: list[dict[bytes, None]] = [{} for _ in range(rows)]
-    entities = {view.entity.name: view for view in views}
-    for view in entities.values():
-        names = view.source.key_columns(view.entity.name, view.keys)
+    for entity, names in followed.entities:
         for n, values in enumerate(zip(*(columns[name].to_pylist() for name in names), strict=True)):
             if None not in values:
-                made[n][entity_key(dict(zip(view.keys, values, strict=True)), view.entity.type)] = None
+                made[n][entity_key(dict(zip(entity.keys, values, strict=True)), entity.type)] = None
     return [tuple(keys) for keys in made]
 
 

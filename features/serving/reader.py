@@ -19,7 +19,7 @@ from features.store.reads import OnlineStore
 from features.store.stores import open_store
 from features.store.values import Cell
 
-__all__ = ["Reader", "Result", "Row", "Status", "ViewColumns", "ViewValues"]
+__all__ = ["Chosen", "Lookups", "Reader", "Result", "Row", "Status", "ViewColumns", "ViewValues"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,16 +56,13 @@ class Result:
         )
 
 
-class Reader:
+class Lookups:
     """Keeps its connection to the store; close it, or use it in a `with` block. Not for several threads at once."""
 
-    def __init__(self, settings: Settings, catalog: Catalog) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._catalog = catalog
         self._store: OnlineStore | None = None
         self._is_empty = False
-        self._views: dict[str, Served] = {}
-        self._services: dict[str, _Chosen] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -81,6 +78,36 @@ class Reader:
             self._store.close()
             self._store = None
 
+    def look_up(
+        self, chosen: "Chosen", keys: Sequence[Mapping[str, object]], at: int | None, service: str = ""
+    ) -> Result:
+        """What the views say; `at` and errors as `Reader` has them."""
+        typed = [checked(key, chosen.columns, chosen.of) for key in keys]
+        asked = micros(self._settings.now()) if at is None else at
+        encoded = chosen.encoded(typed)
+        questions = [served.question(of, asked) for (served, _), of in zip(chosen.views, encoded, strict=True)]
+        answers = self._online().ask(questions)
+        found = answered(chosen.views, encoded, answers, asked)
+        return Result(service=service, at=asked, keys=tuple(typed), views=found)
+
+    def _online(self) -> OnlineStore:
+        if self._store is not None and self._is_empty and self._settings.online_db.exists():
+            self.close()  # the first load came after the reader
+        if self._store is None:
+            self._is_empty = self._settings.online.kind == "sqlite" and not self._settings.online_db.exists()
+            self._store = open_store(self._settings, writable=False)
+        return self._store
+
+
+class Reader(Lookups):
+    """Lookups of a catalogue's services and views."""
+
+    def __init__(self, settings: Settings, catalog: Catalog) -> None:
+        super().__init__(settings)
+        self._catalog = catalog
+        self._views: dict[str, Served] = {}
+        self._services: dict[str, Chosen] = {}
+
     def lookup(self, service: str, keys: Sequence[Mapping[str, object]], at: int | None = None) -> Result:
         """The values that the store's live generation gives at an instant (microseconds UTC; None: the clock's now).
 
@@ -92,10 +119,10 @@ class Reader:
         """
         if service not in self._services:
             views = self._catalog.views_of(self._catalog.service(service))
-            self._services[service] = _Chosen(
+            self._services[service] = Chosen(
                 f"service {service!r}", [(self._served(view), names) for view, names in views]
             )
-        return self._looked(self._services[service], keys, at, service)
+        return self.look_up(self._services[service], keys, at, service)
 
     def lookup_features(
         self, features: Mapping[str, Sequence[str]], keys: Sequence[Mapping[str, object]], at: int | None = None
@@ -113,7 +140,7 @@ class Reader:
                 if feature not in served.types:
                     what, known = f"feature of view {served.view.name!r}", list(served.types)
                     raise MissingError.of(what, feature, known, "Ask for one of these.")
-        return self._looked(_Chosen(f"view {', '.join(features)}", chosen), keys, at, "")
+        return self.look_up(Chosen(f"view {', '.join(features)}", chosen), keys, at)
 
     def unready(self, services: Sequence[str]) -> list[str]:
         """A sentence for each view of these services that cannot be looked up now; none where all can.
@@ -133,33 +160,20 @@ class Reader:
                 found.append(str(error))
         return found
 
-    def _looked(self, chosen: "_Chosen", keys: Sequence[Mapping[str, object]], at: int | None, service: str) -> Result:
-        typed = [checked(key, chosen.columns, chosen.of) for key in keys]
-        asked = micros(self._settings.now()) if at is None else at
-        encoded = chosen.encoded(typed)
-        questions = [served.question(of, asked) for (served, _), of in zip(chosen.views, encoded, strict=True)]
-        answers = self._online().ask(questions)
-        found = answered(chosen.views, encoded, answers, asked)
-        return Result(service=service, at=asked, keys=tuple(typed), views=found)
-
     def _served(self, view: FeatureView) -> Served:
         if view.name not in self._views:
             self._views[view.name] = Served(view)
         return self._views[view.name]
 
-    def _online(self) -> OnlineStore:
-        if self._store is not None and self._is_empty and self._settings.online_db.exists():
-            self.close()  # the first load came after the reader
-        if self._store is None:
-            self._is_empty = self._settings.online.kind == "sqlite" and not self._settings.online_db.exists()
-            self._store = open_store(self._settings, writable=False)
-        return self._store
 
+class Chosen:
+    """Some views and of each some features, and what is the same for all that ask for them; `of` is what messages call the whole.
 
-class _Chosen:
-    """Some views and of each some features, and what is the same for all that ask for them."""
+    Raises:
+        InputError: a view has no lookups.
+    """
 
-    def __init__(self, of: str, views: Sequence[tuple[Served, tuple[str, ...]]]) -> None:
+    def __init__(self, of: str, views: Sequence[tuple[Served, Sequence[str]]]) -> None:
         self.of, self.views = of, views
         for served, _ in views:
             _refuse_unserved(of, served)

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from features.definitions.expressions import ColumnType, Scalar
 from features.definitions.views import FeatureView
-from features.serving.push import pushed
+from features.serving.push import followed_by, pushed
 from features.store.tails import tail_of, tail_source
 from features.store.values import ARROW
 from features.values.fit import fit
@@ -37,7 +37,7 @@ def _warm(view: FeatureView) -> None:
     tail = None
     if tail_source(view):
         rows = fit(source, pa.table(columns)).rows
-        tail_of(view, [(0, event.entry) for event in pushed(source, (view,), rows) if event.entry], 0)
+        tail_of(view, [(0, event.entry) for event in pushed(followed_by(source, (view,)), rows) if event.entry], 0)
         waiting = {name: columns[name] for name in plan_of(view).waiting_columns}
         tail = Block(key=now, time=now, since=now, columns=waiting)
     finish(view, 0, [None], Asks(key=now, instant=now + 1), tail)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from feast import FeatureStore
 
 from features import FeatureView, load_catalog
 from features.definitions.names import cut_text, micros, utc, view_table
@@ -20,6 +19,7 @@ from features.store.redis_store import RedisStore
 from features.store.stores import open_store
 from jobs import materialize, tables
 from jobs.commands import Materialize
+from tests.feast_client import own_client
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -118,7 +118,7 @@ def test_published_values_reach_the_reader_and_a_stock_client(
     assert rows[0].values["load_profile__opened"] == micros(opened)
     assert [view.status for view in rows[0].views] == ["ok", "ok"]
     assert [view.status for view in rows[2].views] == ["never_seen", "never_seen"]
-    client = FeatureStore(repo_path=str(home.feast))
+    client = own_client(home.feast)
     found = client.get_online_features(
         client.get_feature_service("loaded"),
         [{"load_card": "c1", "load_shop": "s1"}, {"load_card": "c2", "load_shop": "s2"}],
@@ -151,7 +151,7 @@ def test_later_cuts_remove_dropped_keys_and_a_rerun_changes_nothing(
     store.close()
     assert head is not None
     assert (head.generation, head.cut, head.rows) == (3, THIRD, 20)
-    spans = FeatureStore(repo_path=str(home.feast)).get_feature_view("load_habits").materialization_intervals
+    spans = own_client(home.feast).get_feature_view("load_habits").materialization_intervals
     assert [start for start, _ in spans] == [utc(FIRST), utc(SECOND), utc(THIRD)]
 
 

@@ -20,9 +20,10 @@ from features import Catalog, Entity, FeatureView, load_catalog
 from features.definitions.compiled import hash_of, load_definition
 from features.definitions.names import utc
 from features.errors import InvalidCatalogError, MissingError
-from features.feast.objects import DEFINITION_TAG, HASH_TAG, compile_catalog
+from features.feast.objects import compile_catalog
 from features.feast.registry import Watermarks, apply
 from features.feast.repository import write_repository
+from features.feast.tags import DEFINITION_TAG, HASH_TAG
 from features.settings import Settings, load
 from features.store.heads import Layout
 from features.store.sqlite_store import SqliteStore
@@ -30,6 +31,8 @@ from features.store.sqlite_store import SqliteStore
 pytestmark = pytest.mark.filterwarnings("ignore:The spark data source API")
 CATALOG = load_catalog()
 HOUR = 3_600_000_000
+EVENTS = ("payments__events",)
+"""Of the one source that event views follow."""
 
 
 @pytest.fixture
@@ -54,7 +57,7 @@ def test_entities_have_one_join_key_and_composite_ones_become_several(settings: 
     apply(CATALOG, settings)
     store = stock(settings)
     entities = {entity.name: entity for entity in store.list_entities()}
-    assert set(entities) - {"__dummy"} == {"account_id", "card_id", "device_id", "merchant_id"}
+    assert set(entities) - {"__dummy"} == {"account_id", "card_id", "device_id", "merchant_id", *EVENTS}
     assert entities["card_id"].value_type == ValueType.STRING
     assert entities["card_id"].description == "A payment card, tokenised."
     assert sorted(store.get_feature_view("card_at_merchant").entities) == ["card_id", "merchant_id"]
@@ -70,7 +73,7 @@ def test_views_are_typed_owned_and_read_the_published_tables(settings: Settings)
             **{name: types[kind] for name, kind in view.types.items()}, "asof_status": String,
         }  # fmt: skip
         assert {field.name for field in made.entity_columns} == set(view.keys)
-        assert (made.owner, made.description, made.online) == (view.owner, view.description, view.served)
+        assert (made.owner, made.description, made.online) == (view.owner, view.description, view.tabled)
         assert made.ttl == timedelta(microseconds=view.horizon_us - view.schedule.lag_us)
         assert made.batch_source.timestamp_field == "event_timestamp"
         assert made.batch_source.name == f"features.{view.name}"
@@ -137,12 +140,12 @@ def test_what_is_no_longer_defined_is_deleted_with_its_online_values(settings: S
     for name in ("device_sharing", "card_velocity"):
         store.load(Layout.of(CATALOG.view(name), 0), [], HOUR)
     views = tuple(view for view in CATALOG.views if view.entity.name != "device")
-    applied = apply(Catalog(views=views), settings)
+    applied = apply(replace(CATALOG, views=views, services=()), settings)
     assert set(applied.deleted) == {
         "service radar_v1", "service radar_checkout_v1", "view device_sharing", "view device_profile", "source features.device_sharing",
         "source features.device_profile", "entity device_id",
     }  # fmt: skip
-    assert {view.name for view in stock(settings).list_feature_views()} == {view.name for view in views}
+    assert {view.name for view in stock(settings).list_feature_views()} == {*(view.name for view in views), *EVENTS}
     assert store.head("device_sharing") is None
     assert store.head("card_velocity") is not None
     store.close()
@@ -166,16 +169,25 @@ def test_apply_starts_no_jvm_and_no_session(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", script], check=True, env=environment, cwd=tmp_path)
 
 
-def test_the_registry_is_read_without_our_code(settings: Settings, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("online", "imported"), [("config['online_store']", "('features.views', 'features.catalogue', 'jobs', 'dags')"),
+                             ("{'type': 'sqlite', 'path': config['online_store']['path']}", "('features', 'jobs', 'dags')")],
+    ids=["through Asof's online store no catalogue is imported", "with Feast's own stores none of our code"],
+)  # fmt: skip
+def test_the_registry_is_read_without_the_catalogue(
+    settings: Settings, tmp_path: Path, online: str, imported: str
+) -> None:
     apply(CATALOG, settings)
     script = (
-        "import sys, warnings; warnings.simplefilter('ignore')\n"
-        "from feast import FeatureStore\n"
-        f"store = FeatureStore(repo_path={str(settings.feast)!r})\n"
-        "print(len(store.list_feature_views()), sorted(name for name in sys.modules if name.split('.')[0] in ('features', 'jobs', 'dags')))\n"
+        "import sys, warnings, yaml; warnings.simplefilter('ignore')\n"
+        "from feast import FeatureStore, RepoConfig\n"
+        f"config = yaml.safe_load(open({str(settings.feast / 'feature_store.yaml')!r}))\n"
+        f"config |= {{'online_store': {online}, 'batch_engine': 'local'}}\n"
+        "store = FeatureStore(config=RepoConfig(**config))\n"
+        f"print(len(store.list_feature_views()), [name for name in sys.modules if name.startswith({imported})])\n"
     )
     found = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, cwd=tmp_path)
-    assert found.stdout == f"{len(CATALOG.views)} []\n"
+    assert found.stdout == f"{len(CATALOG.views) + len(EVENTS)} []\n"
 
 
 def test_the_feast_command_lists_and_its_apply_is_guarded(settings: Settings, tmp_path: Path) -> None:
@@ -190,7 +202,7 @@ def test_the_feast_command_lists_and_its_apply_is_guarded(settings: Settings, tm
         "The definitions are in Asof's catalogue, not in this folder. Run `asof apply`; nothing was changed."
         in refused.stdout + refused.stderr
     )
-    assert len(stock(settings).list_feature_views()) == len(CATALOG.views)
+    assert len(stock(settings).list_feature_views()) == len(CATALOG.views) + len(EVENTS)
 
 
 def test_a_view_that_was_never_applied_is_told(settings: Settings) -> None:
@@ -206,7 +218,9 @@ def test_the_settings_file_names_redis_and_postgres_and_is_private(tmp_path: Pat
     )
     path = write_repository(settings) / "feature_store.yaml"
     written = yaml.safe_load(path.read_text())
-    assert written["online_store"] == {"type": "redis", "connection_string": "cache.example:6380,db=2,password=p@ss"}
+    assert written["online_store"] == {
+        "type": "features.feast.online.AsofOnlineStore", "connection_string": "cache.example:6380,db=2,password=p@ss",
+    }  # fmt: skip
     assert written["registry"]["path"] == "postgresql+psycopg://asof:secret@db/feast"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert {found.name for found in path.parent.iterdir()} == {"feature_store.yaml", "definitions_are_elsewhere.py"}

@@ -225,13 +225,13 @@ def test_generations_wait_are_kept_and_roll_back(settings: Settings) -> None:
 def test_a_damaged_state_is_said_of_its_key_alone(settings: Settings) -> None:
     for view in (LIVE, SLIDING):
         put(settings, view, BEFORE)
-    _damage(settings, "live")
+    damage(settings, "live")
     (bad, good) = looked_up(settings, CUT + HOUR, "c1", "c2")
     assert (bad["statuses"], bad["live__count_24h"], bad["sliding__count_7d"]) == (["damaged", "ok"], None, 2)
     assert (good["statuses"][1], good["live__count_24h"]) == ("ok", 1)
 
 
-def _damage(settings: Settings, view: str) -> None:
+def damage(settings: Settings, view: str) -> None:
     """One byte of the first card's state turns."""
     from features.store.keys import entity_key, redis_states, state_field
 

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
-from feast import FeatureStore
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from feast.type_map import python_values_to_proto_values
@@ -21,6 +20,7 @@ from features.settings import load
 from features.store.packed import Packing, Unpacked
 from features.store.reads import Answer
 from features.store.values import ARROW
+from tests.feast_client import own_client
 
 LOWEST, HIGHEST = -(1 << 63), (1 << 63) - 1
 HOUR = 3_600_000_000
@@ -115,14 +115,14 @@ def feast_writes(home: Path, view: FeatureView, batch: pa.RecordBatch, instant: 
     """The same rows through Feast's own SQLite writer, into a store of its own."""
     settings = load(home=home)
     apply(Catalog(views=(view,)), settings)
-    store = FeatureStore(repo_path=str(settings.feast))
+    store = own_client(settings.feast)
     table = store.get_feature_view(view.name)
     store._get_provider().online_write_batch(store.config, table, rows_for_feast(view, batch, instant), None)
 
 
 def feast_view(repository: Path, view: FeatureView, batch: pa.RecordBatch) -> dict[str, list[object]]:
     """What a stock client answers for these keys, by full name."""
-    store = FeatureStore(repo_path=str(repository))
+    store = own_client(repository)
     names = [*view.types, "asof_status"]
     entities = [{name: batch.column(name)[row].as_py() for name in view.keys} for row in range(batch.num_rows)]
     return store.get_online_features(

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from feast import FeatureStore
 
 from features import Catalog, FeatureView
 from features.errors import BusyError
@@ -19,6 +18,7 @@ from features.store.heads import Layout, Loaded
 from features.store.keys import entity_keys
 from features.store.reads import Question
 from features.store.redis_store import RedisStore, remove_rows, write_rows
+from tests.feast_client import own_client
 from tests.features.store.hostile_rows import CUT, HOUR, feast_view, hostile, make_view, rows_for_feast, unpacked
 
 URL = os.environ.get("ASOF_TEST_REDIS_URL", "")
@@ -78,7 +78,7 @@ def test_the_hashes_are_what_feasts_own_writer_makes_and_a_stock_client_reads_th
         Layout.of(view, CUT),
     )
     apply(Catalog(views=(view,)), settings)
-    theirs = FeatureStore(repo_path=str(settings.feast))
+    theirs = own_client(settings.feast)
     theirs._get_provider().online_write_batch(
         theirs.config, theirs.get_feature_view(view.name), rows_for_feast(view, batch, layout.valid_from), None
     )
