@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from features.definitions.expressions import ColumnType
@@ -79,8 +79,16 @@ def _refuse_rounded(source: Source, name: str, cells: Sequence[int | None]) -> N
 
 def _instants(texts: pa.Array) -> pa.Array:
     """Times without a zone are UTC, as everywhere in Feast; other text is read as `asof ingest` reads it."""
-    cells = texts.to_pylist()
-    if not all(_WITHOUT_ZONE.fullmatch(cell) for cell in cells if cell is not None):
-        return texts
-    found = [None if cell is None else np.datetime64(cell).astype("datetime64[us]").astype(np.int64) for cell in cells]
-    return pa.array(found, pa.int64()).cast(pa.timestamp("us", tz="UTC"))
+    cells = [None if text is None else _in_utc(text) for text in texts.to_pylist()]
+    if not any(isinstance(cell, str) for cell in cells):
+        return pa.array(cells, pa.timestamp("us", tz="UTC"))
+    return pa.array([cell.isoformat() if isinstance(cell, datetime) else cell for cell in cells], pa.string())
+
+
+def _in_utc(text: str) -> datetime | str:
+    if not _WITHOUT_ZONE.fullmatch(text):
+        return text
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=UTC)
+    except ValueError:
+        return text

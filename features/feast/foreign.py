@@ -31,6 +31,12 @@ class ForeignSqlite(SqliteOnlineStore):
             found.execute(f"PRAGMA busy_timeout={_WAIT_MILLISECONDS}")
         return found
 
+    def end(self) -> None:
+        """Ends the connection."""
+        if self._conn is not None:
+            self._conn.close()
+            self._conn = None
+
     def online_read(self, config: RepoConfig, table: Any, entity_keys: Any, requested_features: Any = None) -> Any:  # noqa: ANN401 - Feast's
         """As Feast reads, but only what is asked for."""
         made: list[Any] = []
@@ -61,6 +67,12 @@ class ForeignRedis(RedisOnlineStore):
             if stamp is None
             else super()._get_features_for_entity(values, feature_view, requested_features)
         )
+
+    def end(self) -> None:
+        """Ends the connections."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
 
     def online_read(self, config: RepoConfig, table: Any, entity_keys: Any, requested_features: Any = None) -> Any:  # noqa: ANN401 - Feast's
         """As Feast reads; the list of what is asked for stays as it was."""

@@ -38,6 +38,7 @@ from features.feast.foreign import ForeignRedis, ForeignSqlite, PlainConfig, for
 from features.feast.tags import is_asof, is_events, served_of
 from features.serving.reader import Lookups
 from features.settings import Settings, load
+from features.store.redis_store import RedisStore
 from features.store.stores import open_store
 
 __all__ = ["AsofOnlineStore", "AsofOnlineStoreConfig"]
@@ -223,14 +224,18 @@ class AsofOnlineStore(OnlineStore):
         return [item for item in store.plan(plain, desired_registry_proto) if item.name not in others]
 
     def teardown(self, config: RepoConfig, tables: Sequence[Any], entities: Sequence[Any]) -> None:
-        """Drops everything: the SQLite file, or of Redis the hashes of these views' entities and what says that Asof's are loaded."""
-        self._forget(config, tables)
-        self._close()
+        """Drops everything: the SQLite file, or of Redis the hashes of these views' entities and all that Asof keeps beside them."""
         store, plain = self._theirs(config)
         store.teardown(plain, tables, entities)
-        if _own(config).connection_string is None:
+        self._close()
+        url = self._settings_of(config).online.url
+        if url is None:
             for end in ("-wal", "-shm"):
                 Path(f"{_path(config)}{end}").unlink(missing_ok=True)
+        elif any(is_asof(view) for view in tables):
+            redis = RedisStore(url.get_secret_value())
+            redis.clear()
+            redis.close()
 
     async def close(self) -> None:
         """Ends the connections; the next request begins new ones."""
@@ -239,7 +244,8 @@ class AsofOnlineStore(OnlineStore):
     def _close(self) -> None:
         while self._free:
             self._free.pop().close()
-        self._foreign = None
+        if self._foreign is not None:
+            self._foreign.end()
 
     def _forget(self, config: RepoConfig, views: Sequence[Any]) -> None:
         if ours := [view.name for view in views if is_asof(view)]:

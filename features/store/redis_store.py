@@ -216,6 +216,12 @@ class RedisStore:
             for head in self._states.generations(view):
                 self._states.withdraw(view, head.generation)
 
+    def clear(self) -> None:
+        """Drops all that Asof keeps beside Feast's hashes, of every view and source."""
+        with self._errors():
+            for key in self.client.scan_iter(b"asof:*", count=5000):
+                self.client.unlink(key)
+
     def generations(self, view: str) -> tuple[Head, ...]:
         """Of a view's states: those that may be read, the oldest first.
 

@@ -126,8 +126,14 @@ def test_a_column_that_feast_has_rounded_is_refused(tmp_path: Path) -> None:
 
 def test_text_that_is_no_time_is_said(tmp_path: Path) -> None:
     row = {**paid(1, "c1", CUT), "event_time": utc(CUT), "received": "yesterday", "online": None, "rate": None}
-    with pytest.raises(InputError, match="row 0: received: 'yesterday' is not a timestamp in ISO 8601"):
-        pushed(load(home=tmp_path), pd.DataFrame([row]))
+    others = ("2026-13-45T00:00:00", "2026-01-01T00:00:00", "2026-01-01T00:00:00Z")
+    rows = pd.DataFrame([row, *({**row, "id": f"p{n}", "received": text} for n, text in enumerate(others, 2))])
+    said = (
+        r"Of 4 rows pushed to source 'payments', 2 do not fit and were left out: row 0: received: 'yesterday' is not a timestamp in ISO 8601; "
+        r"row 1: received: '2026-13-45T00:00:00' is not a timestamp in ISO 8601\. The others are taken in\."
+    )
+    with pytest.raises(InputError, match=said):
+        pushed(load(home=tmp_path), rows)
 
 
 def test_what_a_push_must_know_travels_in_the_tags() -> None:

@@ -172,6 +172,7 @@ def test_rows_are_written_and_read_in_the_order_asked(store: FeatureStore, tmp_p
         asyncio.run(store.get_online_features_async(refs, asked)).to_dict()
         == store.get_online_features(refs, asked).to_dict()
     )
+    asyncio.run(store.close())
     with pytest.raises(KeyError, match="Missing join key values"):
         store.get_online_features(["stats:trips"], [{"zone": "z"}])
     many = told(store, ["stats:trips"], [{"driver_id": driver} for driver in range(40_000)])

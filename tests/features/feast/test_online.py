@@ -33,6 +33,7 @@ from features.serving.push import push
 from features.serving.reader import Reader
 from features.settings import Settings, load
 from features.store.heads import Layout
+from features.store.redis_store import RedisStore
 from features.store.sqlite_store import SqliteStore
 from features.store.stores import open_store
 from tests.features.feast.shop import CATALOG, CUT, HABITS, HOUR, stock
@@ -257,6 +258,10 @@ def test_what_feast_deletes_asof_forgets(shop: Settings) -> None:
                     {name: ["count_7d"]}, [{"card_id": "c1", "shop": "s"} if name == "pairs" else {"card_id": "c1"}]
                 )
     assert [path.name for path in shop.home.iterdir()] == ["feast"]
+    if shop.online.url is not None:
+        redis = RedisStore(shop.online.url.get_secret_value())
+        assert redis.client.keys("*") == []
+        redis.close()
 
 
 def test_only_plain_values_have_tables_of_feasts(tmp_path: Path) -> None:
