@@ -135,10 +135,8 @@ def _gather(modules: Iterable[ModuleType]) -> Catalog:
         for part in (view.entity, *view.sources, *(s.enriched.parent for s in view.sources if s.enriched)):
             seen.setdefault(id(part), part)
     labels = tuple(item for item in seen.values() if isinstance(item, Label))
-    for label in labels:
-        for source in (label.outcomes, label.events, label.outcomes.enriched and label.outcomes.enriched.parent):
-            if source is not None:
-                seen.setdefault(id(source), source)
+    for source in (source for label in labels for source in _sources_of(label)):
+        seen.setdefault(id(source), source)
     return Catalog(
         views=views,
         services=tuple(item for item in seen.values() if isinstance(item, FeatureService)),
@@ -146,6 +144,12 @@ def _gather(modules: Iterable[ModuleType]) -> Catalog:
         labels=labels,
         entities=tuple(item for item in seen.values() if isinstance(item, Entity)),
     )
+
+
+def _sources_of(label: Label) -> Iterable[Source]:
+    link = label.outcomes.enriched
+    parent = None if link is None else link.parent
+    return (source for source in (label.outcomes, label.events, parent) if source is not None)
 
 
 def check(catalog: Catalog) -> list[str]:

@@ -123,7 +123,10 @@ def _problems(label: Label) -> Iterator[tuple[str, str]]:
         yield str(error), f"Give events=SOURCE, or enrich its outcomes on {label.of!r}."
         return
     if events.event_id is None or events.kind != "events":
-        yield f"its events {events.name!r} have no event_id.", "Only events with ids can be told from one another: name a source that has them."
+        yield (
+            f"its events {events.name!r} have no event_id.",
+            "Only events with ids can be told from one another: name a source that has them.",
+        )
     yield from _condition("blocked", label.blocked, events.types)
     yield from _condition("explored", label.explored, events.types)
     yield from _propensity(label, events)
@@ -144,6 +147,9 @@ def _propensity(label: Label, events: Source) -> Iterator[tuple[str, str]]:
     if label.explored is None:
         yield f"it has the propensity {given!r} and no explored.", "Say which events were explored."
     if isinstance(given, str) and events.types.get(given) != "float64":
-        yield f"its propensity is {given!r}, which is no float64 column of {events.name!r}.", "Name one, or give a number in (0, 1]."
+        yield (
+            f"its propensity is {given!r}, which is no float64 column of {events.name!r}.",
+            "Name one, or give a number in (0, 1].",
+        )
     elif not isinstance(given, str) and not 0 < given <= 1:
         yield f"its propensity is {given!r}.", "A probability of being let through is in (0, 1]."

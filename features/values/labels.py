@@ -55,14 +55,18 @@ def label_events(label: Label, events: pa.Table, outcomes: pa.Table, as_of: int)
     due = happened + label.horizon_us
     positive, since, taken_back = _verdicts(found, due, as_of)
     blocked = mask(label.blocked, _columns(rows), len(rows)) if label.blocked is not None else np.zeros(len(rows), bool)
-    explored = mask(label.explored, _columns(rows), len(rows)) if label.explored is not None else np.zeros(len(rows), bool)
+    explored = (
+        mask(label.explored, _columns(rows), len(rows)) if label.explored is not None else np.zeros(len(rows), bool)
+    )
     unobserved = blocked & ~explored
     negative = ~positive & (due <= as_of)
     status = np.select([unobserved, positive, negative], [3, 0, 1], default=2)
     known = np.where(positive, since, np.maximum(due, taken_back))
     final = status < 2  # noqa: PLR2004 - positive or negative
     made = rows.append_column("label", pa.array(np.where(status == 0, 1, 0).astype(np.int8), mask=~final))
-    made = made.append_column("label_status", pa.DictionaryArray.from_arrays(status.astype(np.int8), list(STATUSES)).cast(pa.string()))
+    made = made.append_column(
+        "label_status", pa.DictionaryArray.from_arrays(status.astype(np.int8), list(STATUSES)).cast(pa.string())
+    )
     made = made.append_column("label_known_at", pa.array(known, pa.int64(), mask=~final).cast(ARROW_TYPES["timestamp"]))
     return Labelled(rows=made, early=_early(found, rows, source, happened))
 
@@ -92,11 +96,17 @@ class _Outcomes:
     def of(cls, label: Label, outcomes: pa.Table, ids: pa.ChunkedArray, as_of: int) -> "_Outcomes":
         source = label.outcomes
         added, since, until = _spans(source, outcomes, as_of)
-        place = pc.index_in(added[label.of].cast(pa.string()), value_set=ids.cast(pa.string()).combine_chunks(), skip_nulls=True)
+        place = pc.index_in(
+            added[label.of].cast(pa.string()), value_set=ids.cast(pa.string()).combine_chunks(), skip_nulls=True
+        )
         there = np.asarray(pc.fill_null(place, -1).to_numpy()).astype(np.int64)
         mine = there >= 0
         added = added.filter(pa.array(mine))
-        named = added[source.event_id].cast(pa.string()).combine_chunks() if source.event_id else pa.nulls(len(added), pa.string())
+        named = (
+            added[source.event_id].cast(pa.string()).combine_chunks()
+            if source.event_id
+            else pa.nulls(len(added), pa.string())
+        )
         own = np.asarray(named.dictionary_encode().indices) if source.event_id else np.arange(len(added))
         return cls(
             event=there[mine], outcome=np.asarray(own).astype(np.int64), since=since[mine], until=until[mine],
@@ -133,7 +143,12 @@ def _early(found: _Outcomes, rows: pa.Table, source: Source, happened: Array) ->
 
 def _standing_events(source: Source, events: pa.Table, as_of: int) -> pa.Table:
     rows = standing(source, events, as_of)
-    order = np.lexsort((np.asarray(pc.rank(rows[source.event_id or ""].combine_chunks(), tiebreaker="dense")), _micros(rows, source.event_time)))
+    order = np.lexsort(
+        (
+            np.asarray(pc.rank(rows[source.event_id or ""].combine_chunks(), tiebreaker="dense")),
+            _micros(rows, source.event_time),
+        )
+    )
     return rows.take(pa.array(order))
 
 
@@ -161,12 +176,16 @@ def _spans(source: Source, rows: pa.Table, as_of: int) -> tuple[pa.Table, Array,
 
 def _taken_back(event_id: str, added: pa.Table, known: Array, taken: pa.Table) -> Array:
     """When each addition was: a retraction names its event and the known_at of what it takes back."""
-    ids = pa.chunked_array([*added[event_id].chunks, *taken[event_id].chunks], added.schema.field(event_id).type).combine_chunks()
+    ids = pa.chunked_array(
+        [*added[event_id].chunks, *taken[event_id].chunks], added.schema.field(event_id).type
+    ).combine_chunks()
     codes = np.asarray(ids.dictionary_encode().indices.fill_null(-1)).astype(np.int64)
     undone = np.concatenate([known, _micros(taken, "asof_undoes")])
     order = np.lexsort((np.arange(len(codes)) >= len(added), undone, codes))  # the addition, then what takes it back
     left, right = order[:-1], order[1:]
-    pairs = (codes[left] == codes[right]) & (undone[left] == undone[right]) & (left < len(added)) & (right >= len(added))
+    pairs = (
+        (codes[left] == codes[right]) & (undone[left] == undone[right]) & (left < len(added)) & (right >= len(added))
+    )
     until = np.full(len(added), _FOREVER)
     until[left[pairs]] = _micros(taken, "asof_known")[right[pairs] - len(added)]
     return until

@@ -4,6 +4,7 @@ An event's place is the hash of its id, a seed and a purpose, as a number in [0,
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -73,7 +74,9 @@ class Sampling:
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns of the events that it reads."""
-        return tuple(dict.fromkeys([*(rate.column for rate in self.rates), *(name for cap in self.caps for name in cap.columns)]))
+        return tuple(
+            dict.fromkeys([*(rate.column for rate in self.rates), *(name for cap in self.caps for name in cap.columns)])
+        )
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -97,22 +100,29 @@ def parse_sampling(texts: Sequence[str]) -> Sampling:
         if found := re.fullmatch(r"rate:([^:]+):(.*)", said):
             rates.append(Rate(column=found[1], value=found[2], rate=_rate(text, value)))
         elif found := re.fullmatch(r"cap:([^/]+)(/day)?", said):
-            caps.append(Cap(columns=tuple(found[1].split(",")), rows=_count(text, value, 1), a_day=found[2] is not None))
+            caps.append(
+                Cap(columns=tuple(found[1].split(",")), rows=_count(text, value, 1), a_day=found[2] is not None)
+            )
         elif said in once:
             msg = f"--sample {text} says {said} again. Say it once."
             raise InputError(msg)
-        elif said == "negatives":
-            once[said] = _rate(text, value)
-        elif said == "seed":
-            once[said] = _count(text, value, 0)
-        elif said == "keep" and set(value.split(",")) <= set(STATUSES):
-            once[said] = tuple(status for status in STATUSES if status in value.split(","))
         else:
-            raise _wrong(text)
-    if twice := sorted({f"{rate.column}:{rate.value}" for rate in rates if sum(rate.column == r.column and rate.value == r.value for r in rates) > 1}):
+            once[said] = _single(text, said, value)
+    strata = Counter(f"{rate.column}:{rate.value}" for rate in rates)
+    if twice := sorted(name for name, count in strata.items() if count > 1):
         msg = f"--sample gives {', '.join(twice)} two rates. Give one."
         raise InputError(msg)
     return Sampling(rates=tuple(rates), caps=tuple(caps), **once)  # type: ignore[arg-type]
+
+
+def _single(text: str, said: str, value: str) -> object:
+    if said == "negatives":
+        return _rate(text, value)
+    if said == "seed":
+        return _count(text, value, 0)
+    if said == "keep" and set(value.split(",")) <= set(STATUSES):
+        return tuple(status for status in STATUSES if status in value.split(","))
+    raise _wrong(text)
 
 
 def _wrong(text: str) -> InputError:
@@ -153,10 +163,16 @@ def weighted(label: Label, rows: pa.Table) -> pa.Table:
     if label.propensity is not None:
         columns = {name: rows[name].combine_chunks() for name in rows.column_names}
         explored = mask(label.explored, columns, len(rows))
-        given = rows[label.propensity].to_numpy() if isinstance(label.propensity, str) else np.full(len(rows), label.propensity)
+        given = (
+            rows[label.propensity].to_numpy()
+            if isinstance(label.propensity, str)
+            else np.full(len(rows), label.propensity)
+        )
         if len(bad := np.flatnonzero(explored & ~((given > 0) & (given <= 1)))):
             ids = rows[label.event_source.event_id or ""]
-            shown = ", ".join(f"{ids[n].as_py()} ({given[n]})" for n in bad[:_SHOWN].tolist()) + (" …" if len(bad) > _SHOWN else "")
+            shown = ", ".join(f"{ids[n].as_py()} ({given[n]})" for n in bad[:_SHOWN].tolist()) + (
+                " …" if len(bad) > _SHOWN else ""
+            )
             msg = (
                 f"Label {label.name!r}: the propensity {label.propensity!r} of {len(bad)} explored event(s) is null or outside (0, 1]: {shown}. "
                 "Correct them in the source, or give the label a number."
@@ -191,7 +207,9 @@ def capped(sampling: Sampling, rows: pa.Table, event_id: str) -> pa.Table:
 
 
 def _capped(cap: Cap, rows: pa.Table, place: Array) -> pa.Table:
-    nobody = np.logical_or.reduce([np.asarray(rows[name].is_null().to_numpy(zero_copy_only=False)) for name in cap.columns])
+    nobody = np.logical_or.reduce(
+        [np.asarray(rows[name].is_null().to_numpy(zero_copy_only=False)) for name in cap.columns]
+    )
     there = np.flatnonzero(~nobody)
     if not len(there):
         return rows

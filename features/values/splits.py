@@ -45,7 +45,14 @@ class Split:
     @property
     def texts(self) -> tuple[str, ...]:
         """As `parse_split` reads it, each part said."""
-        time = () if self.train_end is None else (f"train_end={utc(self.train_end).isoformat()}", f"embargo={duration_text(self.embargo) if self.embargo else '0'}")
+        time = (
+            ()
+            if self.train_end is None
+            else (
+                f"train_end={utc(self.train_end).isoformat()}",
+                f"embargo={duration_text(self.embargo) if self.embargo else '0'}",
+            )
+        )
         entity = (f"entity={','.join(self.entity)}", f"test={self.test!r}", f"seed={self.seed}") if self.entity else ()
         return (*time, *entity)
 
@@ -160,7 +167,9 @@ def split_rows(split: Split, rows: pa.Table, event_id: str) -> pa.Table:
     if split.entity:
         by_entity = _by_entity(split, rows, event_id)
         part = by_entity if split.train_end is None else np.where(part == by_entity, part, 2)
-    made = rows.append_column(SPLIT, pa.DictionaryArray.from_arrays(part.astype(np.int8), list(PARTS)).cast(pa.string()))
+    made = rows.append_column(
+        SPLIT, pa.DictionaryArray.from_arrays(part.astype(np.int8), list(PARTS)).cast(pa.string())
+    )
     _refuse_empty(split, made, part)
     return made
 
@@ -176,7 +185,9 @@ def _by_entity(split: Split, rows: pa.Table, event_id: str) -> np.ndarray:
     for column in columns[1:]:  # each with its length before it, so that ("1", "23") is not ("12", "3")
         sizes = pc.binary_length(keys).cast(pa.string())
         keys = pc.binary_join_element_wise(sizes, keys, column, ":")
-    null = np.logical_or.reduce([np.asarray(rows[name].is_null().to_numpy(zero_copy_only=False)) for name in split.entity])
+    null = np.logical_or.reduce(
+        [np.asarray(rows[name].is_null().to_numpy(zero_copy_only=False)) for name in split.entity]
+    )
     place = np.where(null, placed(rows[event_id], split.seed, "split of events"), placed(keys, split.seed, "split"))
     return (place < split.test).astype(np.int64)
 
@@ -191,7 +202,9 @@ def _refuse_empty(split: Split, rows: pa.Table, part: np.ndarray) -> None:
     if split.train_end is not None:
         where = f" Train ends before {utc(split.train_end).isoformat()}, and test begins at {utc(split.train_end + split.embargo).isoformat()}."
     edges = pc.min_max(rows["event_timestamp"].cast(pa.int64()).filter(pa.array(labelled))).as_py()
-    span = "" if edges["min"] is None else f" between {utc(edges['min']).isoformat()} and {utc(edges['max']).isoformat()}"
+    span = (
+        "" if edges["min"] is None else f" between {utc(edges['min']).isoformat()} and {utc(edges['max']).isoformat()}"
+    )
     msg = (
         f"The split leaves no labelled rows for {' and '.join(empty)}: of {int(labelled.sum())} labelled events{span}, {counts[0]} are train, {counts[1]} test and "
         f"{counts[2]} in neither.{where} Move train_end, take a longer span of events, or another share of entities."

@@ -16,7 +16,7 @@ from tests.oracle import Row
 from tests.strategies import NO_HEALTH_CHECK
 
 H = 60_000_000
-VERSIONED = {"known_at": "known", "event_id": "id", "version": "version", "void": "gone"}
+VERSIONED: dict[str, Any] = {"known_at": "known", "event_id": "id", "version": "version", "void": "gone"}
 PAYMENTS = Source(
     name="payments", table="raw.payments",
     columns=(*fields("string", "id card status"), *fields("bool", "tried gone"), *fields("int64", "version"), *fields("timestamp", "event_time known")),
@@ -34,11 +34,28 @@ FRAUD = Label(
 
 
 def payment(id: str = "p", at: int = 0, **changes: Any) -> dict[str, Any]:  # noqa: A002
-    return {"id": id, "card": "c", "status": "approved", "tried": None, "gone": False, "version": 0, "event_time": at, "known": at} | changes
+    return {
+        "id": id,
+        "card": "c",
+        "status": "approved",
+        "tried": None,
+        "gone": False,
+        "version": 0,
+        "event_time": at,
+        "known": at,
+    } | changes
 
 
 def dispute(known: int, payment: str = "p", **changes: Any) -> dict[str, Any]:
-    return {"id": "d", "payment": payment, "reason": "fraud", "gone": False, "version": 0, "event_time": known, "known": known} | changes
+    return {
+        "id": "d",
+        "payment": payment,
+        "reason": "fraud",
+        "gone": False,
+        "version": 0,
+        "event_time": known,
+        "known": known,
+    } | changes
 
 
 def as_read(source: Source, raw: Sequence[Row]) -> pa.Table:
@@ -55,7 +72,11 @@ def found(payments: Sequence[Row], disputes: Sequence[Row], as_of: int, label: L
 
 def told(made: Labelled) -> dict[str, tuple[Any, ...]]:
     """Event to status, label and since when it is known."""
-    rows = made.rows.set_column(made.rows.schema.get_field_index("label_known_at"), "label_known_at", made.rows["label_known_at"].cast(pa.int64()))
+    rows = made.rows.set_column(
+        made.rows.schema.get_field_index("label_known_at"),
+        "label_known_at",
+        made.rows["label_known_at"].cast(pa.int64()),
+    )
     return {row["id"]: (row["label_status"], row["label"], row["label_known_at"]) for row in rows.to_pylist()}
 
 
@@ -137,7 +158,7 @@ AT = (0, H)
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> tuple[list[Row], list[Row], int]:
+def cases(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[dict[str, Any]], int]:
     """Few ids; what is known lies on the edges of events, of horizons and of as_of, or a microsecond beside them."""
     edges = sorted({at + h + d for at in AT for h in (0, H) for d in (-1, 0, 1)})
     near = st.sampled_from(edges)
@@ -186,7 +207,7 @@ def meant(payments: Sequence[Row], disputes: Sequence[Row], as_of: int) -> dict[
 
 @given(cases())
 @settings(max_examples=200, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
-def test_labels_are_the_oracle_s(case: tuple[list[Row], list[Row], int]) -> None:
+def test_labels_are_the_oracle_s(case: tuple[list[dict[str, Any]], list[dict[str, Any]], int]) -> None:
     payments, disputes, as_of = case
     made = told(found(payments, disputes, as_of))
     assert {name: row[:2] for name, row in made.items()} == meant(payments, disputes, as_of)
@@ -194,7 +215,9 @@ def test_labels_are_the_oracle_s(case: tuple[list[Row], list[Row], int]) -> None
 
 @given(cases(), st.integers(0, 10**9))
 @settings(max_examples=50, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
-def test_the_order_of_rows_and_what_is_known_later_change_nothing(case: tuple[list[Row], list[Row], int], seed: int) -> None:
+def test_the_order_of_rows_and_what_is_known_later_change_nothing(
+    case: tuple[list[dict[str, Any]], list[dict[str, Any]], int], seed: int
+) -> None:
     payments, disputes, as_of = case
     shown, outcomes = as_read(PAYMENTS, payments), as_read(DISPUTES, [row for row in disputes if row["known"] < as_of])
     mixed = outcomes.take(pa.array(sorted(range(len(outcomes)), key=lambda n: hash((seed, n))), pa.int64()))
@@ -203,7 +226,9 @@ def test_the_order_of_rows_and_what_is_known_later_change_nothing(case: tuple[li
 
 @given(cases())
 @settings(max_examples=50, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
-def test_since_label_known_at_the_label_was_what_it_is(case: tuple[list[Row], list[Row], int]) -> None:
+def test_since_label_known_at_the_label_was_what_it_is(
+    case: tuple[list[dict[str, Any]], list[dict[str, Any]], int],
+) -> None:
     """The events are known all along: only what becomes known of outcomes is asked about."""
     payments, disputes, as_of = case
     still = [row | {"known": -2} for row in payments if row["known"] < as_of]

@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features import col
 from features.errors import InputError
 from features.values.sampling import WEIGHT, Sampling, capped, parse_sampling, placed, thinned, weighted
-from tests.features.values.test_labels import FRAUD, H, PAYMENTS, dispute, found, payment
+from tests.features.values.test_labels import FRAUD, PAYMENTS, H, dispute, found, payment
 
 DAY = 86_400_000_000
 
@@ -69,8 +68,12 @@ def test_caps_leave_at_most_so_many_and_their_weights_count_all_exactly() -> Non
     for row in made.to_pylist():
         after[row["card"], row["event_timestamp"].date()] += 1
         weight[row["card"], row["event_timestamp"].date()] += row[WEIGHT]
-    assert {key: n for key, n in after.items() if key[0] is not None} == {key: min(n, 2) for key, n in before.items() if key[0] is not None}
-    assert {key: n for key, n in after.items() if key[0] is None} == {key: n for key, n in before.items() if key[0] is None}
+    assert {key: n for key, n in after.items() if key[0] is not None} == {
+        key: min(n, 2) for key, n in before.items() if key[0] is not None
+    }
+    assert {key: n for key, n in after.items() if key[0] is None} == {
+        key: n for key, n in before.items() if key[0] is None
+    }
     assert dict(weight) == pytest.approx(dict(before), rel=1e-12)
 
 
@@ -89,7 +92,11 @@ def test_statuses_that_are_not_kept_leave_and_nothing_weighs_for_them() -> None:
     assert pc.sum(made[WEIGHT]).as_py() == 10
 
 
-@given(st.permutations(range(60)), st.integers(0, 3), st.sampled_from(["negatives=0.5", "cap:card=3", "cap:card/day=1", "rate:card:=0.5"]))
+@given(
+    st.permutations(range(60)),
+    st.integers(0, 3),
+    st.sampled_from(["negatives=0.5", "cap:card=3", "cap:card/day=1", "rate:card:=0.5"]),
+)
 def test_neither_order_nor_company_changes_who_is_taken(order: list[int], seed: int, text: str) -> None:
     sampling, table = parse_sampling([text, f"seed={seed}"]), events(60)
 
@@ -100,7 +107,9 @@ def test_neither_order_nor_company_changes_who_is_taken(order: list[int], seed: 
     assert taken(table.take(pa.array(order))) == taken(table)
     if not sampling.caps:
         half = table.slice(0, 30)
-        assert taken(half) == {name: weight for name, weight in taken(table).items() if name in set(half["id"].to_pylist())}
+        assert taken(half) == {
+            name: weight for name, weight in taken(table).items() if name in set(half["id"].to_pylist())
+        }
 
 
 def test_another_seed_takes_others_and_places_are_even() -> None:
@@ -113,7 +122,9 @@ def test_another_seed_takes_others_and_places_are_even() -> None:
 
 
 def test_explored_events_weigh_for_the_blocked() -> None:
-    rows = found([payment("a", tried=True), payment("b"), payment("c", status="blocked")], [dispute(5, "a")], 9 * H).rows
+    rows = found(
+        [payment("a", tried=True), payment("b"), payment("c", status="blocked")], [dispute(5, "a")], 9 * H
+    ).rows
     assert weighted(FRAUD, rows)[WEIGHT].to_pylist() == [1, 1, 1]
     assert weighted(replace(FRAUD, propensity=0.04), rows)[WEIGHT].to_pylist() == [25, 1, 1]
     column = replace(FRAUD, events=replace(PAYMENTS, columns=(*PAYMENTS.columns, *REASONS)), propensity="chance")
@@ -161,7 +172,14 @@ def test_a_sample_that_is_none(texts: list[str], said: str) -> None:
 
 
 def test_a_sampling_is_read_back_from_its_texts() -> None:
-    texts = ["negatives=0.1", "rate:channel:a=b=0.5", "cap:card,shop/day=3", "cap:card=9", "keep=positive,negative", "seed=7"]
+    texts = [
+        "negatives=0.1",
+        "rate:channel:a=b=0.5",
+        "cap:card,shop/day=3",
+        "cap:card=9",
+        "keep=positive,negative",
+        "seed=7",
+    ]
     made = parse_sampling(texts)
     assert parse_sampling(made.texts) == made
     assert parse_sampling(Sampling().texts) == Sampling()

@@ -37,7 +37,9 @@ def test_an_embargo_of_the_horizon_lies_between_train_and_test() -> None:
     one = timedelta(microseconds=1)
     rows = events(END - one, END, END + timedelta(days=10) - one, END + timedelta(days=10))
     assert parts(rows, "train_end=2026-03-01") == ["train", "embargo", "embargo", "test"]
-    assert parts(events(END - one, END, END + timedelta(days=20)), "train_end=2026-03-01T01:00+01:00", "embargo=20d") == ["train", "embargo", "test"]
+    assert parts(
+        events(END - one, END, END + timedelta(days=20)), "train_end=2026-03-01T01:00+01:00", "embargo=20d"
+    ) == ["train", "embargo", "test"]
 
 
 def test_entities_are_in_one_part_whatever_else_is_there() -> None:
@@ -56,7 +58,14 @@ def test_entities_are_in_one_part_whatever_else_is_there() -> None:
     assert parts(rows, "entity=card", "test=0.4", "seed=4") != found
 
 
-@given(st.lists(st.tuples(st.sampled_from(["a", "b", "c", "d", "12", "1", None]), st.sampled_from([-1, 0, 9, 10, 11])), min_size=60, max_size=80), st.integers(0, 5))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["a", "b", "c", "d", "12", "1", None]), st.sampled_from([-1, 0, 9, 10, 11])),
+        min_size=60,
+        max_size=80,
+    ),
+    st.integers(0, 5),
+)
 def test_both_put_a_row_where_both_say(drawn: list[tuple[str | None, int]], seed: int) -> None:
     rows = events(*[END + timedelta(days=days) for _, days in drawn], cards=[card for card, _ in drawn])
     by = f"seed={seed}", "test=0.5", "entity=card"
@@ -79,8 +88,8 @@ def test_composite_entities_do_not_meet() -> None:
 
 @pytest.mark.parametrize(("rows", "texts", "said"), [
     (events(END - timedelta(days=3), END), ["train_end=2026-03-01"],
-     "The split leaves no labelled rows for test: of 2 labelled events between 2026-02-26T00:00:00+00:00 and 2026-03-01T00:00:00+00:00, 1 are train, 0 test and 1 in neither. "
-     "Train ends before 2026-03-01T00:00:00+00:00, and test begins at 2026-03-11T00:00:00+00:00. Move train_end, take a longer span of events, or another share of entities."),
+     ("The split leaves no labelled rows for test: of 2 labelled events between 2026-02-26T00:00:00+00:00 and 2026-03-01T00:00:00+00:00, 1 are train, 0 test and 1 in neither. "
+     "Train ends before 2026-03-01T00:00:00+00:00, and test begins at 2026-03-11T00:00:00+00:00. Move train_end, take a longer span of events, or another share of entities.")),
     (events(END, END + timedelta(days=10), labels=[0, None]), ["train_end=2026-03-01"], "no labelled rows for train and test: of 1 labelled events between"),
     (events(END, cards=["c"]), ["entity=card", "test=0.5"], "The split leaves no labelled rows for t"),
     (events(), ["entity=card"], "no labelled rows for train and test: of 0 labelled events, 0 are train"),
@@ -117,7 +126,11 @@ def test_a_split_that_is_none(texts: list[str], said: str) -> None:
 
 def test_a_split_is_read_back_from_its_texts() -> None:
     assert parse_split([], H) is None
-    for texts in (["train_end=2026-03-01"], ["entity=card,shop", "test=0.3", "seed=2"], ["train_end=2026-03-01T00:00:00.000001Z", "embargo=20d", "entity=card"]):
+    for texts in (
+        ["train_end=2026-03-01"],
+        ["entity=card,shop", "test=0.3", "seed=2"],
+        ["train_end=2026-03-01T00:00:00.000001Z", "embargo=20d", "entity=card"],
+    ):
         made = parse_split(texts, H)
         assert made is not None
         assert parse_split(made.texts, H) == made
