@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any
 from uuid import uuid4
 
-from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import Column, DataFrame, Row, SparkSession, Window
 from pyspark.sql import functions as F
 
 from features.definitions.catalog import load_catalog
@@ -286,13 +286,8 @@ def _show(spark: SparkSession, settings: Settings, source: Source, run: _Run) ->
     left = sum(row["good"] for row in seen if str(row["ds"]) > days[-1])
     bad = _bad(landed, _late(_made(spark, source, root, "late"), source), days)
     refused = {row["ds"]: row["count"] for row in bad.groupBy("ds").count().collect()}
-    first = (F.col("asof_op") == ADD) & F.col("asof_first") | (F.col("asof_op") == AGAIN)
-    tally = _made(spark, source, root).groupBy("ds").agg(
-        F.count_if(F.col("asof_op") != AGAIN).alias("n"), F.count_if(~first).alias("changed"), _hashes(source).alias("content")
-    ).collect()  # fmt: skip
-    counts = {str(row["ds"]): row["n"] for row in tally}
-    changed = {str(row["ds"]): row["changed"] for row in tally}
-    contents = {str(row["ds"]): str(row["content"]) for row in tally}
+    tally = _tally(spark, source, root)
+    counts = {ds: row["n"] for ds, row in tally.items()}
     _point(spark, settings, source.table, tables.source_columns(source), root, "made/asof_shelf=rows", days)
     if refused:
         columns = {"asof_reason": "string", "asof_row": "string"}
@@ -313,9 +308,9 @@ def _show(spark: SparkSession, settings: Settings, source: Source, run: _Run) ->
                 rows=counts.get(ds, 0),
                 quarantined=refused.get(ds, 0),
                 ingested_at=run.began,
-                changed=changed.get(ds, 0),
+                changed=tally[ds]["changed"] if ds in tally else 0,
                 raised=raises.get(ds, 0),
-                content=contents.get(ds, "0"),
+                content=str(tally[ds]["content"]) if ds in tally else "0",
                 snapshot_at=None if (taken := run.snapshots.get(date.fromisoformat(ds))) is None else taken.known_at,
                 whole=taken is None or taken.complete,
             ),
@@ -331,6 +326,15 @@ def _show(spark: SparkSession, settings: Settings, source: Source, run: _Run) ->
         f"{sum(refused.values())} in quarantine{f' ({quarantine_of(source)})' if refused else ''}; {cleared} NaN or infinite values made null{more}."
     )
     return made
+
+
+def _tally(spark: SparkSession, source: Source, root: str) -> dict[str, Row]:
+    """Of each ds what this run wrote: the rows `n`, those that are no first additions, and the sum of all hashes."""
+    first = (F.col("asof_op") == ADD) & F.col("asof_first") | (F.col("asof_op") == AGAIN)
+    found = _made(spark, source, root).groupBy("ds").agg(
+        F.count_if(F.col("asof_op") != AGAIN).alias("n"), F.count_if(~first).alias("changed"), _hashes(source).alias("content")
+    ).collect()  # fmt: skip
+    return {str(row["ds"]): row for row in found}
 
 
 def _bad(landed: DataFrame, late: DataFrame, days: list[str]) -> DataFrame:

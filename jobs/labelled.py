@@ -37,7 +37,7 @@ from jobs.stages import say
 
 __all__ = ["LabelAsk", "label_ask", "labelled_frame", "run"]
 
-_OURS = (EVENT_TIMESTAMP, "label", "label_status", "label_known_at")
+_OURS = (EVENT_TIMESTAMP, "label", "label_status", "label_known_at", "label_mature")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +78,7 @@ def labelled_frame(
     """Writes a frame whose rows are the label's events, by time and id; gives its `rows`, the events `seen` by status, and the `unknown` ids.
 
     Columns before the features: the event's id, the key columns of the service, `event_timestamp`, `label` (int8: 1, 0, or null where
-    there is none yet), `label_status`, `label_known_at`, `asof_weight` and, with a split, `asof_split`.
+    there is none yet), `label_status`, `label_known_at`, `label_mature`, `asof_weight` and, with a split, `asof_split`.
 
     Raises:
         MissingError: no such service, column or source partition.

@@ -29,7 +29,8 @@ Manifest = Mapping[str, Any]
 Snapshots = dict[str, dict[str, Any]]
 """Source to `before` (what is known from then on was not read) and `partitions`: ds to what tells its rows, and when they are known."""
 
-_PARTS = ("python", "asof", "pyarrow", "numpy", "numba", "pyspark")
+_PARTS = ("pyarrow", "numpy", "numba", "pyspark")
+_ROOT = Path(__file__).resolve().parents[1]
 
 
 def manifest_path(out: str | Path) -> str:
@@ -38,8 +39,12 @@ def manifest_path(out: str | Path) -> str:
 
 
 def environment() -> dict[str, str]:
-    """Versions of what the bytes of a frame depend on."""
-    return {name: platform.python_version() if name == "python" else version(name) for name in _PARTS}
+    """Versions of what the bytes of a frame depend on; Asof's own with a hash of its code."""
+    own = hashlib.sha256()
+    for file in sorted(path for room in ("features", "jobs") for path in (_ROOT / room).rglob("*.py")):
+        own.update(file.read_bytes())
+    asof = f"{version('asof')}+{own.hexdigest()[:12]}"
+    return {"python": platform.python_version(), "asof": asof, **{name: version(name) for name in _PARTS}}
 
 
 def sha256(path: str | Path) -> str:

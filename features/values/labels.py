@@ -29,7 +29,8 @@ class Labelled:
 
     rows: pa.Table
     """The events that stand, sorted by (time, id): their columns and `label` (int8: 1 positive, 0 negative, null otherwise), `label_status`,
-    `label_known_at` (since when the label is what it is; null of pending and unobserved)."""
+    `label_known_at` (since when the label is what it is; null of pending and unobserved), `label_mature` (event_time + H <= as_of). Of events that
+    are not mature only positives have a label: who learns from those learns that young events are fraud."""
 
     early: pa.Table
     """Outcomes that stand and arrived before their event happened: `outcome`, `event` (text), `arrived`, `happened`."""
@@ -68,6 +69,7 @@ def label_events(label: Label, events: pa.Table, outcomes: pa.Table, as_of: int)
         "label_status", pa.DictionaryArray.from_arrays(status.astype(np.int8), list(STATUSES)).cast(pa.string())
     )
     made = made.append_column("label_known_at", pa.array(known, pa.int64(), mask=~final).cast(ARROW_TYPES["timestamp"]))
+    made = made.append_column("label_mature", pa.array(due <= as_of))
     return Labelled(rows=made, early=_early(found, rows, source, happened))
 
 

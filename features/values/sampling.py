@@ -17,7 +17,7 @@ from features.definitions.services import Label
 from features.errors import InputError
 from features.values.expressions import mask
 from features.values.hashing import hash64
-from features.values.labels import NEGATIVE, STATUSES
+from features.values.labels import NEGATIVE, POSITIVE, STATUSES
 from features.values.partition import codes_of
 
 __all__ = ["WEIGHT", "Cap", "Rate", "Sampling", "capped", "parse_sampling", "placed", "thinned", "weighted"]
@@ -27,9 +27,10 @@ WEIGHT = "asof_weight"
 """The column of weights: the inverse of the probability that the row is here."""
 
 _BITS = 53
+_MATURE = "mature"
 _SHOWN = 3
 _HOW = (
-    "Write negatives=RATE, rate:COLUMN:VALUE=RATE, cap:COLUMN=ROWS, cap:COLUMN/day=ROWS, keep=STATUS,STATUS or seed=NUMBER, "
+    "Write negatives=RATE, rate:COLUMN:VALUE=RATE, cap:COLUMN=ROWS, cap:COLUMN/day=ROWS, keep=STATUS,STATUS, keep=mature or seed=NUMBER, "
     "where a RATE is in (0, 1] and ROWS is at least 1."
 )
 
@@ -71,6 +72,9 @@ class Sampling:
     keep: tuple[str, ...] = STATUSES
     """Events of other statuses are left out; that is no sampling, and no weight undoes it."""
 
+    mature: bool = False
+    """Only events whose horizon has passed. Without, `keep` of positives and negatives takes the positives of young events, and not their negatives."""
+
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns of the events that it reads."""
@@ -83,11 +87,17 @@ class Sampling:
         """As `parse_sampling` reads it, each part said."""
         rates = (f"rate:{item.column}:{item.value}={item.rate!r}" for item in self.rates)
         caps = (f"cap:{','.join(item.columns)}{'/day' * item.a_day}={item.rows}" for item in self.caps)
-        return (f"seed={self.seed}", f"negatives={self.negatives!r}", *rates, *caps, f"keep={','.join(self.keep)}")
+        return (
+            f"seed={self.seed}",
+            f"negatives={self.negatives!r}",
+            *rates,
+            *caps,
+            "keep=mature" if self.mature else f"keep={','.join(self.keep)}",
+        )
 
 
 def parse_sampling(texts: Sequence[str]) -> Sampling:
-    """`negatives=0.1`, `rate:channel:web=0.5`, `cap:card_id/day=5`, `keep=positive,negative`, `seed=7`, each as one text.
+    """`negatives=0.1`, `rate:channel:web=0.5`, `cap:card_id/day=5`, `keep=positive,negative`, `seed=7`, each as one text. `keep=mature`: positive and negative events whose horizon has passed.
 
     Raises:
         InputError: a text is none of these, a rate is outside (0, 1], or something is said twice.
@@ -112,6 +122,8 @@ def parse_sampling(texts: Sequence[str]) -> Sampling:
     if twice := sorted(name for name, count in strata.items() if count > 1):
         msg = f"--sample gives {', '.join(twice)} two rates. Give one."
         raise InputError(msg)
+    if once.get("keep") == _MATURE:
+        once |= {"keep": (POSITIVE, NEGATIVE), "mature": True}
     return Sampling(rates=tuple(rates), caps=tuple(caps), **once)  # type: ignore[arg-type]
 
 
@@ -120,6 +132,8 @@ def _single(text: str, said: str, value: str) -> object:
         return _rate(text, value)
     if said == "seed":
         return _count(text, value, 0)
+    if said == "keep" and value == _MATURE:
+        return _MATURE
     if said == "keep" and set(value.split(",")) <= set(STATUSES):
         return tuple(status for status in STATUSES if status in value.split(","))
     raise _wrong(text)
@@ -195,6 +209,8 @@ def thinned(sampling: Sampling, rows: pa.Table, event_id: str) -> pa.Table:
     for item in sampling.rates:
         rate[_equal(rows[item.column], item.value)] *= item.rate
     kept = np.asarray(pc.is_in(rows["label_status"], value_set=pa.array(sampling.keep)).to_numpy(zero_copy_only=False))
+    if sampling.mature:
+        kept = kept & np.asarray(rows["label_mature"].to_numpy())
     taken = kept & (placed(rows[event_id], sampling.seed, "rate") < rate)
     return _reweighted(rows, 1 / rate).filter(pa.array(taken))
 

@@ -155,11 +155,11 @@ def split_rows(split: Split, rows: pa.Table, event_id: str) -> pa.Table:
 
     Args:
         split: how.
-        rows: with `event_timestamp`, `label` and the columns of the entity.
+        rows: with `event_timestamp`, `label`, `label_mature` and the columns of the entity.
         event_id: the column of the events' ids.
 
     Raises:
-        InputError: train or test has no row with a label.
+        InputError: train or test has no row with a mature label.
     """
     part = np.full(len(rows), -1, np.int64)
     if split.train_end is not None:
@@ -193,7 +193,7 @@ def _by_entity(split: Split, rows: pa.Table, event_id: str) -> np.ndarray:
 
 
 def _refuse_empty(split: Split, rows: pa.Table, part: np.ndarray) -> None:
-    labelled = np.asarray(rows["label"].is_valid().to_numpy(zero_copy_only=False))
+    labelled = np.asarray(pc.and_(rows["label"].is_valid(), rows["label_mature"]).to_numpy(zero_copy_only=False))
     counts = np.bincount(part[labelled], minlength=3)
     empty = [name for name, count in zip((TRAIN, TEST), counts, strict=False) if not count]
     if not empty:
@@ -206,7 +206,7 @@ def _refuse_empty(split: Split, rows: pa.Table, part: np.ndarray) -> None:
         "" if edges["min"] is None else f" between {utc(edges['min']).isoformat()} and {utc(edges['max']).isoformat()}"
     )
     msg = (
-        f"The split leaves no labelled rows for {' and '.join(empty)}: of {int(labelled.sum())} labelled events{span}, {counts[0]} are train, {counts[1]} test and "
-        f"{counts[2]} in neither.{where} Move train_end, take a longer span of events, or another share of entities."
+        f"The split leaves no rows with a mature label for {' and '.join(empty)}: of {int(labelled.sum())} such events{span}, {counts[0]} are train, {counts[1]} test and "
+        f"{counts[2]} in neither.{where} Move train_end, take a longer span of events, another share of entities, or a later --as-of."
     )
     raise InputError(msg)

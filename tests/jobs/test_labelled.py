@@ -315,7 +315,7 @@ def test_the_censoring_report_is_a_page_json_or_a_table(
     ({"start": datetime(2025, 1, 1, tzinfo=UTC), "end": datetime(2025, 1, 2, tzinfo=UTC), "as_of": datetime(2025, 2, 1, tzinfo=UTC)}, MissingError, "Source 'labelled_payments' has no partition before 2025-02-01. Load it: `asof ingest"),
     ({"as_of": at(12)}, MissingError, "5 partition(s) of labelled.payments before 2026-03-12 are missing: 2026-03-07"),
     ({"sample": ("keep=unobserved", "rate:id:blocked=0.000001")}, InputError, "--sample leaves none of the 6 events of 'labelled_payments' from 2026-03-02T00:00:00+00:00 on, before 2026-03-06T00:00:00+00:00 (1 positive, 3 negative, 1 pending, 1 unobserved)."),
-    ({"split": ("train_end=2026-03-06",)}, InputError, "The split leaves no labelled rows for test: of 4 labelled events between"),
+    ({"split": ("train_end=2026-03-06",)}, InputError, "The split leaves no rows with a mature label for test: of 4 such events between"),
 ])  # fmt: skip
 def test_a_frame_that_cannot_be(
     spark: SparkSession,

@@ -148,6 +148,15 @@ def test_an_outcome_that_arrived_before_its_event_is_told_until_it_is_taken_back
     assert len(found(rows, [*early, dispute(200, gone=True)], LATE).early) == 0
 
 
+def test_an_event_is_mature_once_its_horizon_has_passed_positive_or_not() -> None:
+    rows = found([payment("a"), payment("b", 1), payment("c", 1)], [dispute(5, "b")], H).rows
+    assert dict(zip(rows["id"].to_pylist(), rows["label_mature"].to_pylist(), strict=True)) == {
+        "a": True,
+        "b": False,
+        "c": False,
+    }
+
+
 def test_no_events_and_no_outcomes() -> None:
     assert told(found([], [dispute(5)], LATE)) == {}
     assert found([], [], LATE).rows.schema.field("label").type == pa.int8()

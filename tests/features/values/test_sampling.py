@@ -25,6 +25,7 @@ def events(size: int, **columns: Any) -> pa.Table:
         "card": [f"c{n % 7}" if n % 5 else None for n in range(size)],
         "label_status": ["negative" if n % 10 else "positive" for n in range(size)],
         "event_timestamp": pa.array([n * DAY // 24 for n in range(size)], pa.int64()).cast(pa.timestamp("us", "UTC")),
+        "label_mature": [n % 3 > 0 for n in range(size)],
         WEIGHT: [1.0] * size,
     }
     return pa.table(given_ | columns)
@@ -90,6 +91,8 @@ def test_statuses_that_are_not_kept_leave_and_nothing_weighs_for_them() -> None:
     made = thinned(parse_sampling(["keep=positive"]), events(100), "id")
     assert set(made["label_status"].to_pylist()) == {"positive"}
     assert pc.sum(made[WEIGHT]).as_py() == 10
+    mature = thinned(parse_sampling(["keep=mature"]), events(100), "id")
+    assert mature["id"].to_pylist() == [f"e{n}" for n in range(100) if n % 3]
 
 
 @given(
@@ -146,7 +149,7 @@ def test_a_propensity_that_is_none_is_told_with_its_events() -> None:
 
 
 HOW = (
-    "Write negatives=RATE, rate:COLUMN:VALUE=RATE, cap:COLUMN=ROWS, cap:COLUMN/day=ROWS, keep=STATUS,STATUS or seed=NUMBER, "
+    "Write negatives=RATE, rate:COLUMN:VALUE=RATE, cap:COLUMN=ROWS, cap:COLUMN/day=ROWS, keep=STATUS,STATUS, keep=mature or seed=NUMBER, "
     "where a RATE is in (0, 1] and ROWS is at least 1."
 )
 
@@ -160,7 +163,7 @@ HOW = (
     (["negatives"], f"--sample negatives is not understood. {HOW}"),
     (["cap:card=0"], f"--sample cap:card=0 is not understood. {HOW}"),
     (["cap:card/hour=1"], f"--sample cap:card/hour=1 is not understood. {HOW}"),
-    (["keep=mature"], f"--sample keep=mature is not understood. {HOW}"),
+    (["keep=old"], f"--sample keep=old is not understood. {HOW}"),
     (["seed=-1"], f"--sample seed=-1 is not understood. {HOW}"),
     (["seed=1", "seed=2"], "--sample seed=2 says seed again. Say it once."),
     (["rate:a:b=1", "rate:a:b=0.5"], "--sample gives a:b two rates. Give one."),
@@ -183,5 +186,7 @@ def test_a_sampling_is_read_back_from_its_texts() -> None:
     made = parse_sampling(texts)
     assert parse_sampling(made.texts) == made
     assert parse_sampling(Sampling().texts) == Sampling()
+    mature = parse_sampling(["keep=mature"])
+    assert parse_sampling(mature.texts) == mature != parse_sampling(["keep=positive,negative"])
     assert made.columns == ("channel", "card", "shop")
     assert made.rates[0].value == "a=b"

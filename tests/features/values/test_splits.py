@@ -17,12 +17,14 @@ END = datetime(2026, 3, 1, tzinfo=UTC)
 H = 10 * DAY
 
 
-def events(*instants: datetime, cards: list[Any] | None = None, labels: list[int | None] | None = None) -> pa.Table:
+def events(
+    *instants: datetime, cards: list[Any] | None = None, labels: list[int | None] | None = None, mature: bool = True
+) -> pa.Table:
     return pa.table({
         "id": [f"e{n}" for n in range(len(instants))],
         "card": pa.array(cards or ["c"] * len(instants), pa.string()),
         "event_timestamp": pa.array([micros(at) for at in instants], pa.int64()).cast(pa.timestamp("us", "UTC")),
-        "label": pa.array(labels or [0] * len(instants), pa.int8()),
+        "label": pa.array(labels or [0] * len(instants), pa.int8()), "label_mature": pa.array([mature] * len(instants), pa.bool_()),
     })  # fmt: skip
 
 
@@ -73,7 +75,7 @@ def test_both_put_a_row_where_both_say(drawn: list[tuple[str | None, int]], seed
         time, entity = parts(rows, "train_end=2026-03-01"), parts(rows, *by)
         both = parts(rows, "train_end=2026-03-01", *by)
     except InputError as error:
-        assert "leaves no labelled rows" in str(error)  # noqa: PT017 - a draw may leave one empty
+        assert "leaves no rows with a mature label" in str(error)  # noqa: PT017 - a draw may leave one empty
         return
     assert both == [t if t == e else "embargo" for t, e in zip(time, entity, strict=True)]
 
@@ -88,11 +90,12 @@ def test_composite_entities_do_not_meet() -> None:
 
 @pytest.mark.parametrize(("rows", "texts", "said"), [
     (events(END - timedelta(days=3), END), ["train_end=2026-03-01"],
-     ("The split leaves no labelled rows for test: of 2 labelled events between 2026-02-26T00:00:00+00:00 and 2026-03-01T00:00:00+00:00, 1 are train, 0 test and 1 in neither. "
-     "Train ends before 2026-03-01T00:00:00+00:00, and test begins at 2026-03-11T00:00:00+00:00. Move train_end, take a longer span of events, or another share of entities.")),
-    (events(END, END + timedelta(days=10), labels=[0, None]), ["train_end=2026-03-01"], "no labelled rows for train and test: of 1 labelled events between"),
-    (events(END, cards=["c"]), ["entity=card", "test=0.5"], "The split leaves no labelled rows for t"),
-    (events(), ["entity=card"], "no labelled rows for train and test: of 0 labelled events, 0 are train"),
+     ("The split leaves no rows with a mature label for test: of 2 such events between 2026-02-26T00:00:00+00:00 and 2026-03-01T00:00:00+00:00, 1 are train, 0 test and 1 in neither. "
+     "Train ends before 2026-03-01T00:00:00+00:00, and test begins at 2026-03-11T00:00:00+00:00. Move train_end, take a longer span of events, another share of entities, or a later --as-of.")),
+    (events(END, END + timedelta(days=10), labels=[0, None]), ["train_end=2026-03-01"], "no rows with a mature label for train and test: of 1 such events between"),
+    (events(END, END + timedelta(days=10), labels=[1, 1], mature=False), ["train_end=2026-03-01"], "no rows with a mature label for train and test: of 0 such events, 0 are train"),
+    (events(END, cards=["c"]), ["entity=card", "test=0.5"], "The split leaves no rows with a mature label for t"),
+    (events(), ["entity=card"], "no rows with a mature label for train and test: of 0 such events, 0 are train"),
 ])  # fmt: skip
 def test_a_part_without_labelled_rows_is_refused(rows: pa.Table, texts: list[str], said: str) -> None:
     with pytest.raises(InputError) as caught:
