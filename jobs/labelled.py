@@ -35,7 +35,7 @@ from jobs.session import spark as session
 from jobs.spark_errors import translated
 from jobs.stages import say
 
-__all__ = ["LabelAsk", "label_ask", "labelled_frame", "run"]
+__all__ = ["LabelAsk", "label_ask", "labelled_frame", "run", "wanted_columns"]
 
 _OURS = (EVENT_TIMESTAMP, "label", "label_status", "label_known_at", "label_mature")
 
@@ -48,6 +48,11 @@ class LabelAsk:
     span: Span
     sampling: Sampling = field(default_factory=Sampling)
     split: Split | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the events that sampling and split read."""
+        return (*self.sampling.columns, *(self.split.entity if self.split else ()))
 
 
 def label_ask(command: LabelledFrame, label: Label) -> LabelAsk:
@@ -66,7 +71,7 @@ def run(command: LabelledFrame, settings: Settings) -> int:
     """Writes a frame of a label's events."""
     catalog = load_catalog(settings.catalog)
     ask = label_ask(command, catalog.label(command.label))
-    _wanted(ask, catalog, catalog.service(command.service))  # what is missing is said before Spark starts
+    wanted_columns(ask, catalog, catalog.service(command.service))  # what is missing is said before Spark starts
     made = labelled_frame(session(settings, "frame"), settings, catalog, ask, service=command.service, out=command.out)
     say(f"{made['rows']} rows for service {command.service} in {command.out}. {told_of(made['seen'], made['unknown'])}")
     return 0
@@ -85,7 +90,7 @@ def labelled_frame(
         InputError: outcomes that arrived before their events, propensities that are none, no rows, or a part of the split without rows.
         BusyError: a source changed while the frame was made.
     """
-    wanted = _wanted(ask, catalog, catalog.service(service))
+    wanted = wanted_columns(ask, catalog, catalog.service(service))
     work = settings.home / "frames" / uuid4().hex[:12]
     work.mkdir(parents=True)
     try:
@@ -101,8 +106,13 @@ def labelled_frame(
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _wanted(ask: LabelAsk, catalog: Catalog, service: FeatureService) -> dict[str, str]:
-    """Columns of the frame to those of the event source: its id, and the keys of the service's views."""
+def wanted_columns(ask: LabelAsk, catalog: Catalog, service: FeatureService) -> dict[str, str]:
+    """Columns of the frame to those of the event source: its id, and the keys of the service's views.
+
+    Raises:
+        MissingError: the event source lacks a key, or a column that sampling or split names.
+        InputError: a column would have the name of one of the frame's own.
+    """
     source = ask.label.event_source
     wanted = {source.event_id or "": source.event_id or ""}
     for view, _ in catalog.views_of(service):
@@ -111,7 +121,7 @@ def _wanted(ask: LabelAsk, catalog: Catalog, service: FeatureService) -> dict[st
         wanted |= dict(zip(view.keys, columns, strict=True))
     _refuse_missing(ask.label, ask.sampling.columns, "--sample names it")
     _refuse_missing(ask.label, ask.split.entity if ask.split else (), "--split names it")
-    reads, _ = read_columns(ask.label, (*wanted.values(), *ask.sampling.columns))
+    reads, _ = read_columns(ask.label, (*wanted.values(), *ask.columns))
     if taken := sorted({*wanted, *reads} & {*_OURS} - {source.event_time}):
         msg = f"The columns {', '.join(taken)} of source {source.name!r} have names of a frame's own. Give them other names, or use a label file with --labels."
         raise InputError(msg)
@@ -135,8 +145,9 @@ def _labelled(
     label = ask.label
     befores = [(source.ingested_by, ask.span.as_of) for source in (label.event_source, label.outcomes)]
     sources = snapshots(settings, befores)
-    columns = (*wanted.values(), *ask.sampling.columns, *(ask.split.entity if ask.split else ()))
-    found = labelled_events(spark, settings, label, ask.span, columns, _to_file(ask, str(work)))
+    found = labelled_events(
+        spark, settings, label, ask.span, (*wanted.values(), *ask.columns), _to_file(ask, str(work))
+    )
     told = [json.loads(item) for item in found.told]
     seen: Counter[str] = Counter()
     for item in told:

@@ -37,7 +37,7 @@ from jobs.outcomes import Span
 from jobs.session import spark as session
 from jobs.stages import say
 
-__all__ = ["rebuild", "refuse_changes", "run"]
+__all__ = ["notes", "rebuild", "refuse_changes", "run"]
 
 _SHOWN = 10
 
@@ -46,14 +46,14 @@ def run(command: Rebuild, settings: Settings) -> int:
     """Makes a frame again, and says what the catalogue and the environment have become since."""
     manifest = read_manifest(command.manifest)
     refuse_changes(settings, command.manifest, manifest, command.labels)  # said before Spark starts
-    for sentence in _notes(settings, manifest):
+    for sentence in notes(settings, manifest):
         say(sentence)
     rows = rebuild(session(settings, "frame"), settings, command.manifest, out=command.out, labels=command.labels)
     say(f"{rows} rows in {command.out}: the same bytes as the frame of {command.manifest}.")
     return 0
 
 
-def _notes(settings: Settings, manifest: Manifest) -> list[str]:
+def notes(settings: Settings, manifest: Manifest) -> list[str]:
     """What differs today and is no input."""
     try:
         newer = newer_definitions(manifest, load_catalog(settings.catalog))

@@ -11,21 +11,23 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
+from features import Entity, FeatureService, fields
 from features.definitions.catalog import Catalog, load_catalog
 from features.definitions.names import micros
 from features.definitions.sources import Source
-from features.errors import InputError, MissingError
+from features.errors import BusyError, InputError, MissingError, ParityError
 from features.settings import Settings
 from jobs import censoring, labelled, ledger
 from jobs.commands import Censoring, LabelledFrame, Rebuild
-from jobs.frame import frame
+from jobs.frame import Asked, frame, joined, views_for
 from jobs.ingest import ingest
-from jobs.labelled import label_ask, labelled_frame
-from jobs.manifest import manifest_path, sha256
+from jobs.labelled import LabelAsk, label_ask, labelled_frame
+from jobs.labels import stage_labels
+from jobs.manifest import manifest_path, sha256, snapshots
 from jobs.outcomes import Span
 from jobs.rebuild import rebuild, run
 from tests.jobs import hostile_days as days
-from tests.jobs.catalogue_of_labels import BOUGHT, DISPUTED, REPORTS
+from tests.jobs.catalogue_of_labels import BOUGHT, DISPUTED, REPORTS, VIEW
 
 CATALOGUE = "tests.jobs.catalogue_of_labels"
 
@@ -176,7 +178,7 @@ def test_outcomes_that_are_bound_to_no_parent(
 
 
 def test_a_sampled_split_frame_is_made_again_byte_by_byte(
-    spark: SparkSession, home: Settings, catalog: Catalog, tmp_path: Path
+    spark: SparkSession, home: Settings, catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = command(
         tmp_path, sample=("negatives=0.9", "cap:card=3", "seed=1"), split=("train_end=2026-03-03",), label="reported"
@@ -188,6 +190,7 @@ def test_a_sampled_split_frame_is_made_again_byte_by_byte(
     assert told["frame"]["sha256"] == sha256(asked.out)
     assert set(told["sources"]) == {BOUGHT.name, REPORTS.name}
     assert sum(told["asks"]["parts"].values()) == len(table) == sum(told["asks"]["rows"].values())
+    monkeypatch.setattr("jobs.outcomes._AT_ONCE", 2)  # many workers, and the same bytes
     again = rebuild(spark, home, manifest_path(asked.out), out=str(tmp_path / "again" / "frame.parquet"))
     assert again == len(table)
     assert (tmp_path / "again" / "frame.parquet").read_bytes() == Path(asked.out).read_bytes()
@@ -207,6 +210,15 @@ def test_a_frame_of_a_label_file_has_a_manifest_too(
     beside, again = manifest_path(out), str(tmp_path / "again.parquet")
     assert rebuild(spark, home, beside, out=again) == 1
     assert Path(again).read_bytes() == out.read_bytes()
+    kept = json.loads(Path(beside).read_text())
+    Path(beside).write_text(json.dumps({**kept, "frame": {**kept["frame"], "sha256": "0"}}))
+    with pytest.raises(ParityError) as unequal:
+        rebuild(spark, home, beside, out=str(tmp_path / "other.parquet"))
+    assert str(unequal.value) == (
+        f"The frame of {beside} made again has other bytes, though no input changed: its features differ (sha256 0 then, {sha256(out)} now); "
+        "the environment is the same, so this is a fault of Asof: keep the manifest and report it. Nothing was written."
+    )
+    assert list(tmp_path.glob("*other*")) == []
     moved = labels.rename(tmp_path / "moved.csv")
     with pytest.raises(InputError) as caught:
         rebuild(spark, home, beside, out=again)
@@ -260,6 +272,28 @@ def test_a_source_that_changed_is_named_with_its_partition(
         )
     finally:
         ledger.record_ingest(home, anew)
+
+
+def test_a_source_that_changes_while_a_frame_is_made(
+    spark: SparkSession, home: Settings, catalog: Catalog, tmp_path: Path
+) -> None:
+    labels, out = tmp_path / "labels.csv", tmp_path / "frame.parquet"
+    labels.write_text("card,event_timestamp\nc,2026-03-04T12:00:00Z\n")
+    staged = stage_labels(str(labels), views_for(catalog, "labelled_v1"), str(tmp_path / "staged.parquet"))
+    read = snapshots(home, [(DISPUTED.name, micros(at(7)))])
+    record = ledger.partition(home, DISPUTED.name, "2026-03-03")
+    assert record is not None
+    ledger.hold(home, record, at=1, reason="a test holds it")
+    try:
+        with pytest.raises(BusyError) as caught:
+            joined(spark, home, catalog, Asked(staged=staged, service="labelled_v1", asks={}, sources=read), str(out))
+    finally:
+        ledger.record_ingest(home, record)
+    assert str(caught.value) == (
+        "The sources changed while the frame was made: source labelled_disputes, partition 2026-03-03: held was None, is True. "
+        "Nothing was kept; run the same command again."
+    )
+    assert not list(tmp_path.glob("frame*"))
 
 
 def test_outcomes_that_arrived_before_their_events(
@@ -345,3 +379,34 @@ def test_what_is_missing_is_said_before_spark_starts(
     with pytest.raises(MissingError) as caught:
         labelled.run(command(tmp_path, **changes), settings.model_copy(update={"catalog": CATALOGUE}))
     assert said in str(caught.value)
+
+
+def test_keys_that_the_events_lack_and_names_that_are_a_frame_s_own(catalog: Catalog) -> None:
+    label = catalog.label("chargeback")
+    device = replace(
+        VIEW,
+        name="devices",
+        entity=Entity(name="device", keys=("card", "device")),
+        source=replace(BOUGHT, columns=(*BOUGHT.columns, *fields("string", "device"))),
+    )
+    ask = LabelAsk(label=label, span=Span(start=0, end=1, as_of=1))
+    service = FeatureService(name="by_device", views=(device,))
+    with pytest.raises(MissingError) as missing:
+        labelled.wanted_columns(ask, Catalog(views=(device,)), service)
+    assert "has no column device; view 'devices' of service 'by_device' has it as a key. It has amount, card" in str(
+        missing.value
+    )
+    named = replace(BOUGHT, columns=(*BOUGHT.columns, *fields("string", "label")))
+    by_label = replace(VIEW, name="by_label", entity=Entity(name="label", keys=("label",)), source=named)
+    service = FeatureService(name="by_label", views=(by_label,))
+    with pytest.raises(InputError) as taken:
+        labelled.wanted_columns(replace(ask, label=replace(label, events=named)), Catalog(views=(by_label,)), service)
+    assert str(taken.value).startswith(
+        "The columns label of source 'labelled_payments' have names of a frame's own. Give them other names"
+    )
+
+
+def test_keys_are_read_where_the_source_says(catalog: Catalog) -> None:
+    payers = replace(BOUGHT, keys=(("card", ("shop",)),))
+    ask = LabelAsk(label=replace(catalog.label("chargeback"), events=payers), span=Span(start=0, end=1, as_of=1))
+    assert labelled.wanted_columns(ask, catalog, catalog.service("labelled_v1")) == {"id": "id", "card": "shop"}
