@@ -16,7 +16,7 @@ from features.values.expressions import mask
 from features.values.sweep import ARROW_TYPES
 from features.values.versions import ADD, RETRACT
 
-__all__ = ["NEGATIVE", "PENDING", "POSITIVE", "STATUSES", "UNOBSERVED", "Labelled", "label_events", "standing"]
+__all__ = ["NEGATIVE", "PENDING", "POSITIVE", "STATUSES", "UNOBSERVED", "Labelled", "label_events"]
 
 Array = np.ndarray
 STATUSES = POSITIVE, NEGATIVE, PENDING, UNOBSERVED = "positive", "negative", "pending", "unobserved"
@@ -55,11 +55,7 @@ def label_events(label: Label, events: pa.Table, outcomes: pa.Table, as_of: int)
     found = _Outcomes.of(label, outcomes, rows[source.event_id or ""], as_of)
     due = happened + label.horizon_us
     positive, since, taken_back = _verdicts(found, due, as_of)
-    blocked = mask(label.blocked, _columns(rows), len(rows)) if label.blocked is not None else np.zeros(len(rows), bool)
-    explored = (
-        mask(label.explored, _columns(rows), len(rows)) if label.explored is not None else np.zeros(len(rows), bool)
-    )
-    unobserved = blocked & ~explored
+    unobserved = _met(label.blocked, rows) & ~_met(label.explored, rows)
     negative = ~positive & (due <= as_of)
     status = np.select([unobserved, positive, negative], [3, 0, 1], default=2)
     known = np.where(positive, since, np.maximum(due, taken_back))
@@ -109,7 +105,7 @@ class _Outcomes:
             if source.event_id
             else pa.nulls(len(added), pa.string())
         )
-        own = np.asarray(named.dictionary_encode().indices) if source.event_id else np.arange(len(added))
+        own = np.asarray(named.dictionary_encode().indices.fill_null(-1)) if source.event_id else np.arange(len(added))
         return cls(
             event=there[mine], outcome=np.asarray(own).astype(np.int64), since=since[mine], until=until[mine],
             arrived=_micros(added, source.known_at) if source.known_at else since[mine],
@@ -144,21 +140,16 @@ def _early(found: _Outcomes, rows: pa.Table, source: Source, happened: Array) ->
 
 
 def _standing_events(source: Source, events: pa.Table, as_of: int) -> pa.Table:
-    rows = standing(source, events, as_of)
-    order = np.lexsort(
-        (
-            np.asarray(pc.rank(rows[source.event_id or ""].combine_chunks(), tiebreaker="dense")),
-            _micros(rows, source.event_time),
-        )
-    )
-    return rows.take(pa.array(order))
+    """Those known at an instant that nothing has taken back by then, by time and id."""
+    added, _, until = _spans(source, events, as_of)
+    rows = added.filter(pa.array(until >= as_of))
+    by_id = np.asarray(pc.rank(rows[source.event_id or ""].combine_chunks(), tiebreaker="dense"))
+    return rows.take(pa.array(np.lexsort((by_id, _micros(rows, source.event_time)))))
 
 
-def standing(source: Source, rows: pa.Table, as_of: int, where: Expression | None = None) -> pa.Table:
-    """The additions known at an instant that nothing has taken back by then, without those that the source's filter or `where` leaves out."""
-    added, _, until = _spans(source, rows, as_of)
-    stands = (until >= as_of) & mask(where, _columns(added), len(added))
-    return added.filter(pa.array(stands))
+def _met(condition: Expression | None, rows: pa.Table) -> Array:
+    """True where there is a condition and it is true."""
+    return np.zeros(len(rows), bool) if condition is None else mask(condition, _columns(rows), len(rows))
 
 
 def _spans(source: Source, rows: pa.Table, as_of: int) -> tuple[pa.Table, Array, Array]:

@@ -211,11 +211,12 @@ def test_a_frame_of_a_label_file_has_a_manifest_too(
     assert rebuild(spark, home, beside, out=again) == 1
     assert Path(again).read_bytes() == out.read_bytes()
     kept = json.loads(Path(beside).read_text())
-    Path(beside).write_text(json.dumps({**kept, "frame": {**kept["frame"], "sha256": "0"}}))
+    other = tmp_path / "changed.json"
+    other.write_text(json.dumps({**kept, "frame": {**kept["frame"], "sha256": "0"}}))
     with pytest.raises(ParityError) as unequal:
-        rebuild(spark, home, beside, out=str(tmp_path / "other.parquet"))
+        rebuild(spark, home, str(other), out=str(tmp_path / "other.parquet"))
     assert str(unequal.value) == (
-        f"The frame of {beside} made again has other bytes, though no input changed: its features differ (sha256 0 then, {sha256(out)} now); "
+        f"The frame of {other} made again has other bytes, though no input changed: its features differ (sha256 0 then, {sha256(out)} now); "
         "the environment is the same, so this is a fault of Asof: keep the manifest and report it. Nothing was written."
     )
     assert list(tmp_path.glob("*other*")) == []
