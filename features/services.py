@@ -11,6 +11,7 @@ FRAUD = Label(
     positive=col("reason") == "fraud",
     blocked=col("status") == "blocked",
     explored=col("explored"),
+    propensity=0.04,  # of the policies of jobs.simulate
     description="A payment that was reported or charged back as fraud.",
 )
 

@@ -5,7 +5,6 @@ Imports no job, no pyspark: each command brings its own module when it runs.
 
 import sys
 from collections.abc import Callable
-from datetime import UTC, date, datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -22,7 +21,9 @@ from features.errors import (
     SettingsError,
 )
 from jobs import commands
+from jobs.arguments import day_of, instant_of, pair_of
 from jobs.commands import Command, Exit
+from jobs.frame_options import chosen_frame, refuse_span
 
 if TYPE_CHECKING:
     from features.settings import Settings
@@ -123,7 +124,7 @@ def simulate(
     seed: int = 0,
 ) -> Command:
     """Write simulated payments, disputes, accounts, devices and merchants."""
-    return commands.Simulate(out=out, start=_day("--start", start), days=days, scale=scale, seed=seed)
+    return commands.Simulate(out=out, start=day_of("--start", start), days=days, scale=scale, seed=seed)
 
 
 @app.command()
@@ -135,12 +136,12 @@ def ingest(
     ds: Annotated[str | None, typer.Option(help="Only what became known on this day, UTC.")] = None,
 ) -> Command:
     """Read source files into Hive with declared types; rows that do not fit go to quarantine."""
-    return commands.Ingest(source=source, input=input_, ds=None if ds is None else _day("--ds", ds))
+    return commands.Ingest(source=source, input=input_, ds=None if ds is None else day_of("--ds", ds))
 
 
 def _stage(kind: type[commands.Stage], help_: str) -> Callable[..., Any]:
     def stage(cut: Cut, view: View = None) -> commands.Stage:
-        return kind(cut=_instant("--cut", cut, plain_date=True), views=tuple(view or ()))
+        return kind(cut=instant_of("--cut", cut, plain_date=True), views=tuple(view or ()))
 
     return app.command(kind.name, help=help_)(stage)
 
@@ -166,7 +167,7 @@ def backfill(
     ] = 16,
 ) -> Command:
     """Compute, validate and publish many cuts; what is there already stands, so it can be run again."""
-    first, last = (_instant(name, text, plain_date=True) for name, text in (("--start", start), ("--end", end)))
+    first, last = (instant_of(name, text, plain_date=True) for name, text in (("--start", start), ("--end", end)))
     if first >= last:
         raise InputError(
             f"--start {start!r} is not before --end {end!r}. Cuts from --start on, and before --end, are computed."
@@ -177,17 +178,52 @@ def backfill(
 @app.command()
 def release(source: Annotated[str, typer.Option()], ds: Day) -> Command:
     """Let a held partition of a source through; its rows count as known from now on."""
-    return commands.Release(source=source, ds=_day("--ds", ds))
+    return commands.Release(source=source, ds=day_of("--ds", ds))
 
 
 @app.command()
-def frame(
-    labels: Annotated[str, typer.Option(help="A Parquet or CSV file: keys, and an instant for each row.")],
-    service: Annotated[str, typer.Option(help="A feature service of the catalogue.")],
-    out: Annotated[str, typer.Option(help="The Parquet file or folder to write.")],
+def frame(  # noqa: PLR0913, PLR0917 - an option each
+    out: Annotated[str, typer.Option(help="The Parquet file to write; its manifest goes beside it.")],
+    service: Annotated[str | None, typer.Option(help="A feature service of the catalogue.")] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="A Parquet or CSV file: keys, and an instant for each row.")
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="A label of the catalogue, whose events are the rows.")] = None,
+    start: Annotated[str | None, typer.Option(help="With --label: the first event_time, UTC.")] = None,
+    end: Annotated[str | None, typer.Option(help="With --label: up to here, not included.")] = None,
+    as_of: Annotated[str | None, typer.Option(help="With --label: what became known before counts.")] = None,
+    sample: Annotated[
+        list[str] | None, typer.Option(help="With --label: negatives=0.1, cap:card_id/day=5 …; again for more.")
+    ] = None,
+    split: Annotated[
+        list[str] | None, typer.Option(help="With --label: train_end=2026-03-01, entity=card_id …; again for more.")
+    ] = None,
+    from_manifest: Annotated[str | None, typer.Option(help="The manifest of a frame to make again.")] = None,
 ) -> Command:
-    """Give each label row its features as they were known then: one row for one row."""
-    return commands.Frame(labels=labels, service=service, out=out)
+    """Give rows their features as they were known then: of a label file, of a label's events, or of a frame's manifest."""
+    spans = (("--start", start), ("--end", end), ("--as-of", as_of))
+    first, last, known = (None if text is None else instant_of(name, text, plain_date=True) for name, text in spans)
+    return chosen_frame(
+        out=out, service=service, labels=labels, manifest=from_manifest, label=label, span=(first, last, known),
+        sample=tuple(sample or ()), split=tuple(split or ()),
+    )  # fmt: skip
+
+
+@app.command()
+def censoring(
+    label: Annotated[str, typer.Argument(help="A label of the catalogue.")],
+    start: Annotated[str, typer.Option(help="The first event_time, UTC: 2026-03-02 or 2026-03-02T06:00Z.")],
+    end: Annotated[str, typer.Option(help="Up to here, not included.")],
+    as_of: Annotated[str, typer.Option(help="What became known before counts.")],
+    out: Annotated[str | None, typer.Option(help="A file .html or .json. Default: print a table.")] = None,
+) -> Command:
+    """Show how many labels of each day are still open, and how long outcomes take."""
+    spans = (("--start", start), ("--end", end), ("--as-of", as_of))
+    first, last, known = (instant_of(name, text, plain_date=True) for name, text in spans)
+    refuse_span(first, last, known)
+    if out is not None and not out.endswith((".html", ".json")):
+        raise InputError(f"--out {out!r} ends with neither .html nor .json. Give a file name that does.")
+    return commands.Censoring(label=label, start=first, end=last, as_of=known, out=out)
 
 
 @app.command()
@@ -198,8 +234,8 @@ def lookup(
     output: Annotated[Literal["table", "json"], typer.Option()] = "table",
 ) -> Command:
     """Print one key's values, status and age."""
-    instant = None if at is None else _instant("--at", at)
-    return commands.Lookup(service=service, keys=tuple(_pair(key) for key in keys), at=instant, output=output)
+    instant = None if at is None else instant_of("--at", at)
+    return commands.Lookup(service=service, keys=tuple(pair_of(key) for key in keys), at=instant, output=output)
 
 
 @app.command()
@@ -210,8 +246,8 @@ def why(
     output: Annotated[Literal["table", "json"], typer.Option()] = "table",
 ) -> Command:
     """List the rows behind a value, say of each why it counts or does not, and compare with the online store."""
-    instant = None if at is None else _instant("--at", at)
-    return commands.Why(feature=feature, keys=tuple(_pair(key) for key in keys), at=instant, output=output)
+    instant = None if at is None else instant_of("--at", at)
+    return commands.Why(feature=feature, keys=tuple(pair_of(key) for key in keys), at=instant, output=output)
 
 
 @app.command()
@@ -223,7 +259,7 @@ def explain(
     output: Annotated[Literal["table", "json"], typer.Option()] = "table",
 ) -> Command:
     """Say what computing a view reads, shuffles and holds in memory, and each window's edges."""
-    return commands.Explain(view=view, at=None if at is None else _instant("--at", at), output=output)
+    return commands.Explain(view=view, at=None if at is None else instant_of("--at", at), output=output)
 
 
 @app.command()
@@ -242,7 +278,7 @@ def stats(
     """Count, sum and average a view's events by any of its keys, as known at a cut."""
     if (output == "parquet") != (out is not None):
         raise InputError("--output parquet and --out FILE go together. Give both, or neither.")
-    instant = None if at is None else _instant("--at", at, plain_date=True)
+    instant = None if at is None else instant_of("--at", at, plain_date=True)
     columns = tuple(name for names in by or () for name in names.split(",") if name)
     return commands.Stats(view=view, window=window, by=columns, at=instant, output=output, out=out)
 
@@ -298,7 +334,7 @@ def push(
         raise InputError(
             "Give --input FILE with events, or --watermark INSTANT to say that there were none until then."
         )
-    told = None if watermark is None else _instant("--watermark", watermark)
+    told = None if watermark is None else instant_of("--watermark", watermark)
     return commands.Push(source=source, input=input_, watermark=told)
 
 
@@ -324,40 +360,6 @@ def apply() -> Command:
 def demo() -> Command:
     """Run a few days of everything on this machine, by Airflow itself."""
     return commands.Demo()
-
-
-def _day(option: str, text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise InputError(f"{option} {text!r} is not a day. Write it as 2026-03-01; days are UTC.") from None
-
-
-def _instant(option: str, text: str, *, plain_date: bool = False) -> datetime:
-    example = "2026-03-02 or 2026-03-02T06:00Z" if plain_date else "2026-03-02T06:00Z"
-    if plain_date and "T" not in text and " " not in text.strip():
-        try:
-            return datetime.combine(date.fromisoformat(text), datetime.min.time(), UTC)
-        except ValueError:
-            raise InputError(f"{option} {text!r} is not an instant. Write it as {example}.") from None
-    try:
-        value = datetime.fromisoformat(text)
-    except ValueError:
-        raise InputError(f"{option} {text!r} is not an instant. Write it as {example}.") from None
-    if value.tzinfo is None and len(text) == len("2026-03-02"):
-        raise InputError(f"{option} {text!r} is a day, and here an instant is needed. Write it as {example}.")
-    if value.tzinfo is None:
-        raise InputError(
-            f"{option} {text!r} has no zone, so it names no instant. Write {text}Z if it is UTC, or its offset."
-        )
-    return value.astimezone(UTC)
-
-
-def _pair(text: str) -> tuple[str, str]:
-    column, equals, value = text.partition("=")
-    if not equals or not column:
-        raise InputError(f"The key {text!r} is not written as column=value, for example card_id=c42.")
-    return column, value
 
 
 def _say(message: str) -> None:

@@ -8,11 +8,13 @@ from datetime import date, datetime
 from enum import IntEnum
 from typing import ClassVar, Literal
 
+from jobs.frame_commands import Censoring, Frame, LabelledFrame, Rebuild
 from jobs.store_commands import Grant, Lookup, Push, Rollback, Serve, Why, instant_text
 
 __all__ = [
     "Apply",
     "Backfill",
+    "Censoring",
     "Command",
     "Compute",
     "Demo",
@@ -22,12 +24,14 @@ __all__ = [
     "Grant",
     "Held",
     "Ingest",
+    "LabelledFrame",
     "Lookup",
     "Materialize",
     "Prove",
     "Publish",
     "Push",
     "Ready",
+    "Rebuild",
     "Release",
     "Rollback",
     "Serve",
@@ -208,20 +212,6 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Frame:
-    """One row of features for each row of a label file."""
-
-    name: ClassVar[str] = "frame"
-    labels: str
-    service: str
-    out: str
-
-    def argv(self) -> list[str]:
-        """The arguments after `asof`."""
-        return [self.name, "--labels", self.labels, "--service", self.service, "--out", self.out]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Explain:
     """What computing a view reads, shuffles and holds, and why."""
 
@@ -314,6 +304,9 @@ Command = (
     | Backfill
     | Release
     | Frame
+    | LabelledFrame
+    | Rebuild
+    | Censoring
     | Lookup
     | Explain
     | Stats

@@ -21,6 +21,7 @@ __all__ = [
     "read_record",
     "remove_folder",
     "write_record",
+    "write_text",
 ]
 
 Record = dict[str, Any]
@@ -48,7 +49,12 @@ def open_system(path: str) -> tuple[fs.FileSystem, str]:
 
 
 def write_record(path: str, record: Mapping[str, Any]) -> None:
-    """Replaces a JSON record in one move.
+    """Replaces a JSON record in one move; see `write_text`."""
+    write_text(path, json.dumps(record, indent=1, sort_keys=True))
+
+
+def write_text(path: str, text: str) -> None:
+    """Replaces a file in one move.
 
     Raises:
         BusyError: the file system refuses, for instance because it is full.
@@ -56,9 +62,10 @@ def write_record(path: str, record: Mapping[str, Any]) -> None:
     files, place = open_system(path)
     temporary = f"{place}.{uuid4().hex}.tmp"
     try:
-        files.create_dir(place.rpartition("/")[0], recursive=True)
+        if folder := place.rpartition("/")[0]:
+            files.create_dir(folder, recursive=True)
         with files.open_output_stream(temporary) as stream:
-            stream.write(json.dumps(record, indent=1, sort_keys=True).encode())
+            stream.write(text.encode())
         files.move(temporary, place)
     except OSError as error:
         msg = f"{path} cannot be written: {error}. Nothing was changed; make room or mend the file system and run the same command again."

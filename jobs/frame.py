@@ -1,8 +1,10 @@
 """Training frames: for each label row the values as they could be known at its instant. One row out for one row in, in the input's order."""
 
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pyarrow as pa
@@ -13,13 +15,14 @@ from pyspark.sql import functions as F
 from features.definitions.catalog import Catalog, load_catalog
 from features.definitions.freshness import EventFreshness
 from features.definitions.views import FeatureView
-from features.errors import InputError
+from features.errors import BusyError, InputError
 from features.settings import Settings
 from features.values.partition import EntityViews, entity_views, finish
 from jobs.assembling import assemble
 from jobs.commands import Frame
 from jobs.exchange import Exchange, exchange, exchangeable, in_buckets
 from jobs.labels import EVENT_TIMESTAMP, Labels, stage_labels
+from jobs.manifest import Snapshots, befores_of, manifest_path, sha256, snapshots, source_changes, write_manifest
 from jobs.rows import ask_rows, event_rows, output_schema, shape_of
 from jobs.session import spark as session
 from jobs.shares import shares
@@ -27,7 +30,7 @@ from jobs.sizing import earliest_anchor, size
 from jobs.stages import say, side_by_side
 from jobs.workers import tasks
 
-__all__ = ["answers", "frame", "run"]
+__all__ = ["Asked", "answers", "frame", "joined", "run", "views_for"]
 
 _TOLD = "path string, rows bigint"
 _FEW = 20_000
@@ -48,25 +51,68 @@ def run(command: Frame, settings: Settings) -> int:
 def frame(spark: SparkSession, settings: Settings, catalog: Catalog, *, labels: str, service: str, out: str) -> int:
     """Writes the labels' columns, each feature as `view__feature` and each view's status, to the Parquet file `out`; gives its rows.
 
-    Status: ok, never_seen, overflow, or no_key where a key column is null. The file appears whole or not at all.
+    Status: ok, never_seen, overflow, or no_key where a key column is null. The file appears whole or not at all; beside it, last, its manifest.
 
     Raises:
         MissingError: no such service, label file, column or source partition.
         InputError: labels that cannot be used; the message says which rows.
+        BusyError: a source changed while the frame was made.
     """
-    chosen = catalog.views_of(catalog.service(service))
-    groups = entity_views(view for view, _ in chosen)
     work = settings.home / "frames" / uuid4().hex[:12]
     work.mkdir(parents=True)
     try:
-        staged = stage_labels(labels, tuple(view for view, _ in chosen), str(work / "labels.parquet"))
+        staged = stage_labels(labels, views_for(catalog, service), str(work / "labels.parquet"))
         if not staged.rows:
             msg = f"The label file {labels} has no rows. Give at least one."
             raise InputError(msg)
-        parts = side_by_side(lambda group: _answered(spark, settings, group, staged, work), groups)
-        return assemble(staged, parts, chosen, Path(out))
+        asks = {"file": str(Path(labels).resolve()), "sha256": sha256(labels)}
+        return joined(spark, settings, catalog, Asked(staged=staged, service=service, asks=asks, sources={}), out)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a frame is made for."""
+
+    staged: Labels
+    """Its folder is the frame's while it is made."""
+
+    service: str
+    asks: Mapping[str, Any]
+    """Where the labels come from, for the manifest."""
+
+    sources: Snapshots
+    """What the labels were made from."""
+
+
+def joined(spark: SparkSession, settings: Settings, catalog: Catalog, asked: Asked, out: str) -> int:
+    """Writes staged labels with the service's features, and the manifest; gives the rows."""
+    service = catalog.service(asked.service)
+    chosen = catalog.views_of(service)
+    groups = entity_views(view for view, _ in chosen)
+    staged, work = asked.staged, Path(asked.staged.path).parent
+    befores = [
+        (source.ingested_by, _edges(group, staged.earliest, staged.latest)[0])
+        for group in groups
+        for source in group.sources
+    ]
+    before = snapshots(settings, befores)
+    parts = side_by_side(lambda group: _answered(spark, settings, group, staged, work), groups)
+    Path(manifest_path(out)).unlink(missing_ok=True)
+    rows = assemble(staged, parts, chosen, Path(out))
+    sources = snapshots(settings, [*befores, *befores_of(asked.sources)])
+    if changed := source_changes(before, sources) + source_changes(asked.sources, sources):
+        Path(out).unlink()
+        msg = f"The sources changed while the frame was made: {'; '.join(changed[:3])}. Nothing was kept; run the same command again."
+        raise BusyError(msg)
+    write_manifest(out, service, [view for view, _ in chosen], asked.asks, sources)
+    return rows
+
+
+def views_for(catalog: Catalog, service: str) -> tuple[FeatureView, ...]:
+    """The views that a service takes features of."""
+    return tuple(view for view, _ in catalog.views_of(catalog.service(service)))
 
 
 def _answered(

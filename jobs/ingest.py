@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any
 from uuid import uuid4
 
-from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import Column, DataFrame, Row, SparkSession, Window
 from pyspark.sql import functions as F
 
 from features.definitions.catalog import load_catalog
@@ -211,9 +211,8 @@ def _refuse_other_rows(spark: SparkSession, settings: Settings, source: Source, 
     later = [item.ds for item in ledger.partitions(settings, source.name) if item.ds > days[-1]]
     if not later or source.event_id is None:
         return
-    columns = sorted({*source.types, *tables.STORED_COLUMNS})
     new, old = _made(spark, source, root), tables.source_table(spark, source).where(F.col(source.partition).isin(days))
-    sums = [_content(rows, columns) for rows in (new, old)]
+    sums = [_content(rows, source) for rows in (new, old)]
     differ = sorted({*sums[0], *sums[1]} - {ds for ds in sums[0] if sums[0][ds] == sums[1].get(ds)})
     if differ:
         msg = (
@@ -234,18 +233,21 @@ def _kept_holds(
     }
     if not before:
         return {}
-    columns = sorted({*source.types, *tables.STORED_COLUMNS})
     there = F.col("ds").isin(list(before))
-    new = _content(_made(spark, source, root).where(there), columns)
-    old = _content(tables.source_table(spark, source).where(F.col(source.partition).isin(list(before))), columns)
+    new = _content(_made(spark, source, root).where(there), source)
+    old = _content(tables.source_table(spark, source).where(F.col(source.partition).isin(list(before))), source)
     same = [item for ds, item in before.items() if new.get(ds) == old.get(ds)]
     return {item.ds: {"held_at": item.held_at, "reason": item.reason, "released_at": item.released_at} for item in same}
 
 
-def _content(rows: DataFrame, columns: list[str]) -> dict[str, tuple[int, int]]:
+def _hashes(source: Source) -> Column:
+    """A sum of the hashes of stored rows."""
+    return F.sum(F.xxhash64(*sorted({*source.types, *tables.STORED_COLUMNS})).cast("decimal(38, 0)"))
+
+
+def _content(rows: DataFrame, source: Source) -> dict[str, tuple[int, int]]:
     """Of each ds the rows, and a sum of their hashes."""
-    hashes = F.sum(F.xxhash64(*columns).cast("decimal(38, 0)"))
-    found = rows.groupBy("ds").agg(F.count(F.lit(1)), hashes).collect()
+    found = rows.groupBy("ds").agg(F.count(F.lit(1)), _hashes(source)).collect()
     return {str(ds): (count, int(total)) for ds, count, total in found}
 
 
@@ -284,10 +286,8 @@ def _show(spark: SparkSession, settings: Settings, source: Source, run: _Run) ->
     left = sum(row["good"] for row in seen if str(row["ds"]) > days[-1])
     bad = _bad(landed, _late(_made(spark, source, root, "late"), source), days)
     refused = {row["ds"]: row["count"] for row in bad.groupBy("ds").count().collect()}
-    first = (F.col("asof_op") == ADD) & F.col("asof_first") | (F.col("asof_op") == AGAIN)
-    tally = _made(spark, source, root).groupBy("ds").agg(F.count_if(F.col("asof_op") != AGAIN).alias("n"), F.count_if(~first).alias("changed")).collect()  # fmt: skip
-    counts = {str(row["ds"]): row["n"] for row in tally}
-    changed = {str(row["ds"]): row["changed"] for row in tally}
+    tally = _tally(spark, source, root)
+    counts = {ds: row["n"] for ds, row in tally.items()}
     _point(spark, settings, source.table, tables.source_columns(source), root, "made/asof_shelf=rows", days)
     if refused:
         columns = {"asof_reason": "string", "asof_row": "string"}
@@ -308,8 +308,9 @@ def _show(spark: SparkSession, settings: Settings, source: Source, run: _Run) ->
                 rows=counts.get(ds, 0),
                 quarantined=refused.get(ds, 0),
                 ingested_at=run.began,
-                changed=changed.get(ds, 0),
+                changed=tally[ds]["changed"] if ds in tally else 0,
                 raised=raises.get(ds, 0),
+                content=str(tally[ds]["content"]) if ds in tally else "0",
                 snapshot_at=None if (taken := run.snapshots.get(date.fromisoformat(ds))) is None else taken.known_at,
                 whole=taken is None or taken.complete,
             ),
@@ -325,6 +326,15 @@ def _show(spark: SparkSession, settings: Settings, source: Source, run: _Run) ->
         f"{sum(refused.values())} in quarantine{f' ({quarantine_of(source)})' if refused else ''}; {cleared} NaN or infinite values made null{more}."
     )
     return made
+
+
+def _tally(spark: SparkSession, source: Source, root: str) -> dict[str, Row]:
+    """Of each ds what this run wrote: the rows `n`, those that are no first additions, and the sum of all hashes."""
+    first = (F.col("asof_op") == ADD) & F.col("asof_first") | (F.col("asof_op") == AGAIN)
+    found = _made(spark, source, root).groupBy("ds").agg(
+        F.count_if(F.col("asof_op") != AGAIN).alias("n"), F.count_if(~first).alias("changed"), _hashes(source).alias("content")
+    ).collect()  # fmt: skip
+    return {str(row["ds"]): row for row in found}
 
 
 def _bad(landed: DataFrame, late: DataFrame, days: list[str]) -> DataFrame:

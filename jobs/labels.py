@@ -40,8 +40,10 @@ class Labels:
     """The latest one."""
 
 
-def stage_labels(path: str, views: tuple[FeatureView, ...], staged: str) -> Labels:
+def stage_labels(path: str, views: tuple[FeatureView, ...], staged: str, *, own: bool = False) -> Labels:
     """Copies a Parquet or CSV file to `staged`, key columns as their entities' types, instants as UTC microseconds.
+
+    With `own` the file is one that Asof wrote, whose columns may be named as Asof's are.
 
     Raises:
         MissingError: there is no such file, or it lacks a key column or `event_timestamp`.
@@ -52,7 +54,7 @@ def stage_labels(path: str, views: tuple[FeatureView, ...], staged: str) -> Labe
         raise MissingError(msg)
     keys = {name: view.entity.type for view in views for name in view.keys}
     schema, batches = _batches(path, keys)
-    _refuse_columns(path, schema, keys)
+    _refuse_columns(path, schema, keys, own=own)
     rows, earliest, latest = 0, 2**63 - 1, -(2**63)
     kinds = {name: ARROW_TYPES[kind] for name, kind in keys.items()} | {EVENT_TIMESTAMP: ARROW_TYPES["timestamp"]}
     fields = [field.with_type(kinds.get(field.name, field.type)) for field in schema]
@@ -105,15 +107,15 @@ def _no_csv(path: str, error: Exception) -> InputError:
     )
 
 
-def _refuse_columns(path: str, schema: pa.Schema, keys: Mapping[str, str]) -> None:
+def _refuse_columns(path: str, schema: pa.Schema, keys: Mapping[str, str], *, own: bool) -> None:
     if missing := [name for name in (*keys, EVENT_TIMESTAMP) if name not in schema.names]:
         msg = f"The label file {path} has no column {', '.join(missing)}. It needs {', '.join((*keys, EVENT_TIMESTAMP))}, and has {', '.join(schema.names)}."
         raise MissingError(msg)
     if twice := sorted({name for name in schema.names if schema.names.count(name) > 1}):
         msg = f"The label file {path} has the columns {', '.join(twice)} twice. Rename one of each."
         raise InputError(msg)
-    if own := [name for name in schema.names if name.startswith("asof_") or "__" in name]:
-        msg = f"The label file {path} has the columns {', '.join(own)}; names that begin with asof_ or hold __ are Asof's. Rename them."
+    if not own and (ours := [name for name in schema.names if name.startswith("asof_") or "__" in name]):
+        msg = f"The label file {path} has the columns {', '.join(ours)}; names that begin with asof_ or hold __ are Asof's. Rename them."
         raise InputError(msg)
 
 

@@ -35,6 +35,9 @@ class Partition:
     raised: int | None = None
     """Rows that are known from their folder's day on, after their known_at. None: not counted."""
 
+    content: str | None = None
+    """Equal where all stored rows are: a sum of their hashes, in any order. None: not counted."""
+
     snapshot_at: int | None = None
     """Of a full source: when its snapshot of that day was whole, microseconds UTC. None where it brought no row."""
 

@@ -19,7 +19,7 @@ from features.errors import AsofError, InvalidCatalogError, MissingError
 __all__ = ["Catalog", "check", "load_catalog"]
 
 _OWN = (str(Path(__file__).parent), importlib.__file__ or "<")
-T = TypeVar("T", FeatureView, FeatureService, Source)
+T = TypeVar("T", FeatureView, FeatureService, Source, Label)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +47,10 @@ class Catalog:
     def source(self, name: str) -> Source:
         """By name; MissingError otherwise."""
         return _named("source", name, self.sources)
+
+    def label(self, name: str) -> Label:
+        """By name; MissingError otherwise."""
+        return _named("label", name, self.labels)
 
     def views_of(self, service: FeatureService) -> tuple[tuple[FeatureView, tuple[str, ...]], ...]:
         """Each view of a service with the names of the features it takes."""
@@ -130,13 +134,22 @@ def _gather(modules: Iterable[ModuleType]) -> Catalog:
     for view in views:
         for part in (view.entity, *view.sources, *(s.enriched.parent for s in view.sources if s.enriched)):
             seen.setdefault(id(part), part)
+    labels = tuple(item for item in seen.values() if isinstance(item, Label))
+    for source in (source for label in labels for source in _sources_of(label)):
+        seen.setdefault(id(source), source)
     return Catalog(
         views=views,
         services=tuple(item for item in seen.values() if isinstance(item, FeatureService)),
         sources=tuple(item for item in seen.values() if isinstance(item, Source)),
-        labels=tuple(item for item in seen.values() if isinstance(item, Label)),
+        labels=labels,
         entities=tuple(item for item in seen.values() if isinstance(item, Entity)),
     )
+
+
+def _sources_of(label: Label) -> Iterable[Source]:
+    link = label.outcomes.enriched
+    parent = None if link is None else link.parent
+    return (source for source in (label.outcomes, label.events, parent) if source is not None)
 
 
 def check(catalog: Catalog) -> list[str]:

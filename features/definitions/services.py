@@ -1,10 +1,11 @@
 """Which features a model takes, and what its labels are."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from features.definitions.checks import complain, where_defined
 from features.definitions.durations import duration
-from features.definitions.expressions import Expression, type_of
+from features.definitions.expressions import ColumnType, Expression, type_of
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
 
@@ -63,6 +64,9 @@ class Label:
     horizon: str
     """H: an event without an outcome H after it is negative."""
 
+    events: Source | None = None
+    """The labelled events, with an event_id; None: the parent that the outcomes are enriched from on `of`."""
+
     positive: Expression | None = None
     """Which outcomes make an event positive; None: all."""
 
@@ -70,26 +74,82 @@ class Label:
     """Which events never get an outcome; of these only the `explored` are observed. Asked of the labelled event."""
 
     explored: Expression | None = None
+    """Which events were let through at random, to learn what blocking hides. Asked of the labelled event."""
+
+    propensity: float | str | None = None
+    """The probability with which an explored event was let through: a number in (0, 1], or a float64 column of the events. None: not weighted."""
+
     description: str = ""
     where: str = field(default_factory=where_defined, repr=False)
 
     def __post_init__(self) -> None:
-        types = self.outcomes.types
-        try:
-            duration(self.horizon)
-            if self.positive is not None and type_of(self.positive, types) != "bool":
-                complain(
-                    self.where,
-                    f"Label {self.name!r}",
-                    f"positive={self.positive} is not a condition.",
-                    "Compare columns with values.",
-                )
-        except ValueError as error:
-            complain(self.where, f"Label {self.name!r}", str(error), "")
-        if self.of not in types:
-            complain(
-                self.where,
-                f"Label {self.name!r}",
-                f"outcomes have no column {self.of!r}.",
-                f"They have {sorted(types)}.",
-            )
+        for problem, remedy in _problems(self):
+            complain(self.where, f"Label {self.name!r}", problem, remedy)
+
+    @property
+    def event_source(self) -> Source:
+        """Whose events are labelled.
+
+        Raises:
+            ValueError: the definition names none.
+        """
+        if self.events is not None:
+            return self.events
+        link = self.outcomes.enriched
+        if link is None or link.on != self.of:
+            msg = "its events are not named."
+            raise ValueError(msg)
+        return link.parent
+
+    @property
+    def horizon_us(self) -> int:
+        """Microseconds."""
+        return duration(self.horizon)
+
+
+def _problems(label: Label) -> Iterator[tuple[str, str]]:
+    try:
+        duration(label.horizon)
+    except ValueError as error:
+        yield str(error), ""
+    types = label.outcomes.types
+    yield from _condition("positive", label.positive, types)
+    if label.of not in types:
+        yield f"outcomes have no column {label.of!r}.", f"They have {sorted(types)}."
+        return
+    try:
+        events = label.event_source
+    except ValueError as error:
+        yield str(error), f"Give events=SOURCE, or enrich its outcomes on {label.of!r}."
+        return
+    if events.event_id is None or events.kind != "events":
+        yield (
+            f"its events {events.name!r} have no event_id.",
+            "Only events with ids can be told from one another: name a source that has them.",
+        )
+    yield from _condition("blocked", label.blocked, events.types)
+    yield from _condition("explored", label.explored, events.types)
+    yield from _propensity(label, events)
+
+
+def _condition(name: str, found: Expression | None, types: Mapping[str, ColumnType]) -> Iterator[tuple[str, str]]:
+    try:
+        if found is not None and type_of(found, types) != "bool":
+            yield f"{name}={found} is not a condition.", "Compare columns with values."
+    except ValueError as error:
+        yield str(error), ""
+
+
+def _propensity(label: Label, events: Source) -> Iterator[tuple[str, str]]:
+    given = label.propensity
+    if given is None:
+        return
+    if label.explored is None:
+        yield f"it has the propensity {given!r} and no explored.", "Say which events were explored."
+    if isinstance(given, str) and events.types.get(given) != "float64":
+        yield (
+            f"its propensity is {given!r}, which is no float64 column of {events.name!r}.",
+            "Name one, or give a number in (0, 1].",
+        )
+    elif not isinstance(given, str) and not 0 < given <= 1:
+        yield f"its propensity is {given!r}.", "A probability of being let through is in (0, 1]."

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from jobs import cli, commands, store_commands
+from jobs import cli, commands, frame_commands, store_commands
 from jobs.commands import (
     Apply,
     Backfill,
+    Censoring,
     Command,
     Compute,
     Demo,
@@ -17,12 +18,14 @@ from jobs.commands import (
     Grant,
     Held,
     Ingest,
+    LabelledFrame,
     Lookup,
     Materialize,
     Prove,
     Publish,
     Push,
     Ready,
+    Rebuild,
     Release,
     Rollback,
     Serve,
@@ -47,6 +50,27 @@ _EACH: tuple[Command, ...] = (
     Backfill(start=_CUT, end=_CUT + timedelta(days=9), views=("a", "-b"), at_once=2),
     Release(source="payments", ds=date(2026, 3, 1)),
     Frame(labels="l.parquet", service="radar_v1", out="o"),
+    LabelledFrame(
+        label="fraud",
+        start=_CUT,
+        end=_CUT + timedelta(days=9),
+        as_of=_CUT + timedelta(days=90),
+        service="radar_v1",
+        out="o",
+    ),
+    LabelledFrame(
+        label="-l",
+        start=_CUT,
+        end=_CUT + timedelta(days=9),
+        as_of=_CUT + timedelta(days=90),
+        service="-s",
+        out="a b",
+        sample=("negatives=0.1", "seed=7"),
+        split=("train_end=2026-03-01", "entity=card_id"),
+    ),
+    Rebuild(manifest="m.json", out="o"),
+    Rebuild(manifest="-m", out="a b", labels="l"),
+    Censoring(label="-l", start=_CUT, end=_CUT + timedelta(days=9), as_of=_CUT + timedelta(days=90), out="c.html"),
     Lookup(service="radar_v1", keys=(("card", "a=b c"), ("-x", "--at"), ("empty", ""))),
     Lookup(service="radar_v1", keys=(("card", "1"),), at=_CUT, output="json"),
     Why(feature="radar_v1.card_velocity__count_7d", keys=(("card_id", "a=b c"),)),
@@ -93,9 +117,10 @@ def test_an_instant_without_a_zone_is_refused() -> None:
 
 
 def test_commands_are_standard_library_only() -> None:
-    for file in (commands.__file__, store_commands.__file__):
-        tree = ast.parse(Path(file).read_text(encoding="utf-8"))
+    own = (commands, frame_commands, store_commands)
+    for module in own:
+        tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
         modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)} - {
-            store_commands.__name__
+            part.__name__ for part in own
         }
         assert {str(module).partition(".")[0] for module in modules} <= sys.stdlib_module_names

@@ -119,7 +119,9 @@ def test_a_name_taken_twice(package: Package, kind: str, again: str) -> None:
 
 
 def test_two_labels_of_one_name(package: Package) -> None:
-    two = "".join(f'L{n} = Label(name="fraud", outcomes=PAYMENTS, of="id", horizon="{n}0d")\n' for n in (1, 2))
+    two = "".join(
+        f'L{n} = Label(name="fraud", outcomes=PAYMENTS, events=PAYMENTS, of="id", horizon="{n}0d")\n' for n in (1, 2)
+    )
     assert "Label 'fraud': the name is taken" in problems(package(sources=GOOD + two))[0]
 
 

@@ -69,7 +69,7 @@ def rate(outcomes: Source = DISPUTES, **changes: Any) -> Any:
 
 
 def label(**changes: Any) -> Label:
-    given: dict[str, Any] = {"name": "fraud", "outcomes": DISPUTES, "of": "id", "horizon": "120d"}
+    given: dict[str, Any] = {"name": "fraud", "outcomes": DISPUTES, "of": "id", "horizon": "120d", "events": PAYMENTS}
     return Label(**given | changes)
 
 
@@ -170,6 +170,15 @@ WRONG: dict[str, tuple[Callable[[], object], tuple[str, ...]]] = {
     "label: positive": (lambda: label(positive=col("amount")), (LABEL, "positive=", "is not a condition", "Compare columns with values.")),
     "label: positive of nothing": (lambda: label(positive=col("nope") == 1), (LABEL, "there is no column 'nope'", "the source has")),
     "label: of": (lambda: label(of="payment"), (LABEL, "outcomes have no column 'payment'", "They have [")),
+    "label: no events": (lambda: label(events=None), (LABEL, "its events are not named", "Give events=SOURCE, or enrich its outcomes on 'id'.")),
+    "label: events of another column": (lambda: label(events=None, outcomes=source(name="fights", columns=fields("string", "of other") + fields("timestamp", "event_time known"), event_id=None).enrich(PAYMENTS, on="other", columns=("card",)), of="of"), (LABEL, "its events are not named")),
+    "label: events without ids": (lambda: label(events=ACCOUNTS), (LABEL, "its events 'accounts' have no event_id", "name a source that has them.")),
+    "label: blocked": (lambda: label(blocked=col("card")), (LABEL, "blocked=", "is not a condition")),
+    "label: explored of nothing": (lambda: label(explored=col("nope")), (LABEL, "there is no column 'nope'")),
+    "label: propensity of nothing": (lambda: label(propensity=0.5), (LABEL, "it has the propensity 0.5 and no explored", "Say which events were explored.")),
+    "label: propensity too large": (lambda: label(propensity=1.5, explored=col("gone")), (LABEL, "its propensity is 1.5", "in (0, 1]")),
+    "label: propensity zero": (lambda: label(propensity=0, explored=col("gone")), (LABEL, "its propensity is 0.", "in (0, 1]")),
+    "label: propensity of text": (lambda: label(propensity="card", explored=col("gone")), (LABEL, "its propensity is 'card', which is no float64 column of 'payments'", "Name one")),
 }  # fmt: skip
 
 

@@ -1,0 +1,88 @@
+"""Commands around training frames, as values and as arguments: see jobs/commands.py. Standard library only."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+
+from jobs.store_commands import instant_text
+
+__all__ = ["Censoring", "Frame", "LabelledFrame", "Rebuild"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """One row of features for each row of a label file."""
+
+    name: ClassVar[str] = "frame"
+    labels: str
+    service: str
+    out: str
+
+    def argv(self) -> list[str]:
+        """The arguments after `asof`."""
+        return [self.name, "--labels", self.labels, "--service", self.service, "--out", self.out]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Span:
+    label: str
+    """A label of the catalogue."""
+    start: datetime
+    """With its zone: the first event_time."""
+    end: datetime
+    """With its zone; not included."""
+    as_of: datetime
+    """With its zone: what is known from here on is not."""
+
+    def _given(self) -> list[str]:
+        named = ("--start", self.start), ("--end", self.end), ("--as-of", self.as_of)
+        return [argument for option, instant in named for argument in (option, instant_text(instant))]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledFrame(_Span):
+    """One row of features and a label for each event of a span, or a sample of them."""
+
+    name: ClassVar[str] = "labelled"
+    service: str
+    out: str
+    sample: tuple[str, ...] = ()
+    """As features.values.sampling reads it."""
+    split: tuple[str, ...] = ()
+    """As features.values.splits reads it."""
+
+    def argv(self) -> list[str]:
+        """The arguments after `asof`."""
+        parts = [(f"--{name}", text) for name in ("sample", "split") for text in getattr(self, name)]
+        more = [argument for pair in parts for argument in pair]
+        return ["frame", "--label", self.label, *self._given(), *more, "--service", self.service, "--out", self.out]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rebuild:
+    """The same frame again from its manifest, byte by byte, or what has changed."""
+
+    name: ClassVar[str] = "rebuild"
+    manifest: str
+    out: str
+    labels: str | None = None
+    """Where the label file is now; None: where it was."""
+
+    def argv(self) -> list[str]:
+        """The arguments after `asof`."""
+        labels = ["--labels", self.labels] if self.labels is not None else []
+        return ["frame", "--from-manifest", self.manifest, *labels, "--out", self.out]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Censoring(_Span):
+    """How many labels of each day are still open, and how long outcomes take."""
+
+    name: ClassVar[str] = "censoring"
+    out: str | None = None
+    """A file that ends with .html or .json; None: a table is printed."""
+
+    def argv(self) -> list[str]:
+        """The arguments after `asof`."""
+        out = ["--out", self.out] if self.out is not None else []
+        return [self.name, *self._given(), *out, "--", self.label]
