@@ -181,3 +181,9 @@ def test_a_redis_url_that_is_none_is_refused_and_not_shown() -> None:
     with pytest.raises(SettingsError, match=r"The setting online\.url is no Redis URL\. Write redis://") as caught:
         open_store(settings, writable=False)
     assert "secret" not in str(caught.value)
+
+
+def test_the_online_stores_file_lies_under_home_unless_it_is_placed(tmp_path: Path) -> None:
+    assert load(home=tmp_path).online_db == tmp_path / "online.db"
+    placed = load(home=tmp_path, online={"path": "elsewhere/values.db"}).online_db
+    assert placed == Path("elsewhere/values.db").absolute()

@@ -5,24 +5,10 @@ from feast import FeatureStore
 from features import Catalog, FeatureService
 from features.settings import Settings
 from tests.features.serving import habits, test_states
-from tests.features.serving.habits import CUT, DAY, HABITS, HOUR, PAIRS, PAYMENTS, PROFILES, TILLS
+from tests.features.serving.habits import CUT, HABITS, HOUR, PAIRS, PAYMENTS, PROFILES, TILLS
 from tests.features.serving.test_states import BEFORE, LIVE, SINCE, SLIDING
 
-__all__ = [
-    "BEFORE",
-    "CATALOG",
-    "CUT",
-    "DAY",
-    "HABITS",
-    "HOUR",
-    "LIVE",
-    "PAYMENTS",
-    "SINCE",
-    "SLIDING",
-    "TILLS",
-    "filled",
-    "stock",
-]
+__all__ = ["BEFORE", "CATALOG", "CUT", "HABITS", "HOUR", "LIVE", "PAYMENTS", "SINCE", "filled", "stock"]
 
 CATALOG = Catalog(
     sources=(PAYMENTS, PROFILES),
