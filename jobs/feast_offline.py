@@ -6,7 +6,7 @@ The classes that Feast asks for, and what of its objects the work needs; the wor
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 from uuid import uuid4
 
 import pyarrow as pa
@@ -111,12 +111,13 @@ class AsofRetrievalJob(SparkRetrievalJob):
         rows = (
             self.spark_session.createDataFrame(self.to_arrow()) if self.on_demand_feature_views else self.to_spark_df()
         )
+        place = options.path or str(options.table)
         writer = rows.write.mode("overwrite" if allow_overwrite else "error").format(options.file_format or "parquet")
         try:
-            writer.save(options.path) if options.path else writer.saveAsTable(options.table)
+            writer.save(place) if options.path else writer.saveAsTable(place)
         except AnalysisException as error:
             if error.getCondition() in {"PATH_ALREADY_EXISTS", "TABLE_OR_VIEW_ALREADY_EXISTS"}:
-                raise SavedDatasetLocationAlreadyExists(options.path or options.table) from error
+                raise SavedDatasetLocationAlreadyExists(place) from error
             raise
 
     def to_remote_storage(self) -> list[str]:
@@ -125,7 +126,7 @@ class AsofRetrievalJob(SparkRetrievalJob):
         Raises:
             SettingsError: the setting is not there.
         """
-        place = self._config.offline_store.staging_location
+        place = _options(self._config).staging_location
         if not place:
             msg = "offline_store.staging_location is not set; it names the folder of exported files. Set it in feature_store.yaml."
             raise SettingsError(msg)
@@ -338,22 +339,26 @@ def _session(config: RepoConfig) -> "SparkSession":
     active = SparkSession.getActiveSession()
     if active is not None or SparkContext._active_spark_context is not None:  # noqa: SLF001 - in another thread none is active
         return active or SparkSession.builder.getOrCreate()
-    if config.offline_store.settings is not None:
+    if _options(config).settings is not None:
         from jobs.session import spark  # noqa: PLC0415 - the same
 
         return spark(_settings(config), "feast")
     builder = SparkSession.builder.appName("feast")
-    for name, value in (config.offline_store.spark_conf or {}).items():
+    for name, value in (_options(config).spark_conf or {}).items():
         builder = builder.config(name, value)
     return builder.getOrCreate()
 
 
+def _options(config: RepoConfig) -> AsofOfflineStoreConfig:
+    return cast("AsofOfflineStoreConfig", config.offline_store)
+
+
 def _settings(config: RepoConfig) -> Settings:
-    return load(**(config.offline_store.settings or {}))
+    return load(**(_options(config).settings or {}))
 
 
 def _computed(config: RepoConfig, view: FeatureView) -> bool:
-    return DEFINITION_TAG in view.tags and config.offline_store.asof_values == "instant"
+    return DEFINITION_TAG in view.tags and _options(config).asof_values == "instant"
 
 
 def _pulled(

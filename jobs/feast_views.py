@@ -61,7 +61,7 @@ def _stored(spark: SparkSession, view: FeatureView) -> Stored:
     return Stored(
         source=source,
         rows=rows,
-        time=back.get(source.timestamp_field, source.timestamp_field),
+        time=str(back.get(source.timestamp_field, source.timestamp_field)),
         created=back.get(created, created) or None,
         keys={renamed.get(key, key): back.get(key, key) for key in keys},
         ttl_us=ttl // timedelta(microseconds=1),

@@ -7,6 +7,7 @@ tasks, and a lost task is tried again like any other.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
+from typing import Any
 
 from pyspark import TaskContext
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -98,7 +99,8 @@ def _buckets(spark: SparkSession, sources: Sequence[DataFrame]) -> int:
     if not hasattr(sources[0], "_jdf"):  # Spark Connect
         return shuffles
     least = 2 * spark.sparkContext.defaultParallelism
-    plans = [source._jdf.queryExecution().optimizedPlan() for source in sources]  # noqa: SLF001 - PySpark has no other way
+    held: list[Any] = [source._jdf for source in sources]  # noqa: SLF001 - PySpark has no other way
+    plans = [each.queryExecution().optimizedPlan() for each in held]
     size = sum(int(plan.stats().sizeInBytes()) for plan in plans)
     return max(least, min(size // _BUCKET_BYTES + 1, _MOST, max(least, 40 * shuffles)))
 

@@ -160,7 +160,7 @@ def test_views_with_other_names_field_mapping_no_entity_and_a_service(
     places = source(session, tmp_path, {
         "id": ["1", "2"], "event_timestamp": [at("01T00:00")] * 2, "degrees": [20, 30]}, field_mapping={"id": "shop_id", "degrees": "heat"})  # fmt: skip
     overall = source(session, tmp_path, {"event_timestamp": [at("01T00:00"), at("03T00:00")], "rides": [5, 6]})
-    heat = view("places", places, SHOP, heat=Int64)
+    heat: Any = view("places", places, SHOP, heat=Int64)
     rides = view("overall", overall, rides=Int64)
     service = FeatureService(
         name="trip",

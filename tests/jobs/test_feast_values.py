@@ -101,7 +101,8 @@ def test_published_snapshots_by_request_as_of_their_valid_from(spark: SparkSessi
         "card string, shop string, count_1d bigint, event_timestamp timestamp",
     ).write.saveAsTable("features.shop_pair")
     store = FeatureStore(repo_path=str(home.feast))
-    store.config.offline_store.asof_values = "published"
+    options: Any = store.config.offline_store
+    options.asof_values = "published"
     asked = pd.DataFrame({"card": ["c1"], "shop": ["s1"], "event_timestamp": [utc(days.START + days.DAY - 1)]})
     assert store.get_historical_features(asked, ["shop_pair:count_1d"]).to_df()["count_1d"].tolist() == [7]
     spark.sql("DROP TABLE features.shop_pair")

@@ -167,11 +167,19 @@ def test_apply_starts_no_jvm_and_no_session(tmp_path: Path) -> None:
 
 
 def test_the_registry_is_read_without_our_code(settings: Settings, tmp_path: Path) -> None:
+    """By a client with a settings file of its own: ours names our offline store."""
     apply(CATALOG, settings)
+    config = yaml.safe_load((settings.feast / "feature_store.yaml").read_text())
+    assert config["offline_store"]["type"] == "jobs.feast_offline.AsofOfflineStore"
+    assert config["offline_store"]["settings"]["home"] == str(settings.home)
+    (tmp_path / "stock").mkdir()
+    (tmp_path / "stock" / "feature_store.yaml").write_text(
+        yaml.safe_dump({**config, "offline_store": {"type": "spark"}})
+    )
     script = (
         "import sys, warnings; warnings.simplefilter('ignore')\n"
         "from feast import FeatureStore\n"
-        f"store = FeatureStore(repo_path={str(settings.feast)!r})\n"
+        f"store = FeatureStore(repo_path={str(tmp_path / 'stock')!r})\n"
         "print(len(store.list_feature_views()), sorted(name for name in sys.modules if name.split('.')[0] in ('features', 'jobs', 'dags')))\n"
     )
     found = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, cwd=tmp_path)
