@@ -5,6 +5,7 @@ AsofError
 ├── InvalidCatalogError        every problem of every definition, together
 ├── SettingsError              a setting that is wrong, or names what is not supported yet
 ├── InputError                 a file, row, label or argument a person gave
+│   ├── ColumnsError           rows that do not fit the table they are written to; a ValueError too, as Feast has it
 │   └── MissingError           a table, partition, column, service or key that is not there
 ├── HeldError                  a gate said no; the last good values stay
 ├── BusyError                  somebody else holds what we need, or the disk or a server does not answer; try again
@@ -17,6 +18,7 @@ from typing import Self
 __all__ = [
     "AsofError",
     "BusyError",
+    "ColumnsError",
     "HeldError",
     "InputError",
     "InvalidCatalogError",
@@ -50,6 +52,10 @@ class SettingsError(AsofError):
 
 class InputError(AsofError):
     """A file, row, label or argument that a person gave cannot be used."""
+
+
+class ColumnsError(InputError, ValueError):
+    """Rows have other columns than the table they are to be written to. Feast's callers expect a ValueError."""
 
 
 class MissingError(InputError):

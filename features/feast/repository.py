@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import yaml
@@ -34,7 +35,11 @@ def _config(settings: Settings) -> dict[str, object]:
         "registry": _registry(settings),
         "online_store": _online_store(settings),
         "batch_engine": {"type": "features.feast.engine.AsofEngine"},
-        "offline_store": {"type": "spark", "spark_conf": _spark(settings)},
+        "offline_store": {
+            "type": "jobs.feast_offline.AsofOfflineStore",
+            "spark_conf": _spark(settings),
+            "settings": _own(settings),
+        },
         "entity_key_serialization_version": 3,
     }
 
@@ -74,6 +79,13 @@ def _spark(settings: Settings) -> dict[str, str]:
         "spark.sql.warehouse.dir": settings.tables_root,
     }
     return conf | ({"spark.hadoop.hive.metastore.uris": settings.metastore.uri} if settings.metastore.uri else {})
+
+
+def _own(settings: Settings) -> dict[str, Any]:
+    """What the offline store must know of Asof to compute frames; no password is among it."""
+    return settings.model_dump(
+        mode="json", include={"home", "catalog", "tables", "spark", "metastore"}, exclude_defaults=True
+    )
 
 
 def _replace(path: Path, text: str) -> None:

@@ -178,11 +178,14 @@ def test_the_registry_is_read_without_the_catalogue(
     settings: Settings, tmp_path: Path, online: str, imported: str
 ) -> None:
     apply(CATALOG, settings)
+    config = yaml.safe_load((settings.feast / "feature_store.yaml").read_text())
+    assert config["offline_store"]["type"] == "jobs.feast_offline.AsofOfflineStore"
+    assert config["offline_store"]["settings"]["home"] == str(settings.home)
     script = (
         "import sys, warnings, yaml; warnings.simplefilter('ignore')\n"
         "from feast import FeatureStore, RepoConfig\n"
         f"config = yaml.safe_load(open({str(settings.feast / 'feature_store.yaml')!r}))\n"
-        f"config |= {{'online_store': {online}, 'batch_engine': 'local'}}\n"
+        f"config |= {{'online_store': {online}, 'batch_engine': 'local', 'offline_store': {{'type': 'spark'}}}}\n"
         "store = FeatureStore(config=RepoConfig(**config))\n"
         f"print(len(store.list_feature_views()), [name for name in sys.modules if name.startswith({imported})])\n"
     )
