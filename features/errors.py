@@ -9,6 +9,7 @@ AsofError
 │   └── MissingError           a table, partition, column, service or key that is not there
 ├── HeldError                  a gate said no; the last good values stay
 ├── BusyError                  somebody else holds what we need, or the disk or a server does not answer; try again
+├── StaleError                 a value is older than a service takes it
 └── ParityError                two paths gave two values
 """
 
@@ -26,6 +27,7 @@ __all__ = [
     "MissingError",
     "ParityError",
     "SettingsError",
+    "StaleError",
 ]
 
 
@@ -78,6 +80,10 @@ class HeldError(AsofError):
 
 class BusyError(AsofError):
     """Somebody else holds what we need, or a server or disk does not answer. Safe to try again."""
+
+
+class StaleError(AsofError):
+    """A service takes a value only while it is fresh, and it is not."""
 
 
 class ParityError(AsofError):

@@ -180,6 +180,14 @@ def check(catalog: Catalog) -> list[str]:
             names_ = {feature.name for feature in views[selection.view].features}
             found += [f"{place} view {selection.view!r} has no feature {name!r}. It has {', '.join(sorted(names_)[:10])}."
                       for name in selection.features or () if name not in names_]  # fmt: skip
+        found += [
+            f"{service.where}: FeatureService {service.name!r}: it has a policy for {policy.view}.{policy.feature}, which view {policy.view!r} does not have. "
+            "Name one of its features."
+            for policy in service.policies
+            if policy.feature is not None
+            and policy.view in views
+            and policy.feature not in {feature.name for feature in views[policy.view].features}
+        ]
     return found + _reads(catalog)
 
 

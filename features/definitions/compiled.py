@@ -15,18 +15,18 @@ _CLASSES: dict[str, type[Any]] = {
     for cls in (
         entities.Entity, sources.Field, sources.Enrich, sources.Source, windows.Window, freshness.Schedule, freshness.EventFreshness,
         features.Aggregate, features.CohortRate, features.Attribute, features.Ratio, features.Difference, features.Zscore,
-        views.FeatureView, services.FeatureService, services.Selection, services.Label,
+        views.FeatureView, services.FeatureService, services.Selection, services.Policy, services.Label,
         expressions.Column, expressions.Value, expressions.Compare, expressions.Both, expressions.Either, expressions.Negation,
         expressions.Arithmetic, expressions.IsIn, expressions.IsNull, expressions.Prefix, expressions.Hour, expressions.Weekday,
         expressions.Case,
     )
 }  # fmt: skip
-_SILENT = {"where", "description", "owner", "tags", "tiles", "silence"}
+_SILENT = {"where", "description", "owner", "tags", "tiles", "silence", "policies"}
 """Fields that say nothing of a value; `where` of an aggregate is an expression and speaks."""
 
 
 def compile_definition(definition: object, *, silent: bool = True) -> object:
-    """As plain JSON data. `silent=False` leaves out what does not change any value: owner, description, tags, tiles, silence, place."""
+    """As plain JSON data. `silent=False` leaves out what does not change any value: owner, description, tags, tiles, silence, policies, place."""
     if isinstance(definition, tuple | list):
         return [compile_definition(part, silent=silent) for part in definition]
     if type(definition).__name__ not in _CLASSES:

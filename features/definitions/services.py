@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from features.definitions.checks import complain, where_defined
 from features.definitions.durations import duration
@@ -9,7 +10,10 @@ from features.definitions.expressions import ColumnType, Expression, type_of
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
 
-__all__ = ["FeatureService", "Label", "Selection"]
+__all__ = ["CHOICES", "Choice", "FeatureService", "Label", "Policy", "Selection"]
+
+Choice = Literal["serve", "null", "default", "fail"]
+CHOICES: tuple[Choice, ...] = ("serve", "null", "default", "fail")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,12 +24,34 @@ class Selection:
     features: tuple[str, ...] | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What lookups of a service give for values that are missing or stale. Frames and tables know no policies.
+
+    serve     the value as it is, beside its status
+    null      nothing
+    default   the value of a key that was never seen: 0 of counts and sums, else nothing
+    fail      no answer at all: the whole lookup fails in a sentence
+    """
+
+    view: str
+    feature: str | None = None
+    """None: each of the view's features that the service takes and no other policy names."""
+
+    missing: Choice = "serve"
+    """Of a key that was never seen, is null, or whose state is damaged."""
+
+    stale: Choice = "serve"
+    """Past the view's horizon, or while the stream that it follows is silent."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FeatureService:
     """What one model takes. Views are given as such, or as a `Selection` of some of their features."""
 
     name: str
     views: tuple["FeatureView | Selection | str", ...]
+    policies: tuple[Policy, ...] = ()
     description: str = ""
     owner: str = ""
     tags: tuple[tuple[str, str], ...] = ()
@@ -42,6 +68,24 @@ class FeatureService:
                 f"view {name!r} is taken twice.",
                 "Join the two selections.",
             )
+        self._check_policies()
+
+    def _check_policies(self) -> None:
+        targets = [(policy.view, policy.feature) for policy in self.policies]
+        for policy, target in zip(self.policies, targets, strict=True):
+            named = policy.view if policy.feature is None else f"{policy.view}.{policy.feature}"
+            chosen = next((one for one in self.selections if one.view == policy.view), None)
+            if chosen is None or (policy.feature and chosen.features and policy.feature not in chosen.features):
+                complain(self.where, f"FeatureService {self.name!r}", f"it has a policy for {named}, which it does not take.", "Take it, or drop the policy.")  # fmt: skip
+            if targets.count(target) > 1:
+                complain(self.where, f"FeatureService {self.name!r}", f"it has two policies for {named}.", "Keep one.")
+            if wrong := {policy.missing, policy.stale} - {*CHOICES}:
+                complain(
+                    self.where,
+                    f"FeatureService {self.name!r}",
+                    f"its policy for {named} says {', '.join(sorted(map(repr, wrong)))}.",
+                    f"Say one of {', '.join(CHOICES)}.",
+                )
 
     @property
     def selections(self) -> tuple[Selection, ...]:

@@ -5,10 +5,8 @@ Lookups run in threads, each with its reader and connection; the event loop read
 
 import asyncio
 import logging
-import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
@@ -22,11 +20,11 @@ from features.definitions.compiled import hash_of
 from features.definitions.names import micros
 from features.errors import AsofError, InputError, MissingError, NotLoadedError
 from features.serving import feast_http, openapi, push_http
+from features.serving.async_reader import AsyncReader
 from features.serving.meters import Meters
 from features.serving.push import PushResult, push
 from features.serving.reader import Reader, Result
 from features.serving.tokens import Tokens, Who
-from features.serving.warm import warm
 from features.settings import Settings, load
 
 __all__ = ["create_app", "served"]
@@ -102,20 +100,16 @@ class _Service:
             )
             for service in catalog.services
         }
-        self.mine = threading.local()
-        self.readers: list[Reader] = []
-        self.warmed: asyncio.Future[None]
-        self.threads = ThreadPoolExecutor(settings.serving.threads, thread_name_prefix="lookup")
+        self.reader = AsyncReader(settings, catalog)
+        self.warmed: asyncio.Task[None]
 
     def warm(self) -> None:
         """Begins to compile what lookups run; the service is ready once that is done."""
-        self.warmed = asyncio.get_running_loop().run_in_executor(self.threads, warm, self.catalog.views)
+        self.warmed = asyncio.create_task(self.reader.warm())
 
     def close(self) -> None:
         """Lets what runs end, and ends the connections."""
-        self.threads.shutdown()
-        for reader in self.readers:
-            reader.close()
+        self.reader.close()
 
     def answering(self, path: str, handler: _Handler) -> _Handler:
         """The handler, timed and counted; whatever goes wrong is answered in a sentence."""
@@ -144,7 +138,7 @@ class _Service:
         who = self._who(request)
         asked = _read(await _body(request))
         self._allow(who, asked)
-        result = await self._within_deadline(lambda: self._looked(asked))
+        result = await self._within_deadline(lambda reader: _looked(reader, asked))
         self.meters.values(result)
         if ARROW in request.headers.get("accept", ""):
             return Response(feast_http.arrow(result, self.catalog), media_type=ARROW)
@@ -161,7 +155,7 @@ class _Service:
         told = None if asked.watermark is None else micros(asked.watermark)
         rows = push_http.rows_of(asked.df)
         done: PushResult = await self._within_deadline(
-            lambda: push(self.settings, self.catalog, asked.push_source_name, rows, told)
+            lambda _: push(self.settings, self.catalog, asked.push_source_name, rows, told)
         )
         nothing = done.refused and not done.new and not done.known
         return JSONResponse(push_http.answer(done, asked.watermark), _BAD if nothing else _OK)
@@ -175,7 +169,7 @@ class _Service:
         if not self.warmed.done():
             return JSONResponse({"status": "not ready", "because": [_WARMING]}, _BUSY)
         self.warmed.result()
-        wrong = await self._within_deadline(lambda: self._reader().unready(self.services))
+        wrong = await self._within_deadline(lambda reader: reader.unready(self.services))
         return JSONResponse({"status": "not ready" if wrong else "ready", "because": wrong}, _BUSY if wrong else _OK)
 
     async def metrics(self, _: Request) -> Response:
@@ -224,31 +218,24 @@ class _Service:
                 f"The token of {who.name!r} may not push to source {source!r}. `asof grant NAME --push {source}` gives a token that may.",
             )
 
-    def _looked(self, asked: feast_http.Asked) -> Result:
-        at = None if asked.at is None else micros(asked.at)
-        keys = feast_http.keys_of(asked.entities)
-        if not keys:
-            msg = "The request has no row. Give each key column at least one value."
-            raise InputError(msg)
-        if asked.feature_service is not None:
-            return self._reader().lookup(asked.feature_service, keys, at)
-        return self._reader().lookup_features(feast_http.by_view(asked.features), keys, at)
-
-    def _reader(self) -> Reader:
-        """This thread's own."""
-        if not hasattr(self.mine, "reader"):
-            self.mine.reader = Reader(self.settings, self.catalog)
-            self.readers.append(self.mine.reader)
-        reader: Reader = self.mine.reader
-        return reader
-
-    async def _within_deadline(self, work: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever the work gives
-        running = asyncio.get_running_loop().run_in_executor(self.threads, _translated, work)
+    async def _within_deadline(self, work: Callable[[Reader], Any]) -> Any:  # noqa: ANN401 - whatever the work gives
+        running = self.reader.run(lambda reader: _translated(lambda: work(reader)))
         try:
             return await asyncio.wait_for(running, self.settings.serving.deadline_ms / 1000)
         except TimeoutError:
             msg = f"No answer within {self.settings.serving.deadline_ms} ms, the deadline of a request (serving.deadline_ms). Ask again, or in smaller parts."
             raise _RefusedError(_LATE, msg) from None
+
+
+def _looked(reader: Reader, asked: feast_http.Asked) -> Result:
+    at = None if asked.at is None else micros(asked.at)
+    keys = feast_http.keys_of(asked.entities)
+    if not keys:
+        msg = "The request has no row. Give each key column at least one value."
+        raise InputError(msg)
+    if asked.feature_service is not None:
+        return reader.lookup(asked.feature_service, keys, at)
+    return reader.lookup_features(feast_http.by_view(asked.features), keys, at)
 
 
 async def _body(request: Request) -> bytes:

@@ -12,6 +12,7 @@ from features.definitions.names import micros
 from features.definitions.views import FeatureView
 from features.errors import AsofError, InputError, MissingError
 from features.serving.keys import Key, checked, needed
+from features.serving.policies import Rules, enforced, rules_of
 from features.serving.served import Served, Status, ViewColumns, ViewValues, answered
 from features.settings import Settings
 from features.store.keys import encoded_keys
@@ -88,6 +89,11 @@ class Lookups:
         questions = [served.question(of, asked) for (served, _), of in zip(chosen.views, encoded, strict=True)]
         answers = self._online().ask(questions)
         found = answered(chosen.views, encoded, answers, asked)
+        if chosen.rules:
+            found = tuple(
+                enforced(service, chosen.rules, served, view)
+                for (served, _), view in zip(chosen.views, found, strict=True)
+            )
         return Result(service=service, at=asked, keys=tuple(typed), views=found)
 
     def _online(self) -> OnlineStore:
@@ -115,13 +121,13 @@ class Reader(Lookups):
             MissingError: no such service; NotLoadedError: a view of it was never loaded, or by another definition.
             InputError: a key lacks a column, has one too many or of a wrong type; the service has a view without lookups;
                 the instant is before the live generation.
+            StaleError, MissingError: a value is stale, or missing, whose policy is to fail.
             BusyError: the store does not answer.
         """
         if service not in self._services:
-            views = self._catalog.views_of(self._catalog.service(service))
-            self._services[service] = Chosen(
-                f"service {service!r}", [(self._served(view), names) for view, names in views]
-            )
+            found = self._catalog.service(service)
+            views = [(self._served(view), names) for view, names in self._catalog.views_of(found)]
+            self._services[service] = Chosen(f"service {service!r}", views, rules_of(found, views))
         return self.look_up(self._services[service], keys, at, service)
 
     def lookup_features(
@@ -173,8 +179,8 @@ class Chosen:
         InputError: a view has no lookups.
     """
 
-    def __init__(self, of: str, views: Sequence[tuple[Served, Sequence[str]]]) -> None:
-        self.of, self.views = of, views
+    def __init__(self, of: str, views: Sequence[tuple[Served, Sequence[str]]], rules: Rules | None = None) -> None:
+        self.of, self.views, self.rules = of, views, rules or {}
         for served, _ in views:
             _refuse_unserved(of, served)
         self.columns = needed(served.view for served, _ in views)

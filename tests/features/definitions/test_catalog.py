@@ -81,6 +81,7 @@ NOBODY = Source(name="nobody", table="a.b", columns=fields("timestamp", "event_t
 TWICE = Source(name="payments", table="raw.again", columns=fields("timestamp", "event_time"))
 ONE = FeatureService(name="one", views=("cards", "ghost"))
 TWO = FeatureService(name="two", views=(Selection(view="c2", features=("count_1d", "count_9d")),))
+THREE = FeatureService(name="three", views=("c2",), policies=(Policy(view="c2", feature="count_8d"),))
 C2 = FeatureView(name="c2", entity=CARD, source=PAYMENTS, features=count("1d"))
 L = Label(name="l", outcomes=PAYMENTS, of="nope", horizon="1 year")
 """,
@@ -93,6 +94,7 @@ L = Label(name="l", outcomes=PAYMENTS, of="nope", horizon="1 year")
         "Source 'nobody': it reads the table of 'ghosts', which is not defined. Define that source, or leave reads away.",
         "Source 'payments': the name is taken by the one at", "FeatureService 'one': there is no view 'cards'. Known: a, b, c, c2.",
         "FeatureService 'one': there is no view 'ghost'", "FeatureService 'two': view 'c2' has no feature 'count_9d'. It has count_1d.",
+        "FeatureService 'three': it has a policy for c2.count_8d, which view 'c2' does not have. Name one of its features.",
         "Label 'l': '1 year' is not a duration", "Label 'l': outcomes have no column 'nope'",
     ):  # fmt: skip
         assert [text for text in found if part in text], (part, found)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -14,6 +14,7 @@ from features import (
     FeatureView,
     Field,
     Label,
+    Policy,
     Schedule,
     Selection,
     Source,
@@ -166,6 +167,10 @@ WRONG: dict[str, tuple[Callable[[], object], tuple[str, ...]]] = {
     # Services and labels
     "service: no views": (lambda: FeatureService(name="model", views=()), ("FeatureService 'model'", "it has no views", "Name at least one.")),
     "service: a view twice": (lambda: FeatureService(name="model", views=("cards", Selection(view="cards"))), ("FeatureService 'model'", "view 'cards' is taken twice", "Join the two")),
+    "service: a policy for what it does not take": (lambda: FeatureService(name="model", views=("cards",), policies=(Policy(view="shops"),)), ("FeatureService 'model'", "it has a policy for shops, which it does not take", "Take it, or drop the policy")),
+    "service: a policy for a feature it does not take": (lambda: FeatureService(name="model", views=(Selection(view="cards", features=("n",)),), policies=(Policy(view="cards", feature="m"),)), ("FeatureService 'model'", "it has a policy for cards.m, which it does not take")),
+    "service: two policies": (lambda: FeatureService(name="model", views=("cards",), policies=(Policy(view="cards"), Policy(view="cards", stale="null"))), ("FeatureService 'model'", "it has two policies for cards", "Keep one")),
+    "service: no such choice": (lambda: FeatureService(name="model", views=("cards",), policies=(Policy(view="cards", stale=cast("Any", "zero")),)), ("FeatureService 'model'", "its policy for cards says 'zero'", "Say one of serve, null, default, fail")),
     "label: horizon": (lambda: label(horizon="4 months"), (LABEL, "'4 months' is not a duration", "Write a whole number")),
     "label: positive": (lambda: label(positive=col("amount")), (LABEL, "positive=", "is not a condition", "Compare columns with values.")),
     "label: positive of nothing": (lambda: label(positive=col("nope") == 1), (LABEL, "there is no column 'nope'", "the source has")),
