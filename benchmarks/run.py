@@ -11,7 +11,8 @@ Workloads: frame         count, sum, max, distinct x 1h, 24h, 7d, 30d, 90d exact
            frame-known   the same with late, corrected and voided events, and text keys
            frame-wide    the same for ten filters, in ten views of one entity
            frame-skew    frame with 90% of events and asks moved to one user
-           day, stats, http   see day.py, stats.py and http_service.py, whose lines these are
+           day, stats, http, pit, lookup, lookup-windows
+                         see day.py, stats.py, http_service.py, pit.py and lookups.py, whose lines these are
 """
 
 import argparse
@@ -51,7 +52,10 @@ WORKLOADS = {
     "frame-wide": ("events", "asks", checks.wide),
     "frame-skew": ("skewed", "asks_skewed", checks.skew),
 }
-OTHERS = {"day": "day.py", "stats": "stats.py", "http": "http_service.py"}
+OTHERS = {
+    "day": "day.py", "stats": "stats.py", "http": "http_service.py", "pit": "pit.py", "lookup": "lookups.py", "lookup-windows": "lookups.py",
+}  # fmt: skip
+ON_REDIS = ("http", "lookup", "lookup-windows")
 CORES = 2
 
 
@@ -178,7 +182,7 @@ def apart(data: Path, name: str, runs: int, *more: str) -> dict[str, Any]:
     """The line of a peer or of a workload, run in a process of its own: Spark's embedded metastore is held until its process ends."""
     theirs = [str(ROOT / "benchmarks/peers.py"), str(data), name]
     ours = [str(ROOT / "benchmarks/run.py"), str(data), "--only", name, *more]
-    command = [sys.executable, *(ours if name in WORKLOADS else theirs), "--runs", str(runs)]
+    command = [sys.executable, *(ours if name in WORKLOADS or name in OTHERS else theirs), "--runs", str(runs)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     made: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return made
@@ -195,11 +199,12 @@ def main() -> None:
     parser.add_argument("--redis-port", type=int, default=6379, help="for look-ups")
     args = parser.parse_args()
     data = args.data.resolve()
-    if args.only in OTHERS:
-        command = [sys.executable, str(ROOT / "benchmarks" / OTHERS[args.only]), str(data), "--runs", str(args.runs)]
-        command += ["--redis-port", str(args.redis_port)] if args.only == "http" else []
-        sys.exit(subprocess.run(command, check=False).returncode)
     peers = [name for name in args.against.split(",") if name]
+    if args.only in OTHERS and not peers:
+        command = [sys.executable, str(ROOT / "benchmarks" / OTHERS[args.only]), str(data), "--runs", str(args.runs)]
+        command += ["--redis-port", str(args.redis_port)] if args.only in ON_REDIS else []
+        command += ["--only", args.only] if OTHERS[args.only] == "lookups.py" else []
+        sys.exit(subprocess.run(command, check=False).returncode)
     out = (args.out or data / "asof" / "out").resolve()
     if not peers:
         print(json.dumps(run(data, args.only, args.runs, out)), flush=True)

@@ -1,13 +1,14 @@
 """The tables' file system (a local folder, hdfs:// or s3://) without Spark: small records, written whole or not at all, and rows."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 from pyarrow import fs
 
 from features.errors import AsofError, BusyError, SettingsError
@@ -21,6 +22,7 @@ __all__ = [
     "read_record",
     "remove_folder",
     "write_record",
+    "write_rows",
     "write_text",
 ]
 
@@ -59,13 +61,28 @@ def write_text(path: str, text: str) -> None:
     Raises:
         BusyError: the file system refuses, for instance because it is full.
     """
+    _replace(path, lambda stream: stream.write(text.encode()))
+
+
+def write_rows(path: str, rows: pa.Table) -> None:
+    """Replaces a Parquet file in one move.
+
+    Raises:
+        BusyError: the file system refuses, for instance because it is full.
+    """
+    _replace(path, lambda stream: pq.write_table(rows, stream))
+
+
+def _replace(path: str, write: Callable[[Any], object]) -> None:
     files, place = open_system(path)
-    temporary = f"{place}.{uuid4().hex}.tmp"
+    folder, _, name = place.rpartition("/")
+    # Spark and Hive leave files alone whose names begin with a dot.
+    temporary = f"{folder}/.{name}.{uuid4().hex}.tmp" if folder else f".{name}.{uuid4().hex}.tmp"
     try:
-        if folder := place.rpartition("/")[0]:
+        if folder:
             files.create_dir(folder, recursive=True)
         with files.open_output_stream(temporary) as stream:
-            stream.write(text.encode())
+            write(stream)
         files.move(temporary, place)
     except OSError as error:
         msg = f"{path} cannot be written: {error}. Nothing was changed; make room or mend the file system and run the same command again."

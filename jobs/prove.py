@@ -32,7 +32,7 @@ from jobs import ledger, tables
 from jobs.commands import Prove
 from jobs.files import read_record
 from jobs.frame import answers
-from jobs.proofs import record_proof
+from jobs.proofs import PROOF_COLUMNS, PROOFS, add_to_history, record_proof
 from jobs.session import spark as session
 from jobs.stages import say, side_by_side, stage_views
 
@@ -80,7 +80,10 @@ def run(command: Prove, settings: Settings) -> int:
         msg = f"No view of the cut {cut_text(cut)} is published, so there is nothing to prove. Publish and materialize it first."
         raise MissingError(msg)
     proof = prove(spark, settings, catalog, online, cut)
-    record_proof(settings, cut, {name: getattr(proof, name) for name in Proof.__slots__})
+    found = {name: getattr(proof, name) for name in Proof.__slots__}
+    record_proof(settings, cut, found)
+    add_to_history(settings, cut, micros(settings.now()), [view.name for view in online], found)
+    tables.ensure_files(spark, settings, PROOFS, PROOF_COLUMNS)
     say(
         f"{proof.compared} values of {proof.keys} keys at {proof.instants} instants each compared, {proof.different} different; "
         f"{proof.informative / max(proof.compared, 1):.0%} neither 0 nor null."

@@ -15,7 +15,7 @@ from features.errors import InputError, MissingError
 from features.settings import Settings
 
 __all__ = [
-    "HIVE_TYPES", "STORED_COLUMNS", "ensure_table", "ensure_tiles", "partition_values", "point_at", "published", "published_cuts",
+    "HIVE_TYPES", "STORED_COLUMNS", "ensure_files", "ensure_table", "ensure_tiles", "partition_values", "point_at", "published", "published_cuts",
     "show_tiles", "shown_tiles", "source_table", "stored_rows", "tile_columns", "tile_rows", "view_columns",
 ]  # fmt: skip
 
@@ -91,6 +91,16 @@ def _create(
         f"CREATE TABLE IF NOT EXISTS {table} ({listed}) USING hive OPTIONS (fileFormat 'parquet') "
         f"PARTITIONED BY ({', '.join(f'`{part}`' for part in partitions)}) LOCATION '{settings.tables_root}/{database}.db/{name}' {more}"
     )
+
+
+def ensure_files(spark: SparkSession, settings: Settings, table: str, columns: Mapping[str, str]) -> None:
+    """Makes a table of the Parquet files of its folder, where it is missing; the session sees those that are there now."""
+    database, _, name = table.partition(".")
+    folder = f"{settings.tables_root}/{database}.db"
+    spark.sql(f"CREATE DATABASE IF NOT EXISTS {database} LOCATION '{folder}'")
+    listed = ", ".join(f"`{name}` {kind}" for name, kind in columns.items())
+    spark.sql(f"CREATE TABLE IF NOT EXISTS {table} ({listed}) USING parquet LOCATION '{folder}/{name}'")
+    spark.catalog.refreshTable(table)
 
 
 def ensure_tiles(spark: SparkSession, settings: Settings, view: FeatureView) -> None:

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -113,3 +113,14 @@ def test_a_difference_is_an_error_that_says_what_to_do(
     with pytest.raises(ParityError, match=r"difference\(s\) in 176 values between lookup and frame") as caught:
         module.run(Prove(cut=datetime.fromtimestamp(CUT / 1e6, UTC)), mine)
     assert "Do not serve these views" in str(caught.value)
+    served(spark, settings, attempt)
+    module.run(
+        Prove(cut=datetime.fromtimestamp(CUT / 1e6, UTC)),
+        mine.model_copy(update={"clock": mine.now() + timedelta(hours=1)}),
+    )
+    told = spark.table("asof.proofs").orderBy("proven_at").collect()
+    assert [(row["views"], row["compared"], row["different"] > 0) for row in told] == [
+        (["proved_habits"], 176, True),
+        (["proved_habits"], 176, False),
+    ]
+    assert any("proved_habits" in line for line in told[0]["examples"])
