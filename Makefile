@@ -8,13 +8,14 @@ RUN := .venv/bin
 STAMP := .venv/.asof-env
 PYTEST := $(RUN)/python -m pytest
 # Tests share the cores. Slow ones go file by file: each file has its engines, and two of them keep two cores busy.
-QUICK := $(PYTEST) -q -n auto --maxprocesses 4 -m "not slow and not services and not cluster"
+QUICK := $(PYTEST) -q -n auto --maxprocesses 4 -m "not slow and not long and not services and not cluster"
 SLOW := $(PYTEST) -q -n 2 --dist loadfile -m "slow and not services and not cluster"
+LONG := $(PYTEST) -q -n auto --maxprocesses 4 -m "long"
 export UV_COMPILE_BYTECODE := 1
 # The environment is compiled once, so nothing may forbid its bytecode.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help env demo sql test quick slow lint types walls fmt test-services test-cluster bench clean
+.PHONY: help env demo sql test quick slow test-long lint types walls fmt test-services test-cluster bench clean
 
 help: ## Show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -47,6 +48,9 @@ quick: env ## Run the quick tests
 
 slow: env ## Run the slow tests
 	@$(SLOW)
+
+test-long: env ## Run what draws thousands of cases more, and the wrong engines that take minutes to tell; not part of make test
+	@$(LONG)
 
 lint: env ## Check style (ruff)
 	@$(RUN)/ruff check .

@@ -28,7 +28,7 @@ def test_courses_of_cuts_that_follow_from_one_another_are_the_oracles(case: Carr
     assert walked(case) == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(3600)
 @settings(QUICK, max_examples=100)
 @given(carried_cases())
@@ -108,7 +108,7 @@ def _once(key: np.ndarray) -> np.ndarray:
     return made
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_way_to_follow_is_told_from_the_right_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,7 +53,7 @@ def test_attributes_some_of_which_are_held(case: Case) -> None:
     assert differences(case) == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(3600)
 @settings(SLOW, max_examples=600)
 @given(event_cases(held=True))
@@ -61,7 +61,7 @@ def test_events_some_of_which_are_held_at_length(case: Case) -> None:
     assert differences(case) == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(3600)
 @settings(SLOW, max_examples=300)
 @given(st.one_of(event_cases(late=True), event_cases(late=True, held=True)))
@@ -69,7 +69,7 @@ def test_events_some_of_which_landed_late_at_length(case: Case) -> None:
     assert differences(case) == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(3600)
 @SLOW
 @given(event_cases())
@@ -77,7 +77,7 @@ def test_events_at_length(case: Case) -> None:
     assert differences(case) == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(3600)
 @settings(SLOW, max_examples=1_000)
 @given(event_cases(of_course=True))
@@ -85,7 +85,7 @@ def test_courses_of_events_at_length(case: Case) -> None:
     assert differences(case) == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(3600)
 @settings(SLOW, max_examples=1_000)
 @given(attribute_cases())

@@ -61,7 +61,7 @@ def test_attributes_from_a_state_are_the_oracles(case: Case) -> None:
     assert differences(case) == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(3600)
 @settings(QUICK, max_examples=400)
 @given(kept_cases())
@@ -151,7 +151,7 @@ def what_waits_is_lost(patch: pytest.MonkeyPatch) -> None:
     )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     "mutant",
