@@ -6,6 +6,7 @@ Lookups run in threads, each with its reader and connection; the event loop read
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -22,7 +23,7 @@ from features.errors import AsofError, InputError, MissingError, NotLoadedError
 from features.serving import feast_http, openapi, push_http
 from features.serving.async_reader import AsyncReader
 from features.serving.meters import Meters
-from features.serving.push import PushResult, push
+from features.serving.push import Pusher, PushResult, pushable
 from features.serving.reader import Reader, Result
 from features.serving.tokens import Tokens, Who
 from features.settings import Settings, load
@@ -101,6 +102,7 @@ class _Service:
             for service in catalog.services
         }
         self.reader = AsyncReader(settings, catalog)
+        self.pushers: deque[Pusher] = deque()
         self.warmed: asyncio.Task[None]
 
     def warm(self) -> None:
@@ -110,6 +112,8 @@ class _Service:
     def close(self) -> None:
         """Lets what runs end, and ends the connections."""
         self.reader.close()
+        while self.pushers:
+            self.pushers.pop().close()
 
     def answering(self, path: str, handler: _Handler) -> _Handler:
         """The handler, timed and counted; whatever goes wrong is answered in a sentence."""
@@ -154,11 +158,24 @@ class _Service:
         self._allow_push(who, asked.push_source_name)
         told = None if asked.watermark is None else micros(asked.watermark)
         rows = push_http.rows_of(asked.df)
-        done: PushResult = await self._within_deadline(
-            lambda _: push(self.settings, self.catalog, asked.push_source_name, rows, told)
-        )
+        done: PushResult = await self._within_deadline(lambda _: self._pushed(asked.push_source_name, rows, told))
         nothing = done.refused and not done.new and not done.known
         return JSONResponse(push_http.answer(done, asked.watermark), _BAD if nothing else _OK)
+
+    def _pushed(self, source: str, rows: list[dict[str, Any]], told: int | None) -> PushResult:
+        """By a connection that nobody else uses meanwhile, and that the next push finds open."""
+        followed = pushable(self.catalog, source)
+        try:
+            pusher = self.pushers.pop()
+        except IndexError:
+            pusher = Pusher(self.settings)
+        try:
+            done = pusher.take_in(followed, rows, told)
+        except BaseException:
+            pusher.close()
+            raise
+        self.pushers.append(pusher)
+        return done
 
     async def health(self, _: Request) -> Response:
         """This process answers."""

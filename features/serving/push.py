@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from types import TracebackType
+from typing import Any, Self, cast
 
 import numpy as np
 import pyarrow as pa
@@ -14,11 +15,13 @@ from features.definitions.views import FeatureView
 from features.errors import InputError
 from features.settings import Settings
 from features.store.keys import entity_key
+from features.store.redis_store import RedisStore
+from features.store.sqlite_store import SqliteStore
 from features.store.stores import open_store
 from features.store.tails import Pushed, entries, tail_source
 from features.values.fit import fit
 
-__all__ = ["Followed", "PushResult", "followed_by", "push", "pushable", "pushed", "take_in"]
+__all__ = ["Followed", "PushResult", "Pusher", "followed_by", "push", "pushable", "pushed", "take_in"]
 
 _HALF = 1 << 63
 _MILLISECOND = 1000
@@ -110,21 +113,52 @@ def take_in(
     watermark: int | None = None,
 ) -> PushResult:
     """The same of a source that is known to be followed; see `push`."""
-    source = followed.source
-    table = cast("pa.Table", rows) if isinstance(rows, pa.Table) else _table(source, rows)
-    _refuse_columns(source, table.column_names)
-    found = fit(source, table)
-    good = [n for n in range(len(table)) if n not in found.reasons]
-    events = pushed(followed, found.rows)
-    told = watermark if watermark is not None else max((event.known for event in events), default=None)
-    if told is None:
-        return PushResult(new=0, known=0, refused=found.reasons)
-    store = open_store(settings, writable=True)
-    try:
-        new = store.push(source.name, events, told, followed.lasting_us // _MILLISECOND)
-    finally:
-        store.close()
-    return PushResult(new=new, known=len(good) - new, refused=found.reasons)
+    with Pusher(settings) as pusher:
+        return pusher.take_in(followed, rows, watermark)
+
+
+class Pusher:
+    """Keeps its connection to a server between pushes; close it, or use it in a `with` block. Not for several threads at once."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._store: SqliteStore | RedisStore | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the connection."""
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    def take_in(
+        self, followed: Followed, rows: Sequence[Mapping[str, object]] | pa.Table, watermark: int | None = None
+    ) -> PushResult:
+        """See `push`."""
+        source = followed.source
+        table = cast("pa.Table", rows) if isinstance(rows, pa.Table) else _table(source, rows)
+        _refuse_columns(source, table.column_names)
+        found = fit(source, table)
+        good = [n for n in range(len(table)) if n not in found.reasons]
+        events = pushed(followed, found.rows)
+        told = watermark if watermark is not None else max((event.known for event in events), default=None)
+        if told is None:
+            return PushResult(new=0, known=0, refused=found.reasons)
+        if self._store is None:
+            self._store = open_store(self._settings, writable=True)
+        try:
+            new = self._store.push(source.name, events, told, followed.lasting_us // _MILLISECOND)
+        finally:
+            if self._settings.online.kind == "sqlite":
+                self.close()  # the file may be another one by the next push
+        return PushResult(new=new, known=len(good) - new, refused=found.reasons)
 
 
 def _table(source: Source, rows: Sequence[Mapping[str, object]]) -> pa.Table:
