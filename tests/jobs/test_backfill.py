@@ -3,12 +3,14 @@
 import shutil
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from features import EventFreshness
 from features.definitions.catalog import load_catalog
 from features.definitions.names import cut_text, micros, view_table
 from features.errors import HeldError, InputError, MissingError
@@ -134,11 +136,20 @@ def test_before_the_first_partition_days_are_missing_too(home: Settings) -> None
 
 
 @pytest.mark.parametrize(("view", "hours", "said"), [
-    ("shop_now", 48, "View 'shop_now' is computed when it is asked for and has no table to backfill. `asof frame` gives its values at any instant; a view with Schedule(anchor='cut') is published at cuts."),
+    ("shop_nameless", 48, ("View 'shop_nameless' has no table to backfill: its source 'sales' has no event_id, so an event that is pushed twice would count twice. "
+                          "`asof frame` gives its values at any instant; a view with Schedule(anchor='cut') is published at cuts.")),
     ("shop_sales", 12, "No view has a cut from 2026-03-09T06:00:00+00:00 to before 2026-03-09T18:00:00+00:00. Daily cuts are at midnight UTC; --end is not included."),
 ])  # fmt: skip
 def test_what_has_no_cut_is_refused(view: str, hours: int, said: str) -> None:
-    start = START + timedelta(hours=6)
+    start, catalog = START + timedelta(hours=6), load_catalog(CATALOG)
+    sold = catalog.view("shop_sales")
+    source = replace(sold.source, event_id=None, version=None, void=None)
+    nameless = replace(sold, name="shop_nameless", source=source, freshness=EventFreshness())
     with pytest.raises(InputError) as refused:
-        backfill.plan(load_catalog(CATALOG), (view,), micros(start), micros(start + timedelta(hours=hours)))
+        backfill.plan(
+            replace(catalog, views=(*catalog.views, nameless)),
+            (view,),
+            micros(start),
+            micros(start + timedelta(hours=hours)),
+        )
     assert str(refused.value) == said
