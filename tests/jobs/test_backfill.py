@@ -29,7 +29,7 @@ DAMAGED = DAYS[-2]
 START, END = datetime(2026, 3, 9, tzinfo=UTC), datetime(2026, 3, 13, tzinfo=UTC)
 CUTS = [START + timedelta(days=n) for n in range(4)]
 COMMAND = Backfill(start=START, end=END, at_once=3)
-VIEWS = ("shop_sales", "shop_returns")
+VIEWS = ("shop_sales", "shop_returns", "shop_now")
 
 
 @pytest.fixture
@@ -82,14 +82,17 @@ def test_it_gives_the_tables_of_daily_runs_with_a_bad_day_among_them(
     daily(home)
     wanted = shown(spark)
     held_cut = cut_text(micros(datetime(DAMAGED.year, DAMAGED.month, DAMAGED.day, tzinfo=UTC) + timedelta(days=1)))
-    assert set(wanted) == {(view, cut_text(micros(cut))) for view in VIEWS for cut in CUTS} - {("shop_sales", held_cut)}
+    assert set(wanted) == {(view, cut_text(micros(cut))) for view in VIEWS for cut in CUTS} - {
+        ("shop_sales", held_cut),
+        ("shop_now", held_cut),
+    }
     assert all(len(rows) == 40 for rows in wanted.values())
     forget(spark, home)
     capsys.readouterr()
     with pytest.raises(HeldError) as held:
         backfill.run(COMMAND, home)
     assert str(held.value) == (
-        f"1 attempt(s) are held and were not published: shop_sales at {held_cut}. `asof held --cut CUT` says why."
+        f"2 attempt(s) are held and were not published: shop_sales at {held_cut}, shop_now at {held_cut}. `asof held --cut CUT` says why."
     )
     assert shown(spark) == wanted
     said = capsys.readouterr().out.splitlines()
