@@ -13,7 +13,7 @@ from features.errors import InputError
 from features.store.values import integers, varint
 
 __all__ = [
-    "PROJECT", "belongs", "collisions", "decode_instant", "encode_instant", "encoded_keys", "entity_key", "entity_keys", "field", "instant_field",
+    "PROJECT", "belongs", "collisions", "encode_instant", "encoded_keys", "entity_key", "entity_keys", "field", "instant_field",
     "key_prefix", "murmur3", "redis_generations", "redis_head", "redis_states", "redis_tail", "sqlite_table", "state_field",
 ]  # fmt: skip
 
@@ -87,21 +87,6 @@ def encode_instant(instant: int) -> bytes:
     """`google.protobuf.Timestamp` of microseconds UTC."""
     seconds, rest = divmod(instant, 1_000_000)
     return (b"\x08" + varint(seconds) if seconds else b"") + (b"\x10" + varint(rest * 1000) if rest else b"")
-
-
-def decode_instant(data: bytes) -> int:
-    """Microseconds UTC of `google.protobuf.Timestamp`."""
-    numbers, at = {1: 0, 2: 0}, 0
-    while at < len(data):
-        number, value, shift, at = data[at] >> 3, 0, 0, at + 1
-        while True:
-            byte = data[at]
-            value |= (byte & 0x7F) << shift
-            at, shift = at + 1, shift + 7
-            if byte < 0x80:  # noqa: PLR2004 - the last group of a varint
-                break
-        numbers[number] = value - (1 << 64) if value >= 1 << 63 else value
-    return numbers[1] * 1_000_000 + numbers[2] // 1000
 
 
 def key_prefix(names: Sequence[str]) -> bytes:

@@ -3,8 +3,6 @@
 A timestamp is stored as int64 microseconds: Feast's own timestamp types keep only seconds, and a value must come back exactly.
 """
 
-import struct
-
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -12,7 +10,7 @@ import pyarrow.compute as pc
 
 from features.definitions.expressions import ColumnType
 
-__all__ = ["ARROW", "Cell", "decode", "encode", "integers", "texts", "varint"]
+__all__ = ["ARROW", "Cell", "encode", "integers", "texts", "varint"]
 
 Cell = str | int | float | bool | None
 """A decoded value. Timestamps are microseconds UTC."""
@@ -117,35 +115,3 @@ def _varints(values: npt.NDArray[np.int64]) -> list[bytes]:
         ends[more] = place + 2
     whole, width = table.tobytes(), 1 + _LONGEST
     return [whole[at : at + end] for at, end in zip(range(0, len(whole), width), ends.tolist(), strict=True)]
-
-
-def decode(value: bytes, kind: ColumnType) -> Cell:
-    """The value of one cell; None for a null.
-
-    Raises:
-        ValueError: the bytes hold another type.
-    """
-    if not value:
-        return None
-    wanted = {"string": _STRING, "float64": _DOUBLE, "bool": _BOOL}.get(kind, _INT64)
-    if value[0] != wanted:
-        msg = f"the stored bytes {value[:16].hex()} are no {kind}"
-        raise ValueError(msg)
-    if kind == "float64":
-        return float(struct.unpack_from("<d", value, 1)[0])
-    number, end = _unvarint(value, 1)
-    if kind == "string":
-        return value[end : end + number].decode()
-    if kind == "bool":
-        return bool(number)
-    return number - (1 << 64) if number >= 1 << 63 else number
-
-
-def _unvarint(value: bytes, at: int) -> tuple[int, int]:
-    number = shift = 0
-    while True:
-        byte = value[at]
-        number |= (byte & _LOW_BITS) << shift
-        at, shift = at + 1, shift + 7
-        if byte < _MORE:
-            return number, at

@@ -1,7 +1,5 @@
 """Keys, fields and instants are Feast's own bytes."""
 
-from datetime import UTC, datetime
-
 import mmh3
 import pyarrow as pa
 import pytest
@@ -36,7 +34,8 @@ def test_an_instant_is_a_protobuf_timestamp_and_comes_back(instant: int) -> None
     stamp = Timestamp()
     stamp.FromDatetime(utc(instant))
     assert keys.encode_instant(instant) == stamp.SerializeToString()
-    assert keys.decode_instant(keys.encode_instant(instant)) == instant
+    stamp = Timestamp.FromString(keys.encode_instant(instant))
+    assert stamp.seconds * 1_000_000 + stamp.nanos // 1000 == instant
 
 
 @given(st.dictionaries(st.text(min_size=1, max_size=10), st.text(max_size=20), min_size=1, max_size=3))
@@ -84,8 +83,3 @@ def test_the_catalogue_has_no_colliding_fields_and_a_collision_is_told() -> None
         "FeatureView 'odd', feature 'f173334': Redis cannot tell it from 'odd:f80052' (equal murmur3 hashes). Rename one of them."
         in problem
     )
-
-
-def test_a_timestamp_of_now_has_whole_microseconds() -> None:
-    assert keys.decode_instant(keys.encode_instant(1_767_225_600_000_001)) == 1_767_225_600_000_001
-    assert utc(1_767_225_600_000_001) == datetime(2026, 1, 1, 0, 0, 0, 1, UTC)

@@ -1,6 +1,5 @@
-"""The bytes of a value are the ones that protobuf itself would write, and they come back as the value."""
+"""The bytes of a value are the ones that protobuf itself would write, and a timestamp keeps its microseconds."""
 
-import math
 from typing import Any
 
 import pyarrow as pa
@@ -10,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.definitions.expressions import ColumnType
-from features.store.values import ARROW, decode, encode, texts
+from features.store.values import ARROW, encode, texts
 
 INT64 = st.one_of(
     st.integers(-(1 << 63), (1 << 63) - 1), st.sampled_from([0, -1, 127, 128, 16383, 16384, (1 << 63) - 1, -(1 << 63)])
@@ -26,25 +25,15 @@ FIELDS: dict[str, Any] = {"string": "string_val", "int64": "int64_val", "float64
 
 @pytest.mark.parametrize("kind", CASES)
 @given(data=st.data())
-def test_encode_writes_what_protobuf_writes_and_decode_reads_it(kind: ColumnType, data: st.DataObject) -> None:
+def test_encode_writes_what_protobuf_writes(kind: ColumnType, data: st.DataObject) -> None:
     values = data.draw(st.lists(st.none() | CASES[kind], max_size=20))
     made = encode(pa.array(values, ARROW[kind]), kind)
     assert made == [b"" if value is None else Value(**{FIELDS[kind]: value}).SerializeToString() for value in values]
-    for stored, value in zip(made, values, strict=True):
-        back = decode(stored, kind)
-        assert back == value or (
-            isinstance(value, float) and math.isnan(value) and isinstance(back, float) and math.isnan(back)
-        )
-        assert type(back) is type(value)
 
 
 @given(st.lists(st.none() | INT64, max_size=20))
 def test_a_timestamp_is_its_exact_microseconds(values: list[int | None]) -> None:
     column = pa.array(values, pa.int64()).cast(pa.timestamp("us", tz="UTC"))
-    assert [decode(stored, "timestamp") for stored in encode(column, "timestamp")] == values
+    stored = encode(column, "timestamp")
+    assert [Value.FromString(cell).int64_val if cell else None for cell in stored] == values
     assert texts(column, "timestamp") == [None if value is None else str(value) for value in values]
-
-
-def test_bytes_of_another_type_are_refused() -> None:
-    with pytest.raises(ValueError, match="the stored bytes 2007 are no string"):
-        decode(Value(int64_val=7).SerializeToString(), "string")
