@@ -6,6 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings as cases
+
+# What lands must not depend on luck: the same cases in every run. `make test-long` draws others each time.
+cases.register_profile("repeatable", derandomize=True)
+cases.register_profile("fresh", cases.get_profile("default"), print_blob=True)
+cases.load_profile("repeatable")
 
 # Before anything reads them: a developer's own settings must not reach a test.
 for _name in [name for name in os.environ if name.startswith("ASOF_") and not name.startswith("ASOF_TEST_")]:

@@ -1,10 +1,11 @@
 """Lag curves: the plain share of old events, unbiased for young ones, against the product written out; and a row a day."""
 
+import math
 from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from features.values.censoring import LagCurve, day_rows, lag_curve
@@ -56,28 +57,35 @@ def test_no_positives_and_one() -> None:
     assert curve([(0, 3 * DAY)], 20 * DAY).shares == (*[0.0] * 4, *[1.0] * 7)
 
 
-def product(positives: list[tuple[int, int]], as_of: int, day: int) -> Fraction:
-    """The definition, written out."""
-    made = Fraction(1)
-    for delay in sorted({delay for _, delay in positives if delay >= day * DAY}):
-        exactly = sum(d == delay for _, d in positives)
-        at_risk = sum(d <= delay < min(as_of - at, H) for at, d in positives)
-        made *= 1 - Fraction(exactly, at_risk)
-    return made
+def factors(positives: list[tuple[int, int]], as_of: int) -> dict[int, Fraction]:
+    """Of each delay that was seen: 1 - (those of exactly it) / (those of at most it, of events old enough to show it)."""
+    return {
+        delay: 1 - Fraction(sum(d == delay for _, d in positives), sum(d <= delay < min(as_of - at, H) for at, d in positives))
+        for delay in sorted({delay for _, delay in positives})
+    }  # fmt: skip
 
 
 EDGES = st.sampled_from([n * DAY + d for n in range(10) for d in (-1, 0, 1) if n * DAY + d >= 0])
 
 
 @given(st.lists(st.tuples(EDGES, EDGES), max_size=12), st.sampled_from([10 * DAY, 11 * DAY, 25 * DAY]))
+@example([(0, 9 * DAY + 1), (DAY - 1, 0)], 10 * DAY)
 def test_it_is_the_product(drawn: list[tuple[int, int]], as_of: int) -> None:
+    """The definition, written out: the curve ends at the horizon, or below the first later delay that all who could show it have."""
     seen = [(at, delay) for at, delay in drawn if delay < min(as_of - at, H)]
     made = curve(seen, as_of)
-    assert list(made.shares) == sorted(made.shares)
-    if made.reach == 10 and seen:
-        assert made.shares == pytest.approx([float(product(seen, as_of, day)) for day in range(11)])
-    if all(at + H <= as_of for at, _ in seen) and seen and made.reach == 10:
-        assert made.shares == pytest.approx([np.mean([delay < day * DAY for _, delay in seen]) for day in range(11)])
+    parts = factors(seen, as_of)
+    ends = min([delay for delay, part in list(parts.items())[1:] if part == 0], default=H)
+    assert made.reach == math.ceil(ends / DAY)
+    if seen:
+        days = range(made.reach + 1)
+        meant = [
+            math.prod([part for delay, part in parts.items() if day * DAY <= delay < ends], start=Fraction(1))
+            for day in days
+        ]
+        assert made.shares == pytest.approx([float(share) for share in meant])
+        if ends == H and all(at + H <= as_of for at, _ in seen):
+            assert made.shares == pytest.approx([np.mean([delay < day * DAY for _, delay in seen]) for day in days])
 
 
 def test_a_row_a_day() -> None:
