@@ -289,5 +289,7 @@ class _Demo:
 
 def _sources(settings: Settings) -> list[str]:
     """Sources with a table of their own, parents before children."""
-    sources = [source for source in load_catalog(settings.catalog).sources if source.reads is None]
+    sources = [
+        source for source in load_catalog(settings.catalog).sources if source.reads is None and source.graph is None
+    ]
     return [source.name for source in sorted(sources, key=lambda source: source.enriched is not None)]

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Final, Literal, Protocol
 
 from features.errors import InputError, SettingsError
-from jobs.commands import Compute, Held, Materialize, Prove, Publish, Ready, Stage, Validate
+from jobs.commands import Compute, Graphs, Held, Materialize, Prove, Publish, Ready, Stage, Validate
 
 __all__ = [
     "CUT_TEMPLATE",
@@ -40,6 +40,15 @@ class _Named(Protocol):
     def name(self) -> str: ...
 
 
+class SourceLike(Protocol):
+    """What a DAG needs to know of a Source."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def graph(self) -> _Named | None: ...
+
+
 class ScheduleLike(Protocol):
     """Cuts are phase + n x period since the epoch, UTC; all in microseconds."""
 
@@ -65,7 +74,7 @@ class ViewLike(Protocol):
     @property
     def schedule(self) -> ScheduleLike: ...  # noqa: D102
     @property
-    def sources(self) -> Sequence[_Named]: ...  # noqa: D102
+    def sources(self) -> Sequence[SourceLike]: ...  # noqa: D102
 
 
 class CatalogLike(Protocol):
@@ -93,6 +102,8 @@ class Pipeline:
     dag_id: str
     views: tuple[str, ...]
     sources: tuple[str, ...]
+    graphs: tuple[str, ...]
+    """From which some of the sources are derived."""
     period: timedelta
     phase: timedelta
     publish_lag: timedelta
@@ -138,9 +149,11 @@ def tasks(pipeline: Pipeline) -> tuple[Task, ...]:
             spark=spark,
         )
 
+    derived = (task(Graphs, ("ready",)),) if pipeline.graphs else ()
     return (
         task(Ready, (), retries=48),
-        task(Compute, ("ready",)),
+        *derived,
+        task(Compute, tuple(each.name for each in derived) or ("ready",)),
         task(Validate, ("compute",)),
         task(Held, ("validate",), spark=False),
         task(Publish, ("validate",)),
@@ -247,6 +260,7 @@ def _pipeline(dag_id: str, views: list[ViewLike]) -> Pipeline:
         dag_id=dag_id,
         views=tuple(view.name for view in views),
         sources=_unique(source.name for view in views for source in view.sources),
+        graphs=_unique(source.graph.name for view in views for source in view.sources if source.graph is not None),
         period=timedelta(microseconds=first.schedule.period_us),
         phase=timedelta(microseconds=first.schedule.phase_us),
         publish_lag=timedelta(microseconds=min(view.schedule.lag_us for view in views)),

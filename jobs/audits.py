@@ -79,16 +79,22 @@ def verdict_of(settings: Settings, view: FeatureView, cut: int) -> Report | None
 
 
 def sources_of(catalog: Catalog, views: Sequence[FeatureView]) -> Sources:
-    """Each source that fills a table which the views read: with the key columns read from it, and the views."""
+    """Each source that fills a table which the views read: with the key columns read from it, and the views. Of what is derived, what it is derived from."""
     tables: dict[str, tuple[list[str], list[FeatureView]]] = {}
     for view in views:
-        for source in view.sources:
+        for source in ingested(view):
             keys, readers = tables.setdefault(source.ingested_by, ([], []))
             keys += [key for key in source.key_columns(view.entity.name, view.keys) if key not in keys]
             readers += [view] if view not in readers else []
     return tuple(
         (catalog.source(name), tuple(keys), tuple(readers)) for name, (keys, readers) in sorted(tables.items())
     )
+
+
+def ingested(view: FeatureView) -> tuple[Source, ...]:
+    """The sources of a view that files bring; of one that is derived from a graph, those of the graph."""
+    found = [part for source in view.sources for part in ((source,) if source.graph is None else source.graph.reads)]
+    return tuple(dict.fromkeys(found))
 
 
 def partitions_of(views: Sequence[FeatureView], cut: int) -> tuple[str, ...]:

@@ -147,6 +147,7 @@ def _stage(kind: type[commands.Stage], help_: str) -> Callable[..., Any]:
 
 
 _stage(commands.Ready, "Say whether the cut's source partitions are there (exit 75: not yet).")
+_stage(commands.Graphs, "Derive links, components and exposures of graphs up to the cut, where views read of them.")
 _stage(commands.Compute, "Compute the values as of the cut, each attempt into its own location.")
 _stage(commands.Validate, "Meet the attempt with its expectations: pass, warn or hold (exit 3).")
 _stage(commands.Held, "Fail (exit 3) if views of the cut are held, and say why.")

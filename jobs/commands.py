@@ -22,6 +22,7 @@ __all__ = [
     "Explain",
     "Frame",
     "Grant",
+    "Graphs",
     "Held",
     "Ingest",
     "LabelledFrame",
@@ -134,6 +135,13 @@ class Ready(Stage):
     """Are the source partitions of the cut there?"""
 
     name: ClassVar[str] = "ready"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graphs(Stage):
+    """Derive what views read of graphs up to the cut."""
+
+    name: ClassVar[str] = "graph"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -295,6 +303,7 @@ Command = (
     Simulate
     | Ingest
     | Ready
+    | Graphs
     | Compute
     | Validate
     | Held

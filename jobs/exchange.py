@@ -33,6 +33,7 @@ from features.values.partition import ASK, EntityViews, entity_views
 from features.values.sweep import ARROW_TYPES
 from features.values.versions import ADD, RETRACT
 from jobs import ledger, workers
+from jobs.graph_state import refuse_changed
 from jobs.known import refuse_gaps
 from jobs.rows import Shape
 from jobs.shares import Keep, Share, slicing
@@ -159,6 +160,7 @@ def exchange(spark: SparkSession, settings: Settings, what: Exchange, asks: str 
 def _files(spark: SparkSession, settings: Settings, source: Source, what: Exchange, since: int | None) -> list[str]:
     """Of the partitions that may hold what is asked for."""
     refuse_gaps(source, ledger.partitions(settings, source.ingested_by), what.before)
+    refuse_changed(settings, source, what.before)
     rows = source_table(spark, source).where(F.col(source.partition) <= str(utc(what.before - 1).date()))
     earliest = [] if since is None else [str(utc(since - duration(source.max_future)).date())]
     earliest += [] if what.fresh == _ALWAYS else [str(utc(what.fresh).date())]

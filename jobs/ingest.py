@@ -47,6 +47,9 @@ def run(command: Ingest, settings: Settings) -> int:
     """Ingests sources from files, one after another; `{source}` in the input stands for each one's name."""
     catalog = load_catalog(settings.catalog)
     sources = [catalog.source(name) for name in command.source.split(",")]
+    if derived := [source for source in sources if source.graph is not None]:
+        msg = f"Source {derived[0].name!r} is derived from a graph: `asof graph --cut …` fills it. Ingest what the graph reads."
+        raise InputError(msg)
     spark = session(settings, "ingest")
     for source in sources:
         ingest(spark, settings, source, command.input.replace("{source}", source.name), only=command.ds)

@@ -15,6 +15,7 @@ from features.settings import Settings
 from features.values.snapshots import Snapshot, standing_snapshots
 from features.values.versions import ADD, RETRACT, stand
 from jobs import ledger, tables
+from jobs.graph_state import refuse_changed
 from jobs.ledger import Partition
 from jobs.resolving import by_event, changes_of, newest_of
 
@@ -43,6 +44,7 @@ def known_rows(
     """
     partitions = ledger.partitions(settings, source.ingested_by)
     refuse_gaps(source, partitions, before)
+    refuse_changed(settings, source, before)
     last = str((utc(before) - timedelta(microseconds=1)).date())
     # known_at may be earlier than event_time, by max_future at most.
     oldest = first_day or ("" if since is None else str(utc(since - duration(source.max_future)).date()))
@@ -140,9 +142,10 @@ def refuse_gaps(source: Source, partitions: Sequence[Partition], before: int) ->
     """Every day from the first partition to the last whole day before an instant must be there."""
     days = {item.ds for item in partitions}
     end = utc(before).date()
+    derive = None if source.graph is None else f"`asof graph --cut {end}`"
     if not days or min(days) >= str(end):
         msg = (
-            f"Source {source.name!r} has no partition before {end}. Load it: `asof ingest --source {source.ingested_by} --input …`, "
+            f"Source {source.name!r} has no partition before {end}. Load it: {derive or f'`asof ingest --source {source.ingested_by} --input …`'}, "
             f"or ask for an instant after {min(days, default='its first partition')}."
         )
         raise MissingError(msg)
@@ -152,6 +155,6 @@ def refuse_gaps(source: Source, partitions: Sequence[Partition], before: int) ->
         shown = ", ".join(gaps[:5]) + (" …" if len(gaps) > 5 else "")  # noqa: PLR2004
         msg = (
             f"Source {source.name!r}: {len(gaps)} partition(s) of {source.table} before {end} are missing: {shown}. "
-            f"Load them: `asof ingest --source {source.ingested_by} --input … --ds {gaps[0]}`."
+            f"Load them: {derive or f'`asof ingest --source {source.ingested_by} --input … --ds {gaps[0]}`'}."
         )
         raise MissingError(msg)

@@ -7,6 +7,7 @@ from features.definitions.sources import Source
 from features.errors import BusyError
 from features.settings import Settings
 from jobs import ledger
+from jobs.audits import ingested
 from jobs.commands import Ready
 from jobs.stages import say, stage_views
 
@@ -20,7 +21,7 @@ def run(command: Ready, settings: Settings) -> int:
         BusyError: naming what is missing and the command that loads it.
     """
     _, views, cut = stage_views(command, settings)
-    sources: dict[str, Source] = {source.ingested_by: source for view in views for source in view.sources}
+    sources: dict[str, Source] = {source.ingested_by: source for view in views for source in ingested(view)}
     day = str((utc(cut) - timedelta(microseconds=1)).date())
     found = {name: ledger.partition(settings, name, day) for name in sorted(sources)}
     if missing := [name for name, item in found.items() if item is None]:

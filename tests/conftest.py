@@ -25,6 +25,8 @@ from features.settings import Settings, load  # noqa: E402 - the environment com
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+# Of a few rows each, a query takes longer to compile than to interpret. The demo, the DAG tests and `submit` run compiled.
+_INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
 _SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 
 
@@ -42,7 +44,13 @@ def spark_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return load(
         home=tmp_path_factory.mktemp("spark") / "asof",
         metastore={"kind": "embedded"},
-        spark={"master": "local[2]", "driver_memory": "1g", "shuffle_partitions": 2, "compiler": "quick"},
+        spark={
+            "master": "local[2]",
+            "driver_memory": "1g",
+            "shuffle_partitions": 2,
+            "compiler": "quick",
+            "conf": _INTERPRETED,
+        },
     )
 
 

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from features.definitions.checks import collecting
 from features.definitions.entities import Entity
+from features.definitions.graphs import Graph, graphs_of
 from features.definitions.services import FeatureService, Label
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
@@ -19,7 +20,7 @@ from features.errors import AsofError, InvalidCatalogError, MissingError
 __all__ = ["Catalog", "check", "load_catalog"]
 
 _OWN = (str(Path(__file__).parent), importlib.__file__ or "<")
-T = TypeVar("T", FeatureView, FeatureService, Source, Label)
+T = TypeVar("T", FeatureView, FeatureService, Source, Label, Graph)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,7 @@ class Catalog:
     services: tuple[FeatureService, ...] = ()
     sources: tuple[Source, ...] = ()
     labels: tuple[Label, ...] = ()
+    graphs: tuple[Graph, ...] = ()
     entities: tuple[Entity, ...] = field(default=())
 
     def view(self, name: str) -> FeatureView:
@@ -51,6 +53,10 @@ class Catalog:
     def label(self, name: str) -> Label:
         """By name; MissingError otherwise."""
         return _named("label", name, self.labels)
+
+    def graph(self, name: str) -> Graph:
+        """By name; MissingError otherwise."""
+        return _named("graph", name, self.graphs)
 
     def views_of(self, service: FeatureService) -> tuple[tuple[FeatureView, tuple[str, ...]], ...]:
         """Each view of a service with the names of the features it takes."""
@@ -128,22 +134,32 @@ def _gather(modules: Iterable[ModuleType]) -> Catalog:
     for module in modules:
         for value in vars(module).values():
             for item in value if isinstance(value, tuple | list) else (value,):
-                if isinstance(item, FeatureView | FeatureService | Source | Label | Entity):
+                if isinstance(item, FeatureView | FeatureService | Source | Label | Entity | Graph):
                     seen[id(item)] = item
     views = tuple(item for item in seen.values() if isinstance(item, FeatureView))
     for view in views:
         for part in (view.entity, *view.sources, *(s.enriched.parent for s in view.sources if s.enriched)):
             seen.setdefault(id(part), part)
     labels = tuple(item for item in seen.values() if isinstance(item, Label))
-    for source in (source for label in labels for source in _sources_of(label)):
+    graphs = _graphs_among(seen.values())
+    told = [source for label in labels for source in _sources_of(label)]
+    for source in (*told, *(source for graph in graphs for source in (*graph.reads, *graph.sources))):
         seen.setdefault(id(source), source)
     return Catalog(
         views=views,
         services=tuple(item for item in seen.values() if isinstance(item, FeatureService)),
         sources=tuple(item for item in seen.values() if isinstance(item, Source)),
         labels=labels,
+        graphs=graphs,
         entities=tuple(item for item in seen.values() if isinstance(item, Entity)),
     )
+
+
+def _graphs_among(items: Iterable[object]) -> tuple[Graph, ...]:
+    """Those that are there, and those that sources which are there are derived from."""
+    there = list(items)
+    derived = graphs_of(item for item in there if isinstance(item, Source))
+    return tuple(dict.fromkeys((*(item for item in there if isinstance(item, Graph)), *derived)))
 
 
 def _sources_of(label: Label) -> Iterable[Source]:
@@ -160,6 +176,7 @@ def check(catalog: Catalog) -> list[str]:
         ("FeatureService", catalog.services),
         ("Source", catalog.sources),
         ("Label", catalog.labels),
+        ("Graph", catalog.graphs),
     ):
         names: dict[str, str] = {}
         for item in items:
@@ -188,7 +205,23 @@ def check(catalog: Catalog) -> list[str]:
             and policy.view in views
             and policy.feature not in {feature.name for feature in views[policy.view].features}
         ]
-    return found + _reads(catalog)
+    return found + _reads(catalog) + _cuts_of_graphs(catalog)
+
+
+def _cuts_of_graphs(catalog: Catalog) -> list[str]:
+    """Components are told at a graph's cuts alone: at any other, a view would miss what the graph knows."""
+    found = []
+    for view in catalog.views:
+        for source in view.sources:
+            if source.graph is None or source is not source.graph.components:
+                continue
+            grid, own = source.graph.schedule, view.schedule
+            if not view.served or own.period_us % grid.period_us or (own.phase_us - grid.phase_us) % grid.period_us:
+                found.append(
+                    f"{view.where}: FeatureView {view.name!r}: it reads {source.name!r}, which is told at the cuts of graph {source.graph.name!r}, {grid.period} apart. "
+                    "Give the view a schedule with no other cuts."
+                )
+    return found
 
 
 def _reads(catalog: Catalog) -> list[str]:

@@ -5,7 +5,7 @@ import json
 from dataclasses import fields as dataclass_fields
 from typing import Any, TypeVar, cast
 
-from features.definitions import entities, expressions, features, freshness, services, sources, views, windows
+from features.definitions import entities, expressions, features, freshness, graphs, services, sources, views, windows
 
 __all__ = ["canonical", "compile_definition", "hash_of", "load_definition"]
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 _CLASSES: dict[str, type[Any]] = {
     cls.__name__: cls
     for cls in (
-        entities.Entity, sources.Field, sources.Enrich, sources.Source, windows.Window, freshness.Schedule, freshness.EventFreshness,
+        entities.Entity, sources.Field, sources.Enrich, sources.Source, graphs.Relation, graphs.Graph, windows.Window, freshness.Schedule, freshness.EventFreshness,
         features.Aggregate, features.CohortRate, features.Attribute, features.Ratio, features.Difference, features.Zscore,
         views.FeatureView, services.FeatureService, services.Selection, services.Policy, services.Label,
         expressions.Column, expressions.Value, expressions.Compare, expressions.Both, expressions.Either, expressions.Negation,

@@ -5,12 +5,15 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Literal, Self, get_args
+from typing import TYPE_CHECKING, Literal, Self, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from features.definitions.checks import complain, where_defined
 from features.definitions.durations import duration
 from features.definitions.expressions import ColumnType, Expression, type_of
+
+if TYPE_CHECKING:
+    from features.definitions.graphs import Graph
 
 __all__ = ["Enrich", "Field", "Source", "SourceKind", "fields"]
 
@@ -107,6 +110,9 @@ class Source:
     """By how much event_time may be later than known_at."""
 
     enriched: Enrich | None = None
+    graph: "Graph | None" = None
+    """What `asof graph` derives it from; None: it is ingested."""
+
     owner: str = ""
     description: str = ""
     where: str = field(default_factory=where_defined, repr=False)

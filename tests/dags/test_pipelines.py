@@ -18,6 +18,7 @@ CUT = datetime(2026, 1, 2, tzinfo=UTC)
 @dataclass(frozen=True, kw_only=True)
 class Named:
     name: str
+    graph: "Named | None" = None
 
 
 @dataclass(frozen=True, kw_only=True)
