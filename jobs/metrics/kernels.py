@@ -1,5 +1,7 @@
 """The loops of the metrics of a score. Rows come sorted, by score downwards, where days matter within each day; rows of equal score count together."""
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
@@ -60,7 +62,7 @@ def precision_of(score: Array, entity: Array, fraud: Array, weight: Array, times
 @njit(cache=True)
 def reviewed_of(  # noqa: PLR0913, PLR0917 - numba wants flat arguments
     starts: Array, entity: Array, score: Array, fraud: Array, weight: Array, amount: Array, times: Array, budget: float
-) -> tuple[float, float, float]:
+) -> tuple[Any, Any, Any]:
     """Weight reviewed, the fraud in it, and that fraud's amount; the budget is of each day."""
     seen, bad, lost = 0.0, 0.0, 0.0
     for day in range(len(starts) - 1):
