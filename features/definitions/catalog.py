@@ -12,6 +12,7 @@ from typing import TypeVar
 from features.definitions.checks import collecting
 from features.definitions.entities import Entity
 from features.definitions.graphs import Graph, graphs_of
+from features.definitions.metrics import RiskMetrics
 from features.definitions.services import FeatureService, Label
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
@@ -20,7 +21,7 @@ from features.errors import AsofError, InvalidCatalogError, MissingError
 __all__ = ["Catalog", "check", "load_catalog"]
 
 _OWN = (str(Path(__file__).parent), importlib.__file__ or "<")
-T = TypeVar("T", FeatureView, FeatureService, Source, Label, Graph)
+T = TypeVar("T", FeatureView, FeatureService, Source, Label, Graph, RiskMetrics)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,7 @@ class Catalog:
     sources: tuple[Source, ...] = ()
     labels: tuple[Label, ...] = ()
     graphs: tuple[Graph, ...] = ()
+    metrics: tuple[RiskMetrics, ...] = ()
     entities: tuple[Entity, ...] = field(default=())
 
     def view(self, name: str) -> FeatureView:
@@ -130,16 +132,14 @@ def _modules(root: ModuleType) -> Iterable[ModuleType]:
 
 
 def _gather(modules: Iterable[ModuleType]) -> Catalog:
-    seen: dict[int, object] = {}
-    for module in modules:
-        for value in vars(module).values():
-            for item in value if isinstance(value, tuple | list) else (value,):
-                if isinstance(item, FeatureView | FeatureService | Source | Label | Entity | Graph):
-                    seen[id(item)] = item
+    seen = {id(item): item for item in _defined(modules)}
     views = tuple(item for item in seen.values() if isinstance(item, FeatureView))
     for view in views:
         for part in (view.entity, *view.sources, *(s.enriched.parent for s in view.sources if s.enriched)):
             seen.setdefault(id(part), part)
+    metrics = tuple(item for item in seen.values() if isinstance(item, RiskMetrics))
+    for item in metrics:
+        seen.setdefault(id(item.label), item.label)
     labels = tuple(item for item in seen.values() if isinstance(item, Label))
     graphs = _graphs_among(seen.values())
     told = [source for label in labels for source in _sources_of(label)]
@@ -151,6 +151,7 @@ def _gather(modules: Iterable[ModuleType]) -> Catalog:
         sources=tuple(item for item in seen.values() if isinstance(item, Source)),
         labels=labels,
         graphs=graphs,
+        metrics=metrics,
         entities=tuple(item for item in seen.values() if isinstance(item, Entity)),
     )
 
@@ -160,6 +161,13 @@ def _graphs_among(items: Iterable[object]) -> tuple[Graph, ...]:
     there = list(items)
     derived = graphs_of(item for item in there if isinstance(item, Source))
     return tuple(dict.fromkeys((*(item for item in there if isinstance(item, Graph)), *derived)))
+
+
+def _defined(modules: Iterable[ModuleType]) -> Iterable[object]:
+    for value in (value for module in modules for value in vars(module).values()):
+        for item in value if isinstance(value, tuple | list) else (value,):
+            if isinstance(item, FeatureView | FeatureService | Source | Label | Entity | Graph | RiskMetrics):
+                yield item
 
 
 def _sources_of(label: Label) -> Iterable[Source]:
@@ -177,6 +185,7 @@ def check(catalog: Catalog) -> list[str]:
         ("Source", catalog.sources),
         ("Label", catalog.labels),
         ("Graph", catalog.graphs),
+        ("RiskMetrics", catalog.metrics),
     ):
         names: dict[str, str] = {}
         for item in items:

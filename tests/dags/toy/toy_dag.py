@@ -15,7 +15,6 @@ PIPELINE = Pipeline(
     dag_id="features_toy",
     views=("card_velocity", "merchant_rates"),
     sources=("payments",),
-    graphs=(),
     period=timedelta(days=1),
     phase=timedelta(0),
     publish_lag=timedelta(hours=1),
