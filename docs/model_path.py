@@ -1,0 +1,279 @@
+"""The model team's path: a labelled frame, a calibrated model, a page that judges and explains it, and the same scores from online lookups.
+
+    python docs/model_path.py --out model [--as-of 2026-02-19] [--test-days 7] [--warm-up-days 7] [--at-most 500]
+
+Runs on a home whose views are loaded (`asof demo`, or the steps of README.md) and writes to the folder: frame.parquet with its manifest, sequences.npz,
+report.html. Ends with 1 if a single score that is computed from lookups differs from that of the frame by a single bit. See docs/model-path.md.
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from model_report import Judged, report
+from pyspark.sql import SparkSession
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.frozen import FrozenEstimator
+from threadpoolctl import threadpool_limits
+
+from features import Catalog, FeatureService, FeatureView, Label, flat, last_k, load_catalog
+from features.definitions.names import micros, utc
+from features.entities import CARD
+from features.errors import AsofError, InputError
+from features.services import FRAUD, RADAR
+from features.serving.reader import Reader
+from features.serving.tables import table_of
+from features.settings import Settings, load
+from features.sources import PAYMENTS
+from features.values.sequences import sequences
+from jobs import ledger
+from jobs.commands import LabelledFrame
+from jobs.frame import frame
+from jobs.labelled import label_ask, labelled_frame
+from jobs.session import spark as session
+
+# What the model team adds to the catalogue. Chargebacks take weeks, fraud reports days: a short horizon lets a model learn from last week's attacks.
+EARLY: Label = replace(
+    FRAUD, name="fraud_4d", horizon="4d", description="Reported or charged back as fraud within four days."
+)
+CARD_SEQUENCE = FeatureView(
+    name="card_sequence",
+    entity=CARD,
+    source=PAYMENTS,
+    owner="fraud-models",
+    description="The last payments of a card, for models that read sequences.",
+    features=flat((last_k("amount_minor", "30d", k=8), last_k("merchant_id", "30d", k=8))),
+)
+TRAINING = FeatureService(name="radar_training_v1", owner="fraud-models", views=(*RADAR.views, CARD_SEQUENCE.name))
+CALIBRATION = 0.25
+"""The last part of the training rows: the model does not learn from it, its probabilities are set by it."""
+FOLDS = 2
+"""What scikit-learn wants to cut these rows into, although a frozen model is the same in each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Days:
+    """Train from `start` on before `train_end`; test from `test` on before `end`; between them lies the label's horizon."""
+
+    start: datetime
+    train_end: datetime
+    test: datetime
+    end: datetime
+    as_of: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """Scores rows of a frame, and of lookups alike."""
+
+    columns: tuple[str, ...]
+    categories: Mapping[str, Sequence[str]]
+    """Of text columns, as seen in training; what is new later counts as missing."""
+
+    trees: HistGradientBoostingClassifier
+    calibrated: CalibratedClassifierCV
+
+    def inputs(self, rows: pa.Table) -> pd.DataFrame:
+        """Numbers, and ages in microseconds in place of instants."""
+        return inputs(rows, self.columns, self.categories)
+
+    def scores(self, rows: pa.Table) -> np.ndarray:
+        """The calibrated probability of fraud, a row each."""
+        return self.calibrated.predict_proba(self.inputs(rows))[:, 1]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code: 0, or 1 where a score differs or something is missing."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--as-of", type=lambda text: datetime.fromisoformat(text).replace(tzinfo=UTC))
+    parser.add_argument("--test-days", type=int, default=7)
+    parser.add_argument("--warm-up-days", type=int, default=7, help="so many first days only fill windows")
+    parser.add_argument("--at-most", type=int, default=500, help="so many rows are scored through lookups")
+    given = parser.parse_args(arguments)
+    try:
+        settings = load()
+        days = days_of(settings, given.as_of, given.test_days, given.warm_up_days)
+        return walk(session(settings, "model"), settings, given.out, days, given.at_most)
+    except AsofError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def walk(spark: SparkSession, settings: Settings, out: Path, days: Days, at_most: int) -> int:
+    """All steps, each a line or two."""
+    out.mkdir(parents=True, exist_ok=True)
+    catalog = with_ours(load_catalog(settings.catalog))
+    rows = labelled(spark, settings, catalog, days, out / "frame.parquet")
+    train, test = (rows.filter(pc.equal(rows["asof_split"], part)) for part in ("train", "test"))
+    model = trained(train, model_columns(catalog))
+    judged = Judged(rows=test, scores=model.scores(test), inputs=model.inputs(test), model=model.calibrated)
+    (out / "report.html").write_text(report(judged, len(train), sum(train["label"].to_pylist())), encoding="utf-8")
+    saved(rows, out / "sequences.npz")
+    different, own = compared(spark, settings, catalog, model, newest(test, at_most), out)
+    print(
+        f"{different} of {min(len(test), at_most)} scores differ between frame and lookups; {own} at the payment's own instant."
+    )
+    return 1 if different else 0
+
+
+def days_of(settings: Settings, as_of: datetime | None, test_days: int, warm_up_days: int) -> Days:
+    """From the ingested days of payments: some to fill windows, then train, a horizon, test, and a horizon until all labels are known."""
+    known = [datetime.fromisoformat(item.ds).replace(tzinfo=UTC) for item in ledger.partitions(settings, PAYMENTS.name)]
+    if not known:
+        raise InputError(
+            "No payments are ingested in this home. Run `asof demo`, or the steps of README.md, and set ASOF_HOME."
+        )
+    horizon, last = timedelta(microseconds=EARLY.horizon_us), as_of or max(known) + timedelta(days=1)
+    test = last - horizon - timedelta(days=test_days)
+    found = Days(
+        start=min(known) + timedelta(days=warm_up_days),
+        train_end=test - horizon,
+        test=test,
+        end=last - horizon,
+        as_of=last,
+    )
+    if found.train_end <= found.start:
+        raise InputError(
+            f"The payments from {min(known):%Y-%m-%d} on are too few days before {last:%Y-%m-%d}: {warm_up_days} for windows, some to learn from, "
+            f"{EARLY.horizon} to wait, {test_days} to be tested on and {EARLY.horizon} until labels are known. Ingest more days."
+        )
+    return found
+
+
+def with_ours(catalog: Catalog) -> Catalog:
+    """The catalogue with what is defined above."""
+    return replace(
+        catalog, views=(*catalog.views, CARD_SEQUENCE), services=(*catalog.services, TRAINING), labels=(*catalog.labels, EARLY)
+    )  # fmt: skip
+
+
+def labelled(spark: SparkSession, settings: Settings, catalog: Catalog, days: Days, out: Path) -> pa.Table:
+    """As `asof frame --label fraud_4d --sample keep=mature --split train_end=…` makes it."""
+    asked = LabelledFrame(
+        label=EARLY.name, start=days.start, end=days.end, as_of=days.as_of, service=TRAINING.name, out=str(out),
+        sample=("keep=mature",), split=(f"train_end={days.train_end.isoformat()}",),
+    )  # fmt: skip
+    labelled_frame(spark, settings, catalog, label_ask(asked, EARLY), service=TRAINING.name, out=str(out))
+    return pq.read_table(out)
+
+
+def model_columns(catalog: Catalog) -> tuple[str, ...]:
+    """Features of radar_v1, as the frame names them."""
+    return tuple(
+        f"{view.name}__{name}" for view, names in catalog.views_of(catalog.service(RADAR.name)) for name in names
+    )
+
+
+def inputs(rows: pa.Table, columns: Sequence[str], categories: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """What the trees read. Nulls are missing values, which they handle themselves."""
+    made = {}
+    for name in columns:
+        column = rows[name]
+        if name in categories:
+            made[name] = pd.Categorical(column.to_pandas(), categories=categories[name])
+        elif pa.types.is_timestamp(column.type):
+            age = pc.subtract(rows["event_timestamp"].cast(pa.int64()), column.cast(pa.int64()))
+            made[name] = age.cast(pa.float64()).to_numpy()
+        else:
+            made[name] = column.cast(pa.float64()).to_numpy()
+    return pd.DataFrame(made)
+
+
+def trained(train: pa.Table, columns: tuple[str, ...]) -> Model:
+    """Boosted trees on the first part of the rows, which are in order of time; calibrated on the rest."""
+    texts = [name for name in columns if pa.types.is_string(train[name].type)]
+    categories = {
+        name: sorted(value for value in train[name].unique().to_pylist() if value is not None) for name in texts
+    }
+    cut = round(len(train) * (1 - CALIBRATION))
+    frauds = [sum(part["label"].to_pylist()) for part in (train.slice(0, cut), train.slice(cut))]
+    if min(frauds) < FOLDS:
+        raise InputError(
+            f"There are {frauds[0]} frauds to learn from and {frauds[1]} to calibrate on; {FOLDS} of each are the least. Ingest more days."
+        )
+    parts = [train.slice(0, cut), train.slice(cut)]
+    (x, y, weight), later = (
+        (inputs(part, columns, categories), part["label"].to_numpy(), part["asof_weight"].to_numpy()) for part in parts
+    )
+    trees = HistGradientBoostingClassifier(
+        learning_rate=0.05, max_iter=150, max_leaf_nodes=15, early_stopping=False, categorical_features="from_dtype", random_state=0
+    )  # fmt: skip
+    with threadpool_limits(1):  # sums in one order: the same rows make the same trees
+        trees.fit(x, y, sample_weight=weight)
+    calibrated = CalibratedClassifierCV(FrozenEstimator(trees), method="sigmoid", cv=FOLDS)
+    calibrated.fit(later[0], later[1], sample_weight=later[2])
+    return Model(columns=columns, categories=categories, trees=trees, calibrated=calibrated)
+
+
+def saved(rows: pa.Table, out: Path) -> None:
+    """What a sequential model reads: each array has a line a row of frame.parquet, oldest first, padded in front."""
+    amounts, merchants = (sequences(rows, CARD_SEQUENCE, of=f"{name}_30d") for name in ("amount_minor", "merchant_id"))
+    np.savez_compressed(
+        out, amount_minor=amounts.values, merchant_id=merchants.values.astype("U"),  # noqa: PD011 - no pandas
+        times=amounts.times, mask=amounts.mask,
+    )  # fmt: skip
+
+
+def newest(test: pa.Table, at_most: int) -> pa.Table:
+    """The last rows of the test."""
+    return test.slice(max(0, len(test) - at_most))
+
+
+def compared(
+    spark: SparkSession, settings: Settings, catalog: Catalog, model: Model, rows: pa.Table, out: Path
+) -> tuple[int, int]:
+    """How many scores differ, and how many rows were asked at their own instant.
+
+    The store answers for instants of the generation that it serves. A row of another time is asked for at that generation's beginning, in both.
+    """
+    keys = sorted({name for view, _ in catalog.views_of(catalog.service(RADAR.name)) for name in view.keys})
+    asked = rows["event_timestamp"].cast(pa.int64()).to_numpy()
+    with Reader(settings, catalog) as reader:
+        first = reader.lookup(RADAR.name, rows.slice(0, 1).select(keys).to_pylist(), micros(settings.now()))
+        views = [catalog.view(view.view) for view in first.views]
+        starts = max(view.cuts[0] + of.schedule.lag_us for view, of in zip(first.views, views, strict=True))
+        ends = min(
+            view.cuts[0] + of.schedule.lag_us + of.schedule.period_us
+            for view, of in zip(first.views, views, strict=True)
+        )
+        at = np.where((asked >= starts) & (asked < ends), asked, starts)
+        answers = [
+            reader.lookup(RADAR.name, [key], int(t)) for key, t in zip(rows.select(keys).to_pylist(), at, strict=True)
+        ]
+    instants = pa.array(at, pa.int64()).cast(pa.timestamp("us", "UTC"))
+    online = pa.concat_tables([table_of(answer, catalog) for answer in answers]).append_column(
+        "event_timestamp", instants
+    )
+    labels = rows.select(keys).append_column("event_timestamp", instants)
+    pq.write_table(labels, out / "asked.parquet")
+    frame(
+        spark,
+        settings,
+        catalog,
+        labels=str(out / "asked.parquet"),
+        service=RADAR.name,
+        out=str(out / "asked_frame.parquet"),
+    )
+    offline = pq.read_table(out / "asked_frame.parquet")
+    scores = model.scores(offline)
+    different = scores.view(np.int64) != model.scores(online).view(np.int64)
+    for place in np.flatnonzero(different)[:3]:
+        names = [name for name in model.columns if offline[name][place].as_py() != online[name][place].as_py()]
+        print(
+            f"Row {place}, asked at {utc(int(at[place])).isoformat()}, differs in {', '.join(names)}.", file=sys.stderr
+        )
+    return int(different.sum()), int((at == asked).sum())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
