@@ -48,6 +48,10 @@ OWN = ("amount", "night", "weekend")
 HGB = {"learning_rate": 0.05, "max_iter": 200, "max_leaf_nodes": 15, "early_stopping": False, "random_state": 0}
 BEST = "boosted trees, with both"
 ALL = f"{BEST}, all payments"
+COLOURS = {
+    "boosted trees, the payment alone": "#999999", "boosted trees, with its customer": "#e6b34d", "boosted trees, with its terminal": "#7f9cb5",
+    BEST: "#c0392b",
+}  # fmt: skip
 SAMPLES = 500
 METRICS = {
     "auc_roc": "AUC ROC",
@@ -84,7 +88,7 @@ them is known (tests/real/card_payments.py; each value is compared with pandas b
 
 **Judged** as the handbook judges: payments of customers of whom a fraud is known already, since the training week, are set aside, as their cards would be
 blocked; {fresh:,} payments with {fresh_frauds} frauds are left. Card precision: of the 100 customers with the highest score of each day, the share that had a fraud that day; who was
-found leaves the days after. If every compromised card were found on its first day it would be {most}. In brackets the 95% interval of 500 bootstrap samples of customers
+found leaves the days after. If every compromised card were found on its first day it would be {most}. In brackets the 95% interval of {samples} bootstrap samples of customers
 (`jobs.metrics`). The parameters of the models were set beforehand and are not tuned.
 
 {table}
@@ -131,7 +135,7 @@ def models() -> dict[str, tuple[BaseEstimator, tuple[str, ...]]]:
         "boosted trees, the payment alone": (HistGradientBoostingClassifier(**HGB), ()),
         "boosted trees, with its customer": (HistGradientBoostingClassifier(**HGB), whole[:1]),
         "boosted trees, with its terminal": (HistGradientBoostingClassifier(**HGB), whole[1:]),
-        "boosted trees, with both": (HistGradientBoostingClassifier(**HGB), whole),
+        BEST: (HistGradientBoostingClassifier(**HGB), whole),
         "random forest, with both": (make_pipeline(_filled(), RandomForestClassifier(random_state=0)), whole),
         "logistic regression, with both": (make_pipeline(_filled(), StandardScaler(), LogisticRegression(max_iter=1_000)), whole),
     }  # fmt: skip
@@ -193,7 +197,7 @@ def page(rows: pd.DataFrame, found: Mapping[str, Mapping[str, Measured]]) -> str
         f"| {name} | " + " | ".join(f"{value:.3f}" for value in values) + " |" for name, values in HANDBOOK.items()
     ]
     return PAGE.format(
-        command=COMMAND, train=len(train), train_frauds=int(train["label"].sum()), test=len(test), test_frauds=int(test["label"].sum()),
+        command=COMMAND, samples=SAMPLES, train=len(train), train_frauds=int(train["label"].sum()), test=len(test), test_frauds=int(test["label"].sum()),
         fresh=int(chosen.sum()), fresh_frauds=int(test["label"][chosen].sum()), table="\n".join(lines), handbook="\n".join(theirs),
         most=_most(test[chosen]),
     )  # fmt: skip
@@ -210,20 +214,19 @@ def _most(test: pd.DataFrame) -> str:
 
 
 def plot(rows: pd.DataFrame, scores: Mapping[str, np.ndarray], out: Path) -> None:
-    """Precision by recall of the boosted trees, and the cards found on each day. Equal data gives an equal file."""
+    """Precision by recall and ROC of the boosted trees. Equal data gives an equal file."""
     test, chosen = rows[rows["asof_split"] == "test"], fresh(rows)
     with mpl.rc_context({"svg.hashsalt": "asof", "svg.fonttype": "none", "font.family": "sans-serif"}):
         figure = Figure(figsize=(9, 3.6), layout="constrained")
         curves, roc = figure.subplots(1, 2)
-        for colour, name in zip(
-            ("#999999", "#e6b34d", "#7f9cb5", "#c0392b"), [name for name in scores if "boosted" in name], strict=True
-        ):
-            label, short = test["label"][chosen], name.split(", ")[1]
-            precision, recall, _ = precision_recall_curve(label, scores[name][chosen])
-            at = np.linspace(1, 0, 201)
-            curves.plot(at, precision[np.searchsorted(-recall, -at, "right") - 1], color=colour, label=short)
-            wrong, right, _ = roc_curve(label, scores[name][chosen])
-            roc.plot(at, np.interp(at, wrong, right), color=colour, label=short)
+        label, at = test["label"][chosen], np.linspace(1, 0, 201)
+        for name, colour in COLOURS.items():
+            if name in scores:
+                said = {"color": colour, "label": name.split(", ")[1]}
+                precision, recall, _ = precision_recall_curve(label, scores[name][chosen])
+                curves.plot(at, precision[np.searchsorted(-recall, -at, "right") - 1], **said)
+                wrong, right, _ = roc_curve(label, scores[name][chosen])
+                roc.plot(at, np.interp(at, wrong, right), **said)
         curves.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02), title="Precision by recall")
         roc.set(xlabel="share of good payments", ylabel="share of frauds", xlim=(0, 1), ylim=(0, 1.02), title="ROC")
         roc.legend(frameon=False, loc="lower right")

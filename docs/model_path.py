@@ -37,7 +37,7 @@ from features.sources import PAYMENTS
 from features.values.sequences import sequences
 from jobs import ledger
 from jobs.commands import LabelledFrame
-from jobs.frame import frame
+from jobs.frame import frame, views_for
 from jobs.labelled import label_ask, labelled_frame
 from jobs.session import spark as session
 
@@ -119,11 +119,7 @@ def walk(spark: SparkSession, settings: Settings, out: Path, days: Days, at_most
     judged = Judged(rows=test, scores=model.scores(test), inputs=model.inputs(test), model=model.calibrated)
     (out / "report.html").write_text(report(judged, len(train), sum(train["label"].to_pylist())), encoding="utf-8")
     saved(rows, out / "sequences.npz")
-    different, own = compared(spark, settings, catalog, model, newest(test, at_most), out)
-    print(
-        f"{different} of {min(len(test), at_most)} scores differ between frame and lookups; {own} at the payment's own instant."
-    )
-    return 1 if different else 0
+    return 1 if compared(spark, settings, catalog, model, test, at_most, out) else 0
 
 
 def days_of(settings: Settings, as_of: datetime | None, test_days: int, warm_up_days: int) -> Days:
@@ -224,55 +220,62 @@ def saved(rows: pa.Table, out: Path) -> None:
     )  # fmt: skip
 
 
-def newest(test: pa.Table, at_most: int) -> pa.Table:
-    """The last rows of the test."""
-    return test.slice(max(0, len(test) - at_most))
-
-
 def compared(
-    spark: SparkSession, settings: Settings, catalog: Catalog, model: Model, rows: pa.Table, out: Path
-) -> tuple[int, int]:
-    """How many scores differ, and how many rows were asked at their own instant.
+    spark: SparkSession, settings: Settings, catalog: Catalog, model: Model, rows: pa.Table, at_most: int, out: Path
+) -> int:
+    """How many scores of a frame's rows differ when they are computed from lookups.
 
-    The store answers for instants of the generation that it serves. A row of another time is asked for at that generation's beginning, in both.
+    The store answers for instants of the generation that it serves. The frame's last rows within it are asked again at their own instants; where there are
+    none, the last rows are asked anew at its beginning, in another frame and by lookups.
     """
-    keys = sorted({name for view, _ in catalog.views_of(catalog.service(RADAR.name)) for name in view.keys})
-    asked = rows["event_timestamp"].cast(pa.int64()).to_numpy()
+    keys = sorted({name for view in views_for(catalog, RADAR.name) for name in view.keys})
     with Reader(settings, catalog) as reader:
-        first = reader.lookup(RADAR.name, rows.slice(0, 1).select(keys).to_pylist(), micros(settings.now()))
-        views = [catalog.view(view.view) for view in first.views]
-        starts = max(view.cuts[0] + of.schedule.lag_us for view, of in zip(first.views, views, strict=True))
-        ends = min(
-            view.cuts[0] + of.schedule.lag_us + of.schedule.period_us
-            for view, of in zip(first.views, views, strict=True)
-        )
-        at = np.where((asked >= starts) & (asked < ends), asked, starts)
-        answers = [
-            reader.lookup(RADAR.name, [key], int(t)) for key, t in zip(rows.select(keys).to_pylist(), at, strict=True)
+        start, end = served(reader, catalog, rows.select(keys).slice(0, 1).to_pylist(), micros(settings.now()))
+        asked = rows["event_timestamp"].cast(pa.int64())
+        own = rows.filter(pc.and_(pc.greater_equal(asked, start), pc.less(asked, end)))
+        offline = last(own, at_most)
+        if not len(own):
+            again = last(rows, at_most).select(keys)
+            instants = pa.array([start] * len(again), pa.int64()).cast(pa.timestamp("us", "UTC"))
+            pq.write_table(again.append_column("event_timestamp", instants), out / "asked.parquet")
+            frame(
+                spark,
+                settings,
+                catalog,
+                labels=str(out / "asked.parquet"),
+                service=RADAR.name,
+                out=str(out / "asked_frame.parquet"),
+            )
+            offline = pq.read_table(out / "asked_frame.parquet")
+        at = offline["event_timestamp"].cast(pa.int64()).to_pylist()
+        found = [
+            reader.lookup(RADAR.name, [key], t) for key, t in zip(offline.select(keys).to_pylist(), at, strict=True)
         ]
-    instants = pa.array(at, pa.int64()).cast(pa.timestamp("us", "UTC"))
-    online = pa.concat_tables([table_of(answer, catalog) for answer in answers]).append_column(
-        "event_timestamp", instants
-    )
-    labels = rows.select(keys).append_column("event_timestamp", instants)
-    pq.write_table(labels, out / "asked.parquet")
-    frame(
-        spark,
-        settings,
-        catalog,
-        labels=str(out / "asked.parquet"),
-        service=RADAR.name,
-        out=str(out / "asked_frame.parquet"),
-    )
-    offline = pq.read_table(out / "asked_frame.parquet")
-    scores = model.scores(offline)
-    different = scores.view(np.int64) != model.scores(online).view(np.int64)
+    answers = pa.concat_tables([table_of(answer, catalog) for answer in found])
+    online = answers.append_column("event_timestamp", offline["event_timestamp"])
+    different = model.scores(offline).view(np.int64) != model.scores(online).view(np.int64)
     for place in np.flatnonzero(different)[:3]:
         names = [name for name in model.columns if offline[name][place].as_py() != online[name][place].as_py()]
-        print(
-            f"Row {place}, asked at {utc(int(at[place])).isoformat()}, differs in {', '.join(names)}.", file=sys.stderr
-        )
-    return int(different.sum()), int((at == asked).sum())
+        print(f"Row {place}, asked at {utc(at[place]).isoformat()}, differs in {', '.join(names)}.", file=sys.stderr)
+    how = "at their own instants" if len(own) else f"at {utc(start).isoformat()}, when what is loaded became valid"
+    print(f"{len(offline)} payments asked {how}: {int(different.sum())} scores from lookups differ from the frame's.")
+    return int(different.sum())
+
+
+def served(reader: Reader, catalog: Catalog, keys: Sequence[Mapping[str, str]], now: int) -> tuple[int, int]:
+    """From when and until when frames too have the cuts that the store serves; microseconds UTC."""
+    views = reader.lookup(RADAR.name, keys, now).views
+    spans = [
+        (view.cuts[0] + schedule.lag_us, view.cuts[0] + schedule.lag_us + schedule.period_us)
+        for view in views
+        for schedule in (catalog.view(view.view).schedule,)
+    ]
+    return max(start for start, _ in spans), min(end for _, end in spans)
+
+
+def last(rows: pa.Table, at_most: int) -> pa.Table:
+    """The last rows, in time."""
+    return rows.slice(max(0, len(rows) - at_most))
 
 
 if __name__ == "__main__":

@@ -92,7 +92,7 @@ def test_every_row_is_the_end_of_its_history(histories: list[list[tuple[int, int
         assert [*zip(found.times[n][found.mask[n]], found.values[n][found.mask[n]], strict=True)] == [
             (at, amount) for at, amount, _ in history[-K:]
         ]
-        assert not found.mask[n][: K - len(history)].any()
+        assert not found.mask[n][: max(0, K - len(history))].any()
         assert not found.values[n][~found.mask[n]].any()
 
 
