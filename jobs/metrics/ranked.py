@@ -4,7 +4,8 @@ All are of mature rows: pending, unobserved and young rows leave before anything
 equal score have no order among them: where a budget ends within them, the same part is taken of each.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -13,10 +14,23 @@ from features.errors import InputError
 from jobs.metrics.kernels import auc_of, compromised_of, precision_of, reviewed_of, summed
 from jobs.metrics.resampling import Metric, Prepared
 from jobs.metrics.rows import Rows, entities_of
+from jobs.metrics.shares import By
 
 __all__ = ["auc_roc", "average_precision", "card_precision", "precision_at", "recall_at", "savings"]
 
 Array = np.ndarray
+
+
+class _Reviewed(NamedTuple):
+    """Weights, and amounts of them."""
+
+    seen: float
+    caught: float
+    caught_amount: float
+    fraud: float
+    fraud_amount: float
+    scale: float
+    """Entities that there are over those drawn."""
 
 
 def auc_roc() -> Metric:
@@ -32,15 +46,15 @@ def average_precision() -> Metric:
 def precision_at(budget: int) -> Metric:
     """Of the `budget` events with the highest scores of each UTC day, the share that is fraud; all days together."""
     name = f"precision_at_{_budget(budget)}"
-    return _reviewed(name, "share", budget, lambda found: _over(found[1], found[0]))
+    return _reviewed(name, "share", budget, lambda of: _over(of.caught, of.seen))
 
 
-def recall_at(budget: int, by: str = "amount") -> Metric:
+def recall_at(budget: int, by: By = "amount") -> Metric:
     """Of all fraud, by amount or count, the share among the `budget` events with the highest scores of each UTC day."""
     name = f"recall_{by}_at_{_budget(budget)}"
     if by == "count":
-        return _reviewed(name, "share", budget, lambda found: _over(found[1], found[3]))
-    return _reviewed(name, "share", budget, lambda found: _over(found[2], found[4]), amounts=True)
+        return _reviewed(name, "share", budget, lambda of: _over(of.caught, of.fraud))
+    return _reviewed(name, "share", budget, lambda of: _over(of.caught_amount, of.fraud_amount), amounts=True)
 
 
 def savings(budget: int, *, review_cost: float) -> Metric:
@@ -49,7 +63,11 @@ def savings(budget: int, *, review_cost: float) -> Metric:
     A sum over all days. In a sample it is brought back to the number of entities that there are.
     """
     name = f"savings_at_{_budget(budget)}"
-    return _reviewed(name, "amount", budget, lambda found: (found[2] - review_cost * found[0]) * found[5], amounts=True)
+
+    def finish(of: _Reviewed) -> float:
+        return (of.caught_amount - review_cost * of.seen) * of.scale
+
+    return _reviewed(name, "amount", budget, finish, amounts=True)
 
 
 def card_precision(cards: int, *, known: Iterable[object] = ()) -> Metric:
@@ -87,45 +105,36 @@ def card_precision(cards: int, *, known: Iterable[object] = ()) -> Metric:
     return Metric(name=name, unit="share", prepare=prepare)
 
 
-def _ordered(name: str, kernel: object) -> Metric:
+def _ordered(name: str, kernel: Callable[[Array, Array, Array, Array, Array], float]) -> Metric:
     def prepare(rows: Rows) -> Prepared:
         part, score = rows.outcomes(name), rows.needed("score", name)
         places = np.flatnonzero(part)
         order = places[np.argsort(-score[places], kind="stable")]
         sides = score[order], rows.entity[order], rows.fraud[order], rows.weight[order]
-        return Prepared(value=lambda times: float(kernel(*sides, times)), part=part)  # type: ignore[operator]
+        return Prepared(value=lambda times: float(kernel(*sides, times)), part=part)
 
     return Metric(name=name, unit="share", prepare=prepare)
 
 
-def _reviewed(name: str, unit: str, budget: int, finish: object, *, amounts: bool = False) -> Metric:
-    """`finish` of weights reviewed, fraud among them, its amount, all fraud, its amount, and entities there are over those drawn."""
-
+def _reviewed(
+    name: str, unit: str, budget: int, finish: Callable[[_Reviewed], float], *, amounts: bool = False
+) -> Metric:
     def prepare(rows: Rows) -> Prepared:
         part, score = rows.outcomes(name), rows.needed("score", name)
         amount = rows.needed("amount", name) if amounts else np.zeros(len(score))
         places = np.flatnonzero(part)
         order = places[np.lexsort((-score[places], rows.day[places]))]
-        sides = (
-            _starts(rows.day[order]),
-            rows.entity[order],
-            score[order],
-            rows.fraud[order],
-            rows.weight[order],
-            amount[order],
-        )
-        lost = rows.fraud[order] * rows.weight[order]
-        totals = [
-            np.bincount(rows.entity[order], weights=side, minlength=len(rows.entities))
-            for side in (lost, lost * amount[order])
-        ]
+        entity, fraud, weight, size = (side[order] for side in (rows.entity, rows.fraud, rows.weight, amount))
+        sides = _starts(rows.day[order]), entity, score[order], fraud, weight, size
+        all_fraud, all_amount = (
+            np.bincount(entity, weights=side, minlength=len(rows.entities)) for side in (fraud * weight, fraud * weight * size)
+        )  # fmt: skip
 
         def value(times: Array) -> float:
             found = reviewed_of(*sides, times, float(budget))
-            drawn = times.sum()
-            return float(
-                finish((*found, *(summed(times, side) for side in totals), len(times) / drawn if drawn else np.nan))
-            )  # type: ignore[operator]
+            drawn = float(times.sum())
+            scale = len(times) / drawn if drawn else float("nan")
+            return finish(_Reviewed(*found, summed(times, all_fraud), summed(times, all_amount), scale))
 
         return Prepared(value=value, part=part)
 
