@@ -10,7 +10,7 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +20,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from model_report import Judged, report
 from pyspark.sql import SparkSession
-from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from features import Catalog, FeatureService, FeatureView, Label, flat, last_k, load_catalog
@@ -56,8 +55,8 @@ CARD_SEQUENCE = FeatureView(
 TRAINING = FeatureService(name="radar_training_v1", owner="fraud-models", views=(*RADAR.views, CARD_SEQUENCE.name))
 CALIBRATION = 0.25
 """The last part of the training rows: the model does not learn from it, its probabilities are set by it."""
-FOLDS = 2
-"""What scikit-learn wants to cut these rows into, although a frozen model is the same in each."""
+CATEGORIES = 200
+"""So many different texts of a column are told apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +79,8 @@ class Model:
     """Of text columns, as seen in training; what is new later counts as missing."""
 
     trees: HistGradientBoostingClassifier
-    calibrated: CalibratedClassifierCV
+    sigmoid: LogisticRegression
+    """From the trees' log odds to a probability."""
 
     def inputs(self, rows: pa.Table) -> pd.DataFrame:
         """Numbers, and ages in microseconds in place of instants."""
@@ -88,14 +88,14 @@ class Model:
 
     def scores(self, rows: pa.Table) -> np.ndarray:
         """The calibrated probability of fraud, a row each."""
-        return self.calibrated.predict_proba(self.inputs(rows))[:, 1]
+        return self.sigmoid.predict_proba(self.trees.decision_function(self.inputs(rows))[:, None])[:, 1]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0, or 1 where a score differs or something is missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--as-of", type=lambda text: datetime.fromisoformat(text).replace(tzinfo=UTC))
+    parser.add_argument("--as-of", type=date.fromisoformat, help="a day: what is known from its start on, UTC, is not")
     parser.add_argument("--test-days", type=int, default=7)
     parser.add_argument("--warm-up-days", type=int, default=7, help="so many first days only fill windows")
     parser.add_argument("--at-most", type=int, default=500, help="so many rows are scored through lookups")
@@ -116,20 +116,27 @@ def walk(spark: SparkSession, settings: Settings, out: Path, days: Days, at_most
     rows = labelled(spark, settings, catalog, days, out / "frame.parquet")
     train, test = (rows.filter(pc.equal(rows["asof_split"], part)) for part in ("train", "test"))
     model = trained(train, model_columns(catalog))
-    judged = Judged(rows=test, scores=model.scores(test), inputs=model.inputs(test), model=model.calibrated)
+    if not sum(test["label"].to_pylist()):
+        raise InputError(
+            f"None of the {len(test)} payments of the test is a fraud, so no model can be judged by them. Ingest more days."
+        )
+    judged = Judged(rows=test, scores=model.scores(test), inputs=model.inputs(test), trees=model.trees)
     (out / "report.html").write_text(report(judged, len(train), sum(train["label"].to_pylist())), encoding="utf-8")
     saved(rows, out / "sequences.npz")
     return 1 if compared(spark, settings, catalog, model, test, at_most, out) else 0
 
 
-def days_of(settings: Settings, as_of: datetime | None, test_days: int, warm_up_days: int) -> Days:
+def days_of(settings: Settings, as_of: date | None, test_days: int, warm_up_days: int) -> Days:
     """From the ingested days of payments: some to fill windows, then train, a horizon, test, and a horizon until all labels are known."""
-    known = [datetime.fromisoformat(item.ds).replace(tzinfo=UTC) for item in ledger.partitions(settings, PAYMENTS.name)]
+    known = [midnight(date.fromisoformat(item.ds)) for item in ledger.partitions(settings, PAYMENTS.name)]
     if not known:
         raise InputError(
             "No payments are ingested in this home. Run `asof demo`, or the steps of README.md, and set ASOF_HOME."
         )
-    horizon, last = timedelta(microseconds=EARLY.horizon_us), as_of or max(known) + timedelta(days=1)
+    horizon, last = (
+        timedelta(microseconds=EARLY.horizon_us),
+        midnight(as_of) if as_of else max(known) + timedelta(days=1),
+    )
     test = last - horizon - timedelta(days=test_days)
     found = Days(
         start=min(known) + timedelta(days=warm_up_days),
@@ -144,6 +151,11 @@ def days_of(settings: Settings, as_of: datetime | None, test_days: int, warm_up_
             f"{EARLY.horizon} to wait, {test_days} to be tested on and {EARLY.horizon} until labels are known. Ingest more days."
         )
     return found
+
+
+def midnight(day: date) -> datetime:
+    """The day's start, UTC."""
+    return datetime.combine(day, time(), UTC)
 
 
 def with_ours(catalog: Catalog) -> Catalog:
@@ -185,30 +197,36 @@ def inputs(rows: pa.Table, columns: Sequence[str], categories: Mapping[str, Sequ
     return pd.DataFrame(made)
 
 
-def trained(train: pa.Table, columns: tuple[str, ...]) -> Model:
+def frequent(column: pa.ChunkedArray) -> list[str]:
+    """The most frequent texts, as many as the trees take."""
+    counts = [(-item["counts"], item["values"]) for item in pc.value_counts(column.drop_null()).to_pylist()]
+    return [text for _, text in sorted(counts)[:CATEGORIES]]
+
+
+def trained(train: pa.Table, features: Sequence[str]) -> Model:
     """Boosted trees on the first part of the rows, which are in order of time; calibrated on the rest."""
-    texts = [name for name in columns if pa.types.is_string(train[name].type)]
-    categories = {
-        name: sorted(value for value in train[name].unique().to_pylist() if value is not None) for name in texts
-    }
     cut = round(len(train) * (1 - CALIBRATION))
-    frauds = [sum(part["label"].to_pylist()) for part in (train.slice(0, cut), train.slice(cut))]
-    if min(frauds) < FOLDS:
+    first, later = train.slice(0, cut), train.slice(cut)
+    frauds = [sum(part["label"].to_pylist()) for part in (first, later)]
+    if not all(frauds):
         raise InputError(
-            f"There are {frauds[0]} frauds to learn from and {frauds[1]} to calibrate on; {FOLDS} of each are the least. Ingest more days."
+            f"There are {frauds[0]} frauds to learn from and {frauds[1]} to calibrate on. Ingest more days."
         )
-    parts = [train.slice(0, cut), train.slice(cut)]
-    (x, y, weight), later = (
-        (inputs(part, columns, categories), part["label"].to_numpy(), part["asof_weight"].to_numpy()) for part in parts
-    )
+    columns = tuple(
+        name for name in features if first[name].null_count < len(first)
+    )  # what has no value teaches nothing
+    categories = {name: frequent(first[name]) for name in columns if pa.types.is_string(first[name].type)}
     trees = HistGradientBoostingClassifier(
         learning_rate=0.05, max_iter=150, max_leaf_nodes=15, early_stopping=False, categorical_features="from_dtype", random_state=0
     )  # fmt: skip
     with threadpool_limits(1):  # sums in one order: the same rows make the same trees
-        trees.fit(x, y, sample_weight=weight)
-    calibrated = CalibratedClassifierCV(FrozenEstimator(trees), method="sigmoid", cv=FOLDS)
-    calibrated.fit(later[0], later[1], sample_weight=later[2])
-    return Model(columns=columns, categories=categories, trees=trees, calibrated=calibrated)
+        trees.fit(
+            inputs(first, columns, categories), first["label"].to_numpy(), sample_weight=first["asof_weight"].to_numpy()
+        )
+    odds = trees.decision_function(inputs(later, columns, categories))
+    sigmoid = LogisticRegression(C=1_000)
+    sigmoid.fit(odds[:, None], later["label"].to_numpy(), sample_weight=later["asof_weight"].to_numpy())
+    return Model(columns=columns, categories=categories, trees=trees, sigmoid=sigmoid)
 
 
 def saved(rows: pa.Table, out: Path) -> None:

@@ -12,7 +12,8 @@ import pandas as pd
 import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from sklearn.calibration import CalibratedClassifierCV, calibration_curve
+from sklearn.calibration import calibration_curve
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.inspection import partial_dependence, permutation_importance
 from sklearn.metrics import precision_recall_curve
 
@@ -46,7 +47,7 @@ td:first-child, th:first-child {{ text-align: left }} svg {{ width: 100%; height
 <h2>What it rests on</h2>
 <p>How much average precision on the test falls when a feature is shuffled among its rows, the mean of {repeats} times with its spread.</p>
 {importance}
-<p>The mean score if every row had this value, all else as it is.</p>
+<p>The mean log odds, before calibration, if every row had this value, all else as it is.</p>
 {dependence}
 <h2>Why the highest score is high</h2>
 <p>By how much the log odds fall, on average, if one feature is replaced by what {background} rows of the test have. Of features that go together
@@ -63,7 +64,7 @@ class Judged:
     rows: pa.Table
     scores: np.ndarray
     inputs: pd.DataFrame
-    model: CalibratedClassifierCV
+    trees: HistGradientBoostingClassifier
 
     @property
     def labels(self) -> np.ndarray:
@@ -114,7 +115,7 @@ def importances(judged: Judged) -> list[tuple[str, float, float]]:
     step = max(1, len(judged.labels) // ROWS)
     weights = judged.rows["asof_weight"].to_numpy()[::step]
     found = permutation_importance(
-        judged.model, judged.inputs.iloc[::step], judged.labels[::step], scoring="average_precision", n_repeats=REPEATS, random_state=0,
+        judged.trees, judged.inputs.iloc[::step], judged.labels[::step], scoring="average_precision", n_repeats=REPEATS, random_state=0,
         sample_weight=weights,
     )  # fmt: skip
     order = np.argsort(-found.importances_mean, kind="stable")
@@ -129,17 +130,12 @@ def reasons(judged: Judged) -> list[tuple[str, float, float]]:
     top = judged.inputs.iloc[[int(judged.scores.argmax())]]
     ordinary = judged.inputs.iloc[:: max(1, len(judged.inputs) // BACKGROUND)].head(BACKGROUND)
     repeated = pd.concat([top] * len(ordinary), ignore_index=True)
-    whole = _odds(judged, top)[0]
+    whole = judged.trees.decision_function(top)[0]
     found = []
     for name in judged.inputs.columns:
-        falls = whole - _odds(judged, repeated.assign(**{name: ordinary[name].reset_index(drop=True)}))
+        falls = whole - judged.trees.decision_function(repeated.assign(**{name: ordinary[name].reset_index(drop=True)}))
         found.append((str(name), float(falls.mean()), float(falls.std())))
     return sorted(found, key=lambda item: -abs(item[1]))
-
-
-def _odds(judged: Judged, rows: pd.DataFrame) -> np.ndarray:
-    share = judged.model.predict_proba(rows)[:, 1].clip(1e-9, 1 - 1e-9)
-    return np.log(share / (1 - share))
 
 
 def picture(draw: Callable[[Sequence[Axes]], None], across: int, height: float = 3.2) -> str:
@@ -185,7 +181,9 @@ def _dependence(axes: Sequence[Axes], judged: Judged, names: Sequence[str]) -> N
     ]
     known: Any = judged.inputs.iloc[:: max(1, len(judged.inputs) // ROWS)]
     for place, name in zip(axes, numeric, strict=False):
-        found = partial_dependence(judged.model, known, [name], response_method="predict_proba", grid_resolution=20)
+        found = partial_dependence(
+            judged.trees, known, [name], response_method="decision_function", grid_resolution=20, method="brute"
+        )
         place.plot(found["grid_values"][0], found["average"][0], color=_BLUE)
         place.set_xlabel(name, fontsize=8)
-        place.set_ylabel("mean score")
+        place.set_ylabel("mean log odds")

@@ -64,7 +64,7 @@ def test_the_newest_stand_last_and_what_is_missing_in_front() -> None:
     assert found.values.tolist() == [[0, 5, 6], [0, 0, 0], [2, 3, 4]]
     assert found.times.tolist() == [[0, DAY, 2 * DAY], [0, 0, 0], [3 * DAY, 4 * DAY, 5 * DAY]]
     assert found.mask.tolist() == [[False, True, True], [False] * 3, [True] * 3]
-    assert (found.values.dtype, found.times.dtype) == (np.int64, np.int64)
+    assert [found.values.dtype.name, found.times.dtype.name] == ["int64", "int64"]
     shops = sequences(rows, EVENT_VIEW, of="shop_all_7d")
     assert shops.values.tolist() == [["", "a", "b"], ["", "", ""], ["b", "c", "d"]]
     assert (shops.times == found.times).all()
