@@ -114,16 +114,23 @@ def walk(spark: SparkSession, settings: Settings, out: Path, days: Days, at_most
     out.mkdir(parents=True, exist_ok=True)
     catalog = with_ours(load_catalog(settings.catalog))
     rows = labelled(spark, settings, catalog, days, out / "frame.parquet")
+    saved(rows, out / "sequences.npz")
+    with threadpool_limits(1):  # sums in one order: the same rows make the same model
+        model, test = reported(rows, model_columns(catalog), out / "report.html")
+        return 1 if compared(spark, settings, catalog, model, test, at_most, out) else 0
+
+
+def reported(rows: pa.Table, features: Sequence[str], out: Path) -> tuple[Model, pa.Table]:
+    """A model of the train rows, and the test rows, by which the page judges it."""
     train, test = (rows.filter(pc.equal(rows["asof_split"], part)) for part in ("train", "test"))
-    model = trained(train, model_columns(catalog))
+    model = trained(train, features)
     if not sum(test["label"].to_pylist()):
         raise InputError(
             f"None of the {len(test)} payments of the test is a fraud, so no model can be judged by them. Ingest more days."
         )
     judged = Judged(rows=test, scores=model.scores(test), inputs=model.inputs(test), trees=model.trees)
-    (out / "report.html").write_text(report(judged, len(train), sum(train["label"].to_pylist())), encoding="utf-8")
-    saved(rows, out / "sequences.npz")
-    return 1 if compared(spark, settings, catalog, model, test, at_most, out) else 0
+    out.write_text(report(judged, len(train), sum(train["label"].to_pylist())), encoding="utf-8")
+    return model, test
 
 
 def days_of(settings: Settings, as_of: date | None, test_days: int, warm_up_days: int) -> Days:
@@ -219,10 +226,8 @@ def trained(train: pa.Table, features: Sequence[str]) -> Model:
     trees = HistGradientBoostingClassifier(
         learning_rate=0.05, max_iter=150, max_leaf_nodes=15, early_stopping=False, categorical_features="from_dtype", random_state=0
     )  # fmt: skip
-    with threadpool_limits(1):  # sums in one order: the same rows make the same trees
-        trees.fit(
-            inputs(first, columns, categories), first["label"].to_numpy(), sample_weight=first["asof_weight"].to_numpy()
-        )
+    weights = first["asof_weight"].to_numpy()
+    trees.fit(inputs(first, columns, categories), first["label"].to_numpy(), sample_weight=weights)
     odds = trees.decision_function(inputs(later, columns, categories))
     sigmoid = LogisticRegression(C=1_000)
     sigmoid.fit(odds[:, None], later["label"].to_numpy(), sample_weight=later["asof_weight"].to_numpy())

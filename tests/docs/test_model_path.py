@@ -39,6 +39,7 @@ def path() -> Iterator[Any]:
     folder = str(Path(__file__).resolve().parents[2] / "docs")
     sys.path.insert(0, folder)
     try:
+        importlib.import_module("model_report").REPEATS = 1  # a hundred and fifty columns, shuffled once each
         yield importlib.import_module("model_path")
     finally:
         sys.path.remove(folder)
@@ -77,8 +78,7 @@ def walked(
     path: Any, spark: SparkSession, home: Settings, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[int, Path]:
     out = tmp_path_factory.mktemp("walked")
-    with threadpool_limits(1):  # tests share the cores
-        return path.walk(spark, home, out, path.days_of(home, None, 3, 1), 200), out
+    return path.walk(spark, home, out, path.days_of(home, None, 3, 1), 200), out
 
 
 def test_the_path_ends_with_equal_scores(walked: tuple[int, Path], path: Any, home: Settings) -> None:
@@ -124,7 +124,8 @@ def model(walked: tuple[int, Path], path: Any, catalog: Catalog) -> tuple[Any, p
     rows = pq.read_table(walked[1] / "frame.parquet")
     train, test = (rows.filter(pc.equal(rows["asof_split"], part)) for part in ("train", "test"))
     ours = path.with_ours(catalog)
-    return path.trained(train, path.model_columns(ours)), test, ours
+    with threadpool_limits(1):  # tests share the cores
+        return path.trained(train, path.model_columns(ours)), test, ours
 
 
 def test_rows_of_another_time_are_asked_anew(
