@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from airflow.sdk import DAG, BaseOperator, CronPartitionTimetable
 
 from dags.operators import AsofOperator
-from dags.pipelines import Pipeline, Task, cut_of, pipelines, tasks
+from dags.pipelines import Pipeline, Task, cut_of, metrics_pipelines, pipelines, tasks
 from features.definitions.catalog import load_catalog
 from features.errors import SettingsError
 from features.settings import Settings
@@ -36,7 +36,8 @@ def dags_of(settings: Settings, *, only: str | None = None) -> dict[str, DAG]:
         from dags.submit import submitted  # noqa: PLC0415 - the provider costs time at every parse
 
         make = submitted(settings.airflow.spark_conn_id)
-    found = pipelines(load_catalog(settings.catalog), settings.airflow.grouping)
+    catalog = load_catalog(settings.catalog)
+    found = (*pipelines(catalog, settings.airflow.grouping), *metrics_pipelines(catalog.metrics))
     return {pipeline.dag_id: dag_of(pipeline, make) for pipeline in found if only in (None, pipeline.dag_id)}
 
 
@@ -111,7 +112,7 @@ def _every(first: int, last: int, step: int) -> str:
 
 
 def _doc(pipeline: Pipeline) -> str:
-    views = "\n".join(f"- `{view}`" for view in pipeline.views)
+    views = "\n".join(f"- `{name}`" for name in (*pipeline.views, *pipeline.metrics))
     return (
         f"{pipeline.description}\n\nGenerated from the definitions; the partition key is the cut.\n\n"
         f"**Sources** {', '.join(pipeline.sources) or 'none'} · **period** {pipeline.period} · "

@@ -10,17 +10,19 @@ from itertools import pairwise
 from typing import Final, Literal, Protocol
 
 from features.errors import InputError, SettingsError
-from jobs.commands import Compute, Held, Materialize, Prove, Publish, Ready, Stage, Validate
+from jobs.commands import Compute, Held, Materialize, Metrics, Prove, Publish, Ready, Stage, Validate
 
 __all__ = [
     "CUT_TEMPLATE",
     "CatalogLike",
     "DagRunLike",
     "Grouping",
+    "MetricsLike",
     "Pipeline",
     "Task",
     "ViewLike",
     "cut_of",
+    "metrics_pipelines",
     "pipelines",
     "tasks",
 ]
@@ -68,6 +70,26 @@ class ViewLike(Protocol):
     def sources(self) -> Sequence[_Named]: ...  # noqa: D102
 
 
+class LabelLike(Protocol):
+    """Where a label's events and their outcomes come from."""
+
+    @property
+    def event_source(self) -> _Named: ...
+    @property
+    def outcomes(self) -> _Named: ...
+
+
+class MetricsLike(Protocol):
+    """What a DAG needs to know of a RiskMetrics."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def owner(self) -> str: ...  # noqa: D102
+    @property
+    def label(self) -> LabelLike: ...  # noqa: D102
+
+
 class CatalogLike(Protocol):
     """What a DAG needs to know of the definitions."""
 
@@ -101,6 +123,8 @@ class Pipeline:
     """Owners of the views, with commas, as Airflow shows them."""
     description: str
     tags: tuple[str, ...]
+    metrics: tuple[str, ...] = ()
+    """Names of risk metrics; a pipeline has views or these."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +162,9 @@ def tasks(pipeline: Pipeline) -> tuple[Task, ...]:
             spark=spark,
         )
 
+    if pipeline.metrics:
+        argv = tuple(CUT_TEMPLATE if item == _SLOT.isoformat() else item for item in Metrics(cut=_SLOT).argv())
+        return (Task(name=Metrics.name, argv=argv, retries=48, retry_delay=patience, timeout=timeout),)
     return (
         task(Ready, (), retries=48),
         task(Compute, ("ready",)),
@@ -173,6 +200,32 @@ def pipelines(catalog: CatalogLike, grouping: Grouping = "schedule") -> tuple[Pi
             )
             raise SettingsError(message)
     return tuple(found)
+
+
+def metrics_pipelines(metrics: Sequence[MetricsLike]) -> tuple[Pipeline, ...]:
+    """One that measures what is due, daily at midnight UTC; none where the definitions watch nothing.
+
+    Its task waits for the sources by itself: it ends busy, and is tried again, until the day before the cut is there.
+    """
+    if not metrics:
+        return ()
+    names = _unique(item.name for item in metrics)
+    return (
+        Pipeline(
+            dag_id="risk_metrics_daily",
+            views=(),
+            sources=_unique(
+                source.name for item in metrics for source in (item.label.event_source, item.label.outcomes)
+            ),
+            period=timedelta(days=1),
+            phase=timedelta(0),
+            publish_lag=timedelta(0),
+            owner=", ".join(_unique(item.owner for item in metrics if item.owner)) or "asof",
+            description=f"Risk metrics of {', '.join(names)} into risk.metrics_daily",
+            tags=("asof", "metrics"),
+            metrics=names,
+        ),
+    )
 
 
 def cut_of(dag_run: DagRunLike) -> str:

@@ -78,6 +78,7 @@ from features.definitions.freshness import DAILY as DAILY
 from features.definitions.freshness import HOURLY as HOURLY
 from features.definitions.freshness import EventFreshness as EventFreshness
 from features.definitions.freshness import Schedule as Schedule
+from features.definitions.metrics import RiskMetrics as RiskMetrics
 from features.definitions.services import FeatureService as FeatureService
 from features.definitions.services import Label as Label
 from features.definitions.services import Policy as Policy
@@ -92,7 +93,7 @@ from features.definitions.windows import Window as Window
 
 __all__ = [
     "DAILY", "EVER", "HOURLY", "Catalog", "Entity", "EventFreshness", "FeatureService", "FeatureView", "Field", "Label",
-    "Policy", "Schedule", "Selection", "Source", "Window", "aggregate", "attribute", "burst", "case", "cohort_rate", "col", "count",
+    "Policy", "RiskMetrics", "Schedule", "Selection", "Source", "Window", "aggregate", "attribute", "burst", "case", "cohort_rate", "col", "count",
     "count_by", "decayed_count", "decayed_mean", "decayed_sum", "difference", "distinct", "distinct_sketch", "entropy", "fields", "first", "flat",
     "gap_cv", "gap_mean", "last", "last_k", "lit", "load_catalog", "max_", "mean", "min_", "pairs", "quantile", "ratio", "runs",
     "speed", "std", "sum_", "time_since_first", "time_since_last", "top_k", "trend", "velocity", "zscore",

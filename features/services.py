@@ -1,6 +1,6 @@
 """Which features a model takes, and what its labels are."""
 
-from features import FeatureService, Label, col
+from features import FeatureService, Label, RiskMetrics, col
 from features.sources import DISPUTES
 
 FRAUD = Label(
@@ -13,6 +13,21 @@ FRAUD = Label(
     explored=col("explored"),
     propensity=0.04,  # of the policies of jobs.simulate
     description="A payment that was reported or charged back as fraud.",
+)
+
+FRAUD_METRICS = RiskMetrics(
+    name="fraud",
+    label=FRAUD,
+    entity="card_id",
+    amount="amount_minor",
+    approved=col("status") == "approved",
+    score="score",
+    chargebacks=col("stage") == "chargeback",
+    by=("channel",),
+    budget=100,
+    review_cost=300,
+    owner="fraud-models",
+    description="Card payments, day by day; a review costs 3.00.",
 )
 
 RADAR = FeatureService(

@@ -284,6 +284,18 @@ def stats(
 
 
 @app.command()
+def metrics(
+    cut: Cut,
+    ds: Annotated[
+        list[str] | None, typer.Option(help="A day to compute again, UTC; again for more. Default: those that are due.")
+    ] = None,
+) -> Command:
+    """Measure the days of events that are new, and those whose labels have matured, into risk.metrics_daily."""
+    days = tuple(day_of("--ds", day) for day in ds or ())
+    return commands.Metrics(cut=instant_of("--cut", cut, plain_date=True), days=days)
+
+
+@app.command()
 def status(output: Annotated[Literal["table", "json"], typer.Option()] = "table") -> Command:
     """Show what is ingested, held, published, online and proven."""
     return commands.Status(output=output)

@@ -27,6 +27,7 @@ __all__ = [
     "LabelledFrame",
     "Lookup",
     "Materialize",
+    "Metrics",
     "Prove",
     "Publish",
     "Push",
@@ -252,6 +253,22 @@ class Stats:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Metrics:
+    """Compute the days of `risk.metrics_daily` that are due."""
+
+    name: ClassVar[str] = "metrics"
+    cut: datetime
+    """With its zone: what became known before counts."""
+    days: tuple[date, ...] = ()
+    """UTC; computed again whatever is there. Empty: those that are new, and those that have matured."""
+
+    def argv(self) -> list[str]:
+        """The arguments after `asof`."""
+        days = [argument for day in self.days for argument in ("--ds", day.isoformat())]
+        return [self.name, "--cut", instant_text(self.cut), *days]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """What is ingested, held, published, online and proven."""
 
@@ -310,6 +327,7 @@ Command = (
     | Lookup
     | Explain
     | Stats
+    | Metrics
     | Status
     | Sql
     | Serve

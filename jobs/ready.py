@@ -1,5 +1,6 @@
 """Whether the source partitions that a cut needs are in Hive. Asks the ledger only: no Spark, no metastore."""
 
+from collections.abc import Collection
 from datetime import timedelta
 
 from features.definitions.names import utc
@@ -10,7 +11,7 @@ from jobs import ledger
 from jobs.commands import Ready
 from jobs.stages import say, stage_views
 
-__all__ = ["run"]
+__all__ = ["refuse_unready", "run"]
 
 
 def run(command: Ready, settings: Settings) -> int:
@@ -21,6 +22,17 @@ def run(command: Ready, settings: Settings) -> int:
     """
     _, views, cut = stage_views(command, settings)
     sources: dict[str, Source] = {source.ingested_by: source for view in views for source in view.sources}
+    day = refuse_unready(settings, sources, cut)
+    say(f"ds={day} is there of {', '.join(sorted(sources))}.")
+    return 0
+
+
+def refuse_unready(settings: Settings, sources: Collection[str], cut: int) -> str:
+    """The last day before the cut, whose partition is there of all sources.
+
+    Raises:
+        BusyError: naming what is missing and the command that loads it.
+    """
     day = str((utc(cut) - timedelta(microseconds=1)).date())
     found = {name: ledger.partition(settings, name, day) for name in sorted(sources)}
     if missing := [name for name, item in found.items() if item is None]:
@@ -37,5 +49,4 @@ def run(command: Ready, settings: Settings) -> int:
             f"Ingest it again: `asof ingest --source {item.source} --input … --ds {day}`; until then the scheduler tries again."
         )
         raise BusyError(msg)
-    say(f"ds={day} is there of {', '.join(sorted(sources))}.")
-    return 0
+    return day

@@ -16,6 +16,7 @@ from features.store.stores import open_store
 from jobs import attempts, ledger
 from jobs.audits import partition_report
 from jobs.commands import Status
+from jobs.metrics.records import computed_days
 from jobs.proofs import proof_of
 from jobs.stages import say
 
@@ -35,12 +36,28 @@ def run(command: Status, settings: Settings) -> int:
 
 
 def status(settings: Settings, catalog: Catalog) -> dict[str, Any]:
-    """Plain JSON data: `sources` and `views` by name, `proofs` by cut."""
+    """Plain JSON data: `sources` and `views` by name, `proofs` by cut, `metrics`: the days of risk.metrics_daily."""
     views = {view.name: _view(settings, view) for view in catalog.views}
     cuts = sorted({cut for view in views.values() for cut in view["cuts"]})
     proofs = {cut: proof for cut in cuts if (proof := proof_of(settings, parse_cut(cut))) is not None}
     sources = {source.name: _source(settings, source.name) for source in catalog.sources if source.reads is None}
-    return {"at": settings.now().isoformat(), "sources": sources, "views": views, "proofs": proofs}
+    return {
+        "at": settings.now().isoformat(),
+        "sources": sources,
+        "views": views,
+        "proofs": proofs,
+        "metrics": _metrics(settings),
+    }
+
+
+def _metrics(settings: Settings) -> dict[str, Any]:
+    """Of `risk.metrics_daily`: how many days, how many of them are mature, the last, and when it was known."""
+    days = computed_days(settings)
+    newest = max(days, default=None)
+    return {
+        "days": len(days), "mature": sum(item.mature for item in days.values()), "last": newest,
+        "as_of": None if newest is None else utc(days[newest].as_of).isoformat(),
+    }  # fmt: skip
 
 
 def _source(settings: Settings, name: str) -> dict[str, Any]:
@@ -110,6 +127,10 @@ def _show(found: dict[str, Any]) -> None:
         for ds, reason in item["held"].items():
             console.print(f"{name} {ds} is held. {reason}", markup=False)
     console.print(views)
+    if (metrics := found["metrics"])["days"]:
+        console.print(
+            f"risk.metrics_daily: {metrics['days']} days, {metrics['mature']} mature; the last is {metrics['last']}, as known at {metrics['as_of']}."
+        )
 
 
 def _table(title: str, *columns: str) -> Table:

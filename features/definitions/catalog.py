@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from features.definitions.checks import collecting
 from features.definitions.entities import Entity
+from features.definitions.metrics import RiskMetrics
 from features.definitions.services import FeatureService, Label
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
@@ -19,7 +20,7 @@ from features.errors import AsofError, InvalidCatalogError, MissingError
 __all__ = ["Catalog", "check", "load_catalog"]
 
 _OWN = (str(Path(__file__).parent), importlib.__file__ or "<")
-T = TypeVar("T", FeatureView, FeatureService, Source, Label)
+T = TypeVar("T", FeatureView, FeatureService, Source, Label, RiskMetrics)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,7 @@ class Catalog:
     services: tuple[FeatureService, ...] = ()
     sources: tuple[Source, ...] = ()
     labels: tuple[Label, ...] = ()
+    metrics: tuple[RiskMetrics, ...] = ()
     entities: tuple[Entity, ...] = field(default=())
 
     def view(self, name: str) -> FeatureView:
@@ -124,16 +126,14 @@ def _modules(root: ModuleType) -> Iterable[ModuleType]:
 
 
 def _gather(modules: Iterable[ModuleType]) -> Catalog:
-    seen: dict[int, object] = {}
-    for module in modules:
-        for value in vars(module).values():
-            for item in value if isinstance(value, tuple | list) else (value,):
-                if isinstance(item, FeatureView | FeatureService | Source | Label | Entity):
-                    seen[id(item)] = item
+    seen = {id(item): item for item in _defined(modules)}
     views = tuple(item for item in seen.values() if isinstance(item, FeatureView))
     for view in views:
         for part in (view.entity, *view.sources, *(s.enriched.parent for s in view.sources if s.enriched)):
             seen.setdefault(id(part), part)
+    metrics = tuple(item for item in seen.values() if isinstance(item, RiskMetrics))
+    for item in metrics:
+        seen.setdefault(id(item.label), item.label)
     labels = tuple(item for item in seen.values() if isinstance(item, Label))
     for source in (source for label in labels for source in _sources_of(label)):
         seen.setdefault(id(source), source)
@@ -142,8 +142,16 @@ def _gather(modules: Iterable[ModuleType]) -> Catalog:
         services=tuple(item for item in seen.values() if isinstance(item, FeatureService)),
         sources=tuple(item for item in seen.values() if isinstance(item, Source)),
         labels=labels,
+        metrics=metrics,
         entities=tuple(item for item in seen.values() if isinstance(item, Entity)),
     )
+
+
+def _defined(modules: Iterable[ModuleType]) -> Iterable[object]:
+    for value in (value for module in modules for value in vars(module).values()):
+        for item in value if isinstance(value, tuple | list) else (value,):
+            if isinstance(item, FeatureView | FeatureService | Source | Label | Entity | RiskMetrics):
+                yield item
 
 
 def _sources_of(label: Label) -> Iterable[Source]:
@@ -160,6 +168,7 @@ def check(catalog: Catalog) -> list[str]:
         ("FeatureService", catalog.services),
         ("Source", catalog.sources),
         ("Label", catalog.labels),
+        ("RiskMetrics", catalog.metrics),
     ):
         names: dict[str, str] = {}
         for item in items:

@@ -5,7 +5,7 @@ import json
 from dataclasses import fields as dataclass_fields
 from typing import Any, TypeVar, cast
 
-from features.definitions import entities, expressions, features, freshness, services, sources, views, windows
+from features.definitions import entities, expressions, features, freshness, metrics, services, sources, views, windows
 
 __all__ = ["canonical", "compile_definition", "hash_of", "load_definition"]
 
@@ -15,7 +15,7 @@ _CLASSES: dict[str, type[Any]] = {
     for cls in (
         entities.Entity, sources.Field, sources.Enrich, sources.Source, windows.Window, freshness.Schedule, freshness.EventFreshness,
         features.Aggregate, features.CohortRate, features.Attribute, features.Ratio, features.Difference, features.Zscore,
-        views.FeatureView, services.FeatureService, services.Selection, services.Policy, services.Label,
+        views.FeatureView, services.FeatureService, services.Selection, services.Policy, services.Label, metrics.RiskMetrics,
         expressions.Column, expressions.Value, expressions.Compare, expressions.Both, expressions.Either, expressions.Negation,
         expressions.Arithmetic, expressions.IsIn, expressions.IsNull, expressions.Prefix, expressions.Hour, expressions.Weekday,
         expressions.Case,

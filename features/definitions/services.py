@@ -10,7 +10,7 @@ from features.definitions.expressions import ColumnType, Expression, type_of
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
 
-__all__ = ["CHOICES", "Choice", "FeatureService", "Label", "Policy", "Selection"]
+__all__ = ["CHOICES", "Choice", "FeatureService", "Label", "Policy", "Selection", "condition_problems"]
 
 Choice = Literal["serve", "null", "default", "fail"]
 CHOICES: tuple[Choice, ...] = ("serve", "null", "default", "fail")
@@ -157,7 +157,7 @@ def _problems(label: Label) -> Iterator[tuple[str, str]]:
     except ValueError as error:
         yield str(error), ""
     types = label.outcomes.types
-    yield from _condition("positive", label.positive, types)
+    yield from condition_problems("positive", label.positive, types)
     if label.of not in types:
         yield f"outcomes have no column {label.of!r}.", f"They have {sorted(types)}."
         return
@@ -171,12 +171,15 @@ def _problems(label: Label) -> Iterator[tuple[str, str]]:
             f"its events {events.name!r} have no event_id.",
             "Only events with ids can be told from one another: name a source that has them.",
         )
-    yield from _condition("blocked", label.blocked, events.types)
-    yield from _condition("explored", label.explored, events.types)
+    yield from condition_problems("blocked", label.blocked, events.types)
+    yield from condition_problems("explored", label.explored, events.types)
     yield from _propensity(label, events)
 
 
-def _condition(name: str, found: Expression | None, types: Mapping[str, ColumnType]) -> Iterator[tuple[str, str]]:
+def condition_problems(
+    name: str, found: Expression | None, types: Mapping[str, ColumnType]
+) -> Iterator[tuple[str, str]]:
+    """What is wrong with a condition on some columns, and the remedy."""
     try:
         if found is not None and type_of(found, types) != "bool":
             yield f"{name}={found} is not a condition.", "Compare columns with values."

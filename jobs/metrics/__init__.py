@@ -1,4 +1,8 @@
-"""Risk metrics on matured outcomes, with intervals by entity: a library on frames (docs/metrics.md). No Spark."""
+"""Risk metrics on matured outcomes, with intervals by entity: a library on frames, and the daily job (docs/metrics.md). Only the job knows Spark."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from jobs.metrics.networks import MASTERCARD as MASTERCARD
 from jobs.metrics.networks import VISA as VISA
@@ -22,6 +26,10 @@ from jobs.metrics.shares import insult_rate as insult_rate
 from jobs.metrics.shares import known_within as known_within
 from jobs.metrics.shares import share_pending as share_pending
 
+if TYPE_CHECKING:
+    from features.settings import Settings
+    from jobs.commands import Metrics
+
 __all__ = [
     "MASTERCARD",
     "VISA",
@@ -42,6 +50,14 @@ __all__ = [
     "precision_at",
     "recall_at",
     "rows_of",
+    "run",
     "savings",
     "share_pending",
 ]
+
+
+def run(command: Metrics, settings: Settings) -> int:
+    """`asof metrics`; see jobs/metrics/daily.py."""
+    from jobs.metrics.daily import run as run_  # noqa: PLC0415 - Spark costs a second, and whoever measures a frame needs none
+
+    return run_(command, settings)

@@ -100,6 +100,7 @@ def rows_of(  # noqa: PLR0913 - a column each
     flagged: str | None = None,
     explored: str | None = None,
     propensity: float | str | None = None,
+    event_id: str | None = None,
 ) -> Rows:
     """Reads a frame of `asof frame --label`, or any table with its columns `label` and `label_status` or `label` alone.
 
@@ -116,6 +117,7 @@ def rows_of(  # noqa: PLR0913 - a column each
         flagged: bool; which events the policy would stop, explored ones too. Null is false.
         explored: bool; which of those that the policy would stop were let through at random.
         propensity: with `explored`: the probability of it, a number or a column, which `asof_weight` was divided by.
+        event_id: by which rows with a null key are told from one another; without, by their place.
 
     Raises:
         MissingError: a column is not there.
@@ -128,7 +130,7 @@ def rows_of(  # noqa: PLR0913 - a column each
     pending = ~known & ~unobserved if status is None else _is(status, PENDING)
     decided = known if status is None else _is(status, POSITIVE) | _is(status, NEGATIVE)
     mature = decided & (_flags(frame, "label_mature") if "label_mature" in frame.column_names else True)
-    names, places = entities_of(frame, entity)
+    names, places = entities_of(frame, entity, event_id)
     weight = _checked(frame, WEIGHT) if WEIGHT in frame.column_names else np.ones(len(frame))
     return Rows(
         entity=places, entities=names, day=_micros(frame, time) // DAY, fraud=mature & (labels == 1), mature=mature,
@@ -141,8 +143,11 @@ def rows_of(  # noqa: PLR0913 - a column each
     )  # fmt: skip
 
 
-def entities_of(frame: pa.Table, columns: str | Sequence[str]) -> tuple[Array, Array]:
-    """The hash of each entity, and each row's place among them; by the keys' text, so 7 and "7" are one."""
+def entities_of(frame: pa.Table, columns: str | Sequence[str], event_id: str | None = None) -> tuple[Array, Array]:
+    """The hash of each entity, and each row's place among them; by the keys' text, so 7 and "7" are one.
+
+    A row with a null key is an entity of its own, known by its `event_id`, or by its place without.
+    """
     named = (columns,) if isinstance(columns, str) else tuple(columns)
     hashed = np.zeros(len(frame), np.uint64)
     nobody = np.zeros(len(frame), bool)
@@ -151,7 +156,12 @@ def entities_of(frame: pa.Table, columns: str | Sequence[str]) -> tuple[Array, A
         nobody |= np.asarray(column.is_null().to_numpy(zero_copy_only=False))
         hashed = hashed * _MIX + hash64(pc.fill_null(column, ""))
     alone = np.flatnonzero(nobody)
-    hashed[alone] = hash64(pa.array(alone)) ^ _MIX
+    own = (
+        pa.array(alone)
+        if event_id is None
+        else _column(frame, event_id).cast(pa.string()).combine_chunks().take(pa.array(alone))
+    )
+    hashed[alone] = hash64(own) ^ _MIX
     names, places = np.unique(hashed, return_inverse=True)
     return names, places.astype(np.int64)
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from dags.pipelines import CUT_TEMPLATE, cut_of, pipelines, tasks
+from dags.pipelines import CUT_TEMPLATE, cut_of, metrics_pipelines, pipelines, tasks
 from features.definitions.catalog import load_catalog
 from features.errors import InputError, SettingsError
 from jobs.commands import Compute
@@ -180,3 +180,15 @@ def test_the_cut_is_the_partition_key_else_the_conf_else_the_end_of_the_data_int
 def test_a_run_without_a_cut_says_how_to_give_one(run: Run, message: str) -> None:
     with pytest.raises(InputError, match=message):
         cut_of(run)
+
+
+def test_risk_metrics_have_a_dag_of_their_own_and_none_where_nothing_is_watched() -> None:
+    (found,) = metrics_pipelines(load_catalog().metrics)
+    assert (found.dag_id, found.sources, found.owner) == (
+        "risk_metrics_daily",
+        ("disputes", "payments"),
+        "fraud-models",
+    )
+    (task,) = tasks(found)
+    assert (task.name, task.argv, task.retries, task.spark) == ("metrics", ("metrics", "--cut", CUT_TEMPLATE), 48, True)
+    assert metrics_pipelines(()) == ()

@@ -19,9 +19,9 @@ SETTLED = at(*["2026-01-31T23:59:59"] * 200, *["2026-02-01"] * 100, *["2026-04-3
 ARRIVED = at("2026-02-28T23:59:59", "2026-02-01", "2026-03-01", "2026-05-02")
 
 
-def ratios(rule: Rule, **given: int) -> list[tuple[str, int, int, float | None]]:
+def ratios(rule: Rule) -> list[tuple[str, int, int, float | None]]:
     payer, holder = np.arange(len(SETTLED), dtype=np.uint64), np.arange(len(ARRIVED), dtype=np.uint64)
-    found = chargeback_ratios(rule, settled=SETTLED, payer=payer, arrived=ARRIVED, holder=holder, **given)
+    found = chargeback_ratios(rule, settled=SETTLED, payer=payer, arrived=ARRIVED, holder=holder)
     return [(item.month, item.chargebacks, item.transactions, item.bps) for item in found]
 
 
@@ -53,7 +53,7 @@ def test_an_interval_is_of_the_entities_that_both_share() -> None:
 
 
 def test_nothing_gives_no_month_and_another_rule_is_refused() -> None:
-    none = {"settled": at(), "payer": np.zeros(0, np.uint64), "arrived": at(), "holder": np.zeros(0, np.uint64)}
-    assert chargeback_ratios(VISA, **none) == ()
+    none, nobody = at(), np.zeros(0, np.uint64)
+    assert chargeback_ratios(VISA, settled=none, payer=nobody, arrived=none, holder=nobody) == ()
     with pytest.raises(InputError, match=r"^There is no rule 'amex'\. Give 'mastercard' or 'visa'\.$"):
-        chargeback_ratios("amex", **none)  # type: ignore[arg-type]
+        chargeback_ratios("amex", settled=none, payer=nobody, arrived=none, holder=nobody)  # type: ignore[arg-type]

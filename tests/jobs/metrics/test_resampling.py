@@ -55,12 +55,12 @@ def test_the_same_seed_gives_the_same_intervals_in_any_order_and_company() -> No
     rng = np.random.default_rng(0)
     table = frame(rng.integers(0, 50, 2_000), rng.random(2_000) < 0.1, rng.random(2_000).round(2))
     metrics = [fraud_bps("count"), auc_roc(), precision_at(20)]
-    first = measured(rows_of(table, entity="card_id", score="score"), metrics, samples=50, seed=3)
-    mixed = measured(rows_of(table.take(rng.permutation(2_000)), entity="card_id", score="score"), metrics[::-1], samples=50, seed=3)[::-1]  # fmt: skip
-    for one, other in zip(first, mixed, strict=True):
-        assert (other.value, *bounds(other)) == pytest.approx((one.value, *bounds(one)), rel=1e-9)
-    other = measured(rows_of(table, entity="card_id", score="score"), metrics, samples=50, seed=4)
-    assert bounds(other[0]) != bounds(first[0])
+    rows, mixed = (rows_of(t, entity="card_id", score="score") for t in (table, table.take(rng.permutation(2_000))))
+    first = measured(rows, metrics, samples=50, seed=3)
+    again = measured(mixed, metrics[::-1], samples=50, seed=3)[::-1]
+    for one, same in zip(first, again, strict=True):
+        assert (same.value, *bounds(same)) == pytest.approx((one.value, *bounds(one)), rel=1e-9)
+    assert bounds(measured(rows, metrics, samples=50, seed=4)[0]) != bounds(first[0])
 
 
 def test_intervals_hold_the_truth_and_are_as_wide_as_entities_make_them() -> None:
@@ -69,7 +69,8 @@ def test_intervals_hold_the_truth_and_are_as_wide_as_entities_make_them() -> Non
     cards, each = 150, 20
     # Of the share of all rows: (variance of the rate + mean variance within a card / rows of a card) / cards.
     deviation = 10_000 * math.sqrt((0.3 * 2.7 / (3**2 * 4) + 0.0675 / each) / cards)
-    by_card, by_row = [], []
+    by_card: list[tuple[float, float]] = []
+    by_row: list[tuple[float, float]] = []
     for _ in range(100):
         rate = rng.beta(0.3, 2.7, cards)
         table = frame(np.repeat(np.arange(cards), each), rng.random(cards * each) < np.repeat(rate, each))
