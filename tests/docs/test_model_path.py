@@ -1,10 +1,10 @@
 """The model team's path as docs/ tells it: simulated days, a frame, a model, its page, and the same scores from lookups; and what must end it."""
 
 import importlib
-import shutil
 import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from features.definitions.catalog import Catalog, load_catalog
 from features.definitions.names import micros, view_table
+from features.definitions.views import FeatureView
 from features.settings import OnlineSettings, Settings
 from jobs import ledger, tables
 from jobs.compute import compute
@@ -65,8 +66,9 @@ def home(
         ingest(spark, settings, catalog.source(name), str(landing / name))
     views = {view.name: view for view in views_for(catalog, "radar_v1")}
     for attempt in compute(spark, settings, tuple(views.values()), [CUT]):
-        publish(spark, settings, views[attempt.view], attempt)
-        load_view(settings, views[attempt.view], CUT, lambda cut, view=views[attempt.view]: tables.published(spark, view, cut), (CUT,))  # type: ignore[misc] # fmt: skip
+        view = views[attempt.view]
+        publish(spark, settings, view, attempt)
+        load_view(settings, view, CUT, partial(tables.published, spark, view), (CUT,))
     yield settings
     for view in views.values():
         spark.sql(f"DROP TABLE IF EXISTS {view_table(view)}")
@@ -152,17 +154,15 @@ def test_another_value_in_the_store_is_another_score(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     trees, test, ours = model
-    for file in home.online_db.parent.glob(f"{home.online_db.name}*"):
-        shutil.copy(file, tmp_path / file.name)
-    spoiled = home.model_copy(update={"online": OnlineSettings(path=tmp_path / home.online_db.name)})
-    view = ours.view("card_velocity")
+    spoiled = home.model_copy(update={"online": OnlineSettings(path=tmp_path / "spoiled.db")})
 
-    def more(cut: int) -> DataFrame:
+    def more(view: FeatureView, cut: int) -> DataFrame:
         rows = tables.published(spark, view, cut)
         counts = [name for name, kind in rows.dtypes if kind == "bigint"]
         return rows.withColumns({name: F.col(name) + 1_000 for name in counts})
 
-    load_view(spoiled, view, CUT, more, (CUT,))
+    for view in views_for(ours, "radar_v1"):
+        load_view(spoiled, view, CUT, partial(more, view), (CUT,))
     different = path.compared(spark, spoiled, ours, trees, test, 100, tmp_path)
     assert different > 0
     said = capsys.readouterr()
