@@ -90,7 +90,7 @@ def _service(variable: str) -> str:
     return os.environ[variable]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The real input that lies beside the repository, for tests marked `shared`."""
     return _SHARED

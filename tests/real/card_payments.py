@@ -6,6 +6,7 @@ from features import (
     FeatureService,
     FeatureView,
     Field,
+    Label,
     Source,
     Window,
     cohort_rate,
@@ -63,3 +64,11 @@ TERMINAL = FeatureView(
 )
 
 SERVICE = FeatureService(name="card_fraud_v1", views=(CUSTOMER, TERMINAL))
+FRAUD = Label(
+    name="card_fraud",
+    outcomes=FRAUDS,
+    events=PAYMENTS,
+    of="payment_id",
+    horizon="604801s",
+    description="An outcome known a week after its payment is known before a second more.",
+)

@@ -1,5 +1,6 @@
-"""Real input that nobody here shaped: every payment of July 2018 against an independent pandas computation."""
+"""Real input that nobody here shaped: every payment of July 2018 against an independent pandas computation, and the model of docs/real-payments.md."""
 
+import re
 import time
 from pathlib import Path
 
@@ -9,8 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
+from benchmarks import card_payments as weeks
 from features.definitions.catalog import load_catalog
 from features.settings import Settings
+from jobs import ledger
 from jobs.frame import frame
 from jobs.ingest import ingest
 from tests.real.card_payments import LENGTHS, PAYMENTS
@@ -34,18 +37,27 @@ def trailing(payments: pd.DataFrame, key: str, delay: str) -> pd.DataFrame:
     return made
 
 
-def test_every_payment_of_july_gets_the_values_that_pandas_gives(
-    spark: SparkSession, spark_settings: Settings, shared_data: Path, tmp_path: Path
-) -> None:
-    catalog = load_catalog("tests.real.card_payments")
+@pytest.fixture(scope="module")
+def home(
+    spark: SparkSession, spark_settings: Settings, shared_data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Settings:
+    """All four months, ingested."""
+    settings = spark_settings.model_copy(update={"home": tmp_path_factory.mktemp("cards"), "catalog": weeks.CATALOG})
     began = time.monotonic()
-    partitions = ingest(spark, spark_settings, PAYMENTS, str(shared_data / "card_payments"))
-    ingested = time.monotonic() - began
+    partitions = ingest(spark, settings, PAYMENTS, str(shared_data / "card_payments"))
+    print(f"\nIngested in {time.monotonic() - began:.1f} s.")  # noqa: T201 - asked for by the issue
+    assert sum(item.quarantined for item in partitions) == 0
+    return settings
+
+
+def test_every_payment_of_july_gets_the_values_that_pandas_gives(
+    spark: SparkSession, home: Settings, shared_data: Path, tmp_path: Path
+) -> None:
+    catalog = load_catalog(weeks.CATALOG)
     payments = (
         pd.read_parquet(shared_data / "card_payments").sort_values(["event_time", "payment_id"]).reset_index(drop=True)
     )
-    assert sum(item.rows for item in partitions) == len(payments)
-    assert sum(item.quarantined for item in partitions) == 0
+    assert sum(item.rows for item in ledger.partitions(home, PAYMENTS.name)) == len(payments)
 
     july = payments[payments["event_time"] >= "2018-07-01"]
     labels = july.rename(columns={"event_time": "event_timestamp"})
@@ -53,7 +65,7 @@ def test_every_payment_of_july_gets_the_values_that_pandas_gives(
     began = time.monotonic()
     rows = frame(
         spark,
-        spark_settings,
+        home,
         catalog,
         labels=str(tmp_path / "labels.parquet"),
         service="card_fraud_v1",
@@ -61,7 +73,7 @@ def test_every_payment_of_july_gets_the_values_that_pandas_gives(
     )
     framed = time.monotonic() - began
     print(  # noqa: T201 - asked for by the issue
-        f"\n{len(payments)} payments ingested in {ingested:.1f} s; frame of {rows} rows x 12 features in {framed:.1f} s."
+        f"\n{len(payments)} payments; frame of {rows} rows x 12 features in {framed:.1f} s."
     )
 
     got = pq.read_table(tmp_path / "frame.parquet").to_pandas()
@@ -81,3 +93,25 @@ def test_every_payment_of_july_gets_the_values_that_pandas_gives(
             got[f"terminal__card_frauds_rate_{length}_offset_7d"], expected, check_names=False, check_exact=True
         )
     assert got["terminal__card_frauds_rate_30d_offset_7d"].max() > 0
+
+
+def test_the_model_of_the_page_is_made_again(
+    spark: SparkSession, home: Settings, shared_data: Path, tmp_path: Path
+) -> None:
+    rows = weeks.framed(spark, home, shared_data / "card_payments", tmp_path / "weeks.parquet")
+    assert rows.groupby("asof_split")["label"].agg(["size", "sum"]).to_dict("index") == {
+        "train": {"size": 67_517, "sum": 598}, "embargo": {"size": 66_672, "sum": 587}, "test": {"size": 67_042, "sum": 616},
+    }  # fmt: skip
+    # Labels are the data's own outcome.
+    own = pd.read_parquet(shared_data / "card_payments", columns=["payment_id", "is_fraud"]).set_index("payment_id")
+    assert (own["is_fraud"].loc[rows["payment_id"]].to_numpy() == (rows["label"] == 1).to_numpy()).all()
+    scores = weeks.scored(rows, only=(weeks.BEST,))
+    made = weeks.judged(rows, scores, samples=0)
+    page = (Path(__file__).resolve().parents[2] / "docs" / "real-payments.md").read_text(encoding="utf-8")
+    for name in (weeks.BEST, weeks.ALL):
+        line = re.search(rf"^\| {re.escape(name)} \| (.+) \|$", page, re.MULTILINE)
+        assert line is not None
+        for cell, found in zip(line[1].split(" | "), made[name].values(), strict=True):
+            value, low, high = (float(number) for number in re.findall(r"[0-9.]+", cell))
+            assert found.value == pytest.approx(value, abs=0.005)
+            assert low < value < high
