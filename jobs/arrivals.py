@@ -24,7 +24,9 @@ from jobs.audited import AuditedFrame, Targets
 from jobs.findings import Finding, Severity, feature_list
 from jobs.known import known_rows
 
-__all__ = ["additions", "arrivals", "label_arrival", "sources_of"]
+__all__ = [
+    "Link", "additions", "arrivals", "counted_rows", "earlier_outcomes", "label_arrival", "pair_findings", "source_findings", "sources_of",
+]  # fmt: skip
 
 _CHECK = "arrival"
 _LEAST = 20
@@ -39,7 +41,7 @@ _HALF = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Link:
+class Link:
     """Outcomes and the events they are of."""
 
     name: str
@@ -77,16 +79,16 @@ def arrivals(spark: SparkSession, settings: Settings, frame: AuditedFrame) -> di
         MissingError: a source partition is not there.
     """
     sources = sources_of(frame)
-    told, findings = [], list(_same_outcomes(frame, sources))
+    told, findings = [], list(earlier_outcomes(frame, sources))
     for source, readers in sources.values():
-        counted = _counted(additions(spark, settings, frame, source), source)
+        counted = counted_rows(additions(spark, settings, frame, source), source)
         told.append({"source": source.name, "features": readers, **counted})
-        findings += _of_source(settings, frame, source, readers, counted)
+        findings += source_findings(settings, frame, source, readers, counted)
     pairs = []
     for link in _links(frame):
         counted = _paired(spark, settings, frame, link)
         pairs.append({"name": link.name, "outcomes": link.outcomes.name, "events": link.events.name, **counted})
-        findings += _of_pair(link, counted)
+        findings += pair_findings(link, counted)
     return {"sources": told, "outcomes": pairs, "findings": findings}
 
 
@@ -108,13 +110,13 @@ def additions(spark: SparkSession, settings: Settings, frame: AuditedFrame, sour
     return known_rows(spark, settings, source, before=_before(frame, source)).where(F.col("asof_op") == ADD)
 
 
-def _counted(rows: DataFrame, source: Source) -> dict[str, Any]:
+def counted_rows(rows: DataFrame, source: Source) -> dict[str, Any]:
     """`rows`, and of these: `stamped`, known_at is event_time; `early`, before it; `bulk`, known a day late or more in the commonest second; `ahead`, by column.
 
     `ahead` counts rows whose instant in that column is later than they were known.
     """
     happened, known = F.unix_micros(source.event_time), F.col("asof_known")
-    stamp = F.unix_micros(source.known_at) if source.known_at else happened
+    stamp = F.unix_micros(source.known_at) if source.known_at else known - F.lit(source.lag_us)
     others = [
         name for name, kind in source.types.items() if kind == "timestamp" and name not in {source.event_time, source.known_at}
     ]  # fmt: skip
@@ -135,9 +137,10 @@ def _counted(rows: DataFrame, source: Source) -> dict[str, Any]:
     return {**{name: int(found[name]) for name in ("rows", "stamped", "early", "bulk")}, "ahead": ahead}
 
 
-def _of_source(
+def source_findings(
     settings: Settings, frame: AuditedFrame, source: Source, readers: Sequence[str], counted: dict[str, Any]
 ) -> Iterable[Finding]:
+    """What follows from what was counted of a source that these features read."""
     rows, read_by = counted["rows"], f"read by {feature_list(readers)}" if readers else "read for the label"
     if source.known_at is None and not source.lag_us:
         yield _said(
@@ -183,7 +186,7 @@ def _stamped(source: Source, read_by: str, stamped: int, rows: int, moved: int) 
     )  # fmt: skip
 
 
-def _same_outcomes(frame: AuditedFrame, sources: dict[str, tuple[Source, list[str]]]) -> Iterable[Finding]:
+def earlier_outcomes(frame: AuditedFrame, sources: dict[str, tuple[Source, list[str]]]) -> Iterable[Finding]:
     """Features that read the label's own outcomes earlier than the label does."""
     if frame.label is None:
         return
@@ -197,21 +200,21 @@ def _same_outcomes(frame: AuditedFrame, sources: dict[str, tuple[Source, list[st
             )  # fmt: skip
 
 
-def _links(frame: AuditedFrame) -> list[_Link]:
+def _links(frame: AuditedFrame) -> list[Link]:
     made = []
     for view, names in frame.chosen:
         for feature in view.features:
             if isinstance(feature, CohortRate) and feature.name in names:
                 outcomes = view.outcome(feature.outcomes)
                 delay = feature.window.offset_us
-                made.append(_Link(name=f"{view.name}__{feature.name}", events=view.source, outcomes=outcomes, of=feature.of, delay=delay))  # fmt: skip
+                made.append(Link(name=f"{view.name}__{feature.name}", events=view.source, outcomes=outcomes, of=feature.of, delay=delay))  # fmt: skip
     if frame.label is not None:
         label = frame.label
-        made.append(_Link(name=f"label {label.name}", events=label.event_source, outcomes=label.outcomes, of=label.of))
+        made.append(Link(name=f"label {label.name}", events=label.event_source, outcomes=label.outcomes, of=label.of))
     return made
 
 
-def _paired(spark: SparkSession, settings: Settings, frame: AuditedFrame, link: _Link) -> dict[str, Any]:
+def _paired(spark: SparkSession, settings: Settings, frame: AuditedFrame, link: Link) -> dict[str, Any]:
     """Outcomes whose event is known: `rows`, those known `at_once` with their event, `in_time` for a rate's delay, and the median `lag` in microseconds."""
     happened = F.unix_micros(link.events.event_time)
     outcomes = additions(spark, settings, frame, link.outcomes)
@@ -237,7 +240,8 @@ def _paired(spark: SparkSession, settings: Settings, frame: AuditedFrame, link: 
     }
 
 
-def _of_pair(link: _Link, counted: dict[str, Any]) -> Iterable[Finding]:
+def pair_findings(link: Link, counted: dict[str, Any]) -> Iterable[Finding]:
+    """What follows from what was counted of outcomes and their events."""
     rows, at_once = counted["rows"], counted["at_once"]
     if at_once >= max(_FEW, _SOME * rows):
         yield _said(

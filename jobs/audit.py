@@ -31,7 +31,7 @@ from jobs.shuffled import copies, event_codes, shuffled_labels
 from jobs.spark_errors import translated
 from jobs.stages import say
 
-__all__ = ["audit", "run"]
+__all__ = ["audit", "label_checks", "run"]
 
 _SHOWN = 10
 
@@ -69,7 +69,7 @@ def audit(spark: SparkSession, settings: Settings, frame: AuditedFrame, command:
             made["arrival"] = _joined(
                 made["arrival"], overwritten(spark, settings, frame, aimed, command.threshold, command.seed)
             )
-    made |= _of_labels(frame, aimed, command)
+    made |= label_checks(frame, aimed, command)
     findings: list[Finding] = written_as_told(frame)
     for check in made.values():
         findings += check.pop("findings")
@@ -84,8 +84,8 @@ def _joined(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
     return {**one, **other, "findings": [*one["findings"], *other["findings"]]}
 
 
-def _of_labels(frame: AuditedFrame, aimed: Targets | None, command: Audit) -> dict[str, Any]:
-    """The checks that need labels."""
+def label_checks(frame: AuditedFrame, aimed: Targets | None, command: Audit) -> dict[str, Any]:
+    """The checks that need labels, and no sources; `aimed` is None where the frame has none."""
     if aimed is None:
         says = "The frame has no column label. Name the column of its labels with --target."
         return {

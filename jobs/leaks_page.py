@@ -17,7 +17,7 @@ _DRAWN = 25
 _RED, _BLUE, _GREY = "#c0392b", "#7f9cb5", "#c9c9c9"
 _STYLE = """
 .verdict { padding: .6rem 1rem; border-left: .4rem solid #4a8f5c; background: #eef6f0 } .leaks { border-color: #c0392b; background: #fbeeec }
-td { vertical-align: top } .findings td { text-align: left }"""
+td { vertical-align: top } .findings td, .findings th { text-align: left }"""
 _BODY = """<p>{rows} rows for service {service}{label}; {sample} of them computed again, seed {seed}.</p>
 <p class="verdict {verdict}"><b>{says}</b></p>
 {findings}

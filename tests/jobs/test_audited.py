@@ -189,6 +189,33 @@ def test_a_window_cannot_reach_past_its_instant() -> None:
         Window("3d", offset="-1d")
 
 
+def test_checks_that_cannot_be_done_say_why(catalog: Catalog, tmp_path: Path) -> None:
+    made = frame(catalog, tmp_path / "f", {})
+    told = [each for check in audit.label_checks(made, None, Audit(frame="f")).values() for each in check["findings"]]
+    says = "The frame has no column label. Name the column of its labels with --target."
+    assert [(each.check, each.severity, each.says) for each in told] == [
+        ("shuffled labels", "not done", says),
+        ("separation", "not done", says),
+    ]
+    few = frame(catalog, tmp_path / "g", {"label": [1 if n < 7 else 0 for n in range(SIZE)]})
+    found = audit.label_checks(few, targets(few, None, None), Audit(frame="g"))
+    (finding,) = (each for each in found["separation"]["findings"] if each.check == "separation")
+    assert (finding.severity, finding.says) == (
+        "not done",
+        "The frame has 7 positive rows of 200 with a mature label; 20 of each kind are needed to tell anything.",
+    )
+
+
+def test_features_that_are_null_throughout_are_learned_from_and_tell_nothing(catalog: Catalog, tmp_path: Path) -> None:
+    labels = [n % 2 for n in range(SIZE)]
+    known = pa.array([each + timedelta(days=1) for each in INSTANTS], ARROW_TYPES["timestamp"])
+    made = frame(catalog, tmp_path / "f", {"label": labels, "label_known_at": known})
+    found = audit.label_checks(made, targets(made, None, None), Audit(frame="f"))
+    assert [each for check in found.values() for each in check["findings"]] == []
+    assert found["shuffled labels"]["mean"] == 0.5
+    assert [each["area"] for each in found["separation"]["features"]] == [None] * len(made.features)
+
+
 def test_leaks_come_first() -> None:
     kinds: tuple[Severity, ...] = ("not done", "warning", "leak")
     found = [Finding(check="arrival", severity=kind, name=kind, says="x") for kind in kinds]
