@@ -12,6 +12,7 @@ from pyspark.sql import SparkSession
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from features.settings import Settings
 from jobs.arrivals import arrivals, label_arrival
@@ -31,7 +32,7 @@ from jobs.shuffled import copies, event_codes, shuffled_labels
 from jobs.spark_errors import translated
 from jobs.stages import say
 
-__all__ = ["audit", "label_checks", "run"]
+__all__ = ["audit", "label_checks", "run", "show"]
 
 _SHOWN = 10
 
@@ -45,7 +46,7 @@ def run(command: Audit, settings: Settings) -> int:
     if command.output == "json":
         say(json.dumps(found, indent=1))
     else:
-        _show(found)
+        show(found)
     if command.out is not None:
         write_text(command.out, leaks_page(found) if command.out.endswith(".html") else json.dumps(found, indent=1))
     return Exit.LEAKS if found["verdict"] == "leaks" else Exit.OK
@@ -108,23 +109,20 @@ def label_checks(frame: AuditedFrame, aimed: Targets | None, command: Audit) -> 
     return {"shuffled labels": shuffled, "separation": {"features": alone, "findings": findings}}
 
 
-def _show(found: Mapping[str, Any]) -> None:
+def show(found: Mapping[str, Any]) -> None:
+    """Prints the checks, the findings and the verdict."""
     console = Console(highlight=False)
     title = f"{found['frame']}: {found['rows']} rows for service {found['service']}"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-    for name in ("check", "leaks", "warnings", "what it says where it passes"):
-        table.add_column(name, justify="right" if name in {"leaks", "warnings"} else "left")
+    table = Table(title=Text(title), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    for name in ("check", "result", "warnings", "where it passes"):
+        table.add_column(name, justify="right" if name == "warnings" else "left")
     for check, holds in CHECKS.items():
-        those = [each for each in found["findings"] if each["check"] == check]
-        skipped = any(each["severity"] == "not done" for each in those)
-        counts = (str(sum(each["severity"] == kind for each in those)) for kind in ("leak", "warning"))
-        table.add_row(check, *counts, "not done" if skipped else holds)
+        kinds = [each["severity"] for each in found["findings"] if each["check"] == check]
+        result = "leaks" if "leak" in kinds else "not done" if "not done" in kinds else "passes"
+        table.add_row(check, result, str(kinds.count("warning")), holds)
     console.print(table)
     for each in found["findings"]:
         console.print(f"{each['severity']}: {each['name']}: {each['says']}", soft_wrap=True, markup=False)
-    leaks = [each["name"] for each in found["findings"] if each["severity"] == "leak"]
-    if leaks:
-        names = ", ".join(dict.fromkeys(leaks[:_SHOWN])) + (" …" if len(leaks) > _SHOWN else "")
-        console.print(f"The frame leaks: {names}.", soft_wrap=True, markup=False)
-    else:
-        console.print("No leak was found.", soft_wrap=True)
+    leaks = list(dict.fromkeys(each["name"] for each in found["findings"] if each["severity"] == "leak"))
+    names = ", ".join(leaks[:_SHOWN]) + (" …" if len(leaks) > _SHOWN else "")
+    console.print(f"The frame leaks: {names}." if leaks else "No leak was found.", soft_wrap=True, markup=False)

@@ -92,6 +92,8 @@ def shuffled_labels(
     if problem := _too_few(positive[rows], train, test):
         return {"how": parts.how, "findings": [_not_done(problem)]}
     given = np.column_stack([_numbers(column)[rows] for column in features.values()])
+    # scikit-learn fails on a column without any value; all are null, and so equal.
+    given[:, np.isnan(given[train]).all(axis=0)] = 0
     areas = []
     for n in range(PERMUTATIONS):
         labels = _shuffled(positive[rows], events[rows], rng)

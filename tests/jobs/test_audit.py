@@ -160,7 +160,9 @@ def test_an_engine_that_ignores_known_at_is_caught(
     assert leaks["leak_live__count_2d"].startswith(
         f"{changed} of 200 rows have another value once everything known after their instant is taken out of the sources: row "
     )
-    assert (
-        f" {changed} of them equal what everything known today gives. Do not train on it"
-        in leaks["leak_live__count_2d"]
+    # Most: the frame did not read what became known after its last row.
+    as_later = re.search(
+        r" (\d+) of them equal what everything known today gives\. Do not train on it", leaks["leak_live__count_2d"]
     )
+    assert as_later is not None
+    assert changed // 2 < int(as_later[1]) < changed

@@ -221,3 +221,22 @@ def test_leaks_come_first() -> None:
     found = [Finding(check="arrival", severity=kind, name=kind, says="x") for kind in kinds]
     assert [each["severity"] for each in as_json(found)] == ["leak", "warning", "not done"]
     assert (verdict(found), verdict(found[:2])) == ("leaks", "passes")
+
+
+def test_the_terminal_names_what_leaks(capsys: pytest.CaptureFixture[str]) -> None:
+    kinds: tuple[tuple[str, Severity], ...] = (("manifest", "leak"), ("arrival", "warning"), ("separation", "not done"))
+    found = [Finding(check=check, severity=kind, name=f"[{check}]", says="why") for check, kind in kinds]
+    told = {"frame": "f", "rows": 7, "service": "s_v1", "findings": as_json(found)}
+    audit.show(told)
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "f: 7 rows for service s_v1" in lines
+    assert "manifest leaks 0 the file is what its manifest says" in lines
+    assert any(line.startswith("future shift passes 0 computed again") for line in lines)
+    assert any(line.startswith("arrival passes 1 what a value used had arrived") for line in lines)
+    assert any(line.startswith("separation not done 0 no single feature") for line in lines)
+    assert lines[-4:] == [
+        "leak: [manifest]: why",
+        "warning: [arrival]: why",
+        "not done: [separation]: why",
+        "The frame leaks: [manifest].",
+    ]

@@ -107,7 +107,7 @@ _ROOT = Path(__file__).resolve().parents[2]
             ],
             r"--out 'c\.txt' ends with neither \.html nor \.json",
         ),
-        (["audit"], r"Missing argument 'FRAME'"),
+        (["audit"], r"Missing argument 'frame'"),
         (
             ["audit", "f", "--threshold", "0.5"],
             r"--threshold 0\.5 is not an area above 0\.5, which tells nothing, and at most 1\. Give one such as 0\.95",
