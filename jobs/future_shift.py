@@ -79,8 +79,8 @@ def future_shift(spark: SparkSession, settings: Settings, frame: AuditedFrame, r
         made = _computed(spark, settings, group, [taken[name] for name in group.views[0].keys], instants)
         for name in (name for name in names if name in made.column_names):
             again[name] = _halves(made, name, len(rows))
-    shown = _Shown(frame, taken, rows)
-    found = {name: _compared(frame, name, rows, *again[name], shown) for name in names}
+    shown, nothing = _Shown(frame, taken, rows), [None] * len(rows)  # where no row has a key
+    found = {name: _compared(frame, name, rows, *again.get(name, (nothing, nothing)), shown) for name in names}
     return {
         "rows": len(rows),
         "features": [{"feature": name, "changed": each.changed, "later": each.later} for name, each in found.items()],
@@ -92,19 +92,19 @@ def _computed(
     spark: SparkSession, settings: Settings, group: EntityViews, keys: list[pa.Array], instants: Array
 ) -> pa.Table:
     """Values by asof_row: of row n as it was then in 2n, with all that is known today in 2n + 1; rows without a key have none."""
-    before, anchor = ask_edges(group, int(instants.min()), int(instants.max()))
-    until = _known_until(settings, group, before)
-    kind = HIVE_TYPES[group.views[0].entity.type]
-    events = event_rows(spark, settings, group, before=until, anchor=anchor, shape=Shape(corrected=True, later=True))
     asked = [
         (*key, 2 * n + part, int(instant))
         for n, (key, instant) in enumerate(zip(zip(*(k.to_pylist() for k in keys), strict=True), instants, strict=True))
         for part in (_THEN, _LATER)
         if None not in key
     ]
-    schema = ", ".join([*(f"{key} {kind}" for key in group.keys), "asof_row bigint", "asof_time bigint"])
     if not asked:
         return pa.table({"asof_row": pa.array([], pa.int64())})
+    before, anchor = ask_edges(group, int(instants.min()), int(instants.max()))
+    until = _known_until(settings, group, before)
+    kind = HIVE_TYPES[group.views[0].entity.type]
+    events = event_rows(spark, settings, group, before=until, anchor=anchor, shape=Shape(corrected=True, later=True))
+    schema = ", ".join([*(f"{key} {kind}" for key in group.keys), "asof_row bigint", "asof_time bigint"])
     asks = spark.createDataFrame(asked, schema)
     copies = _then(group, events, asks).unionByName(_later(group, events, asks))
     own = F.col("asof_row").cast(kind)

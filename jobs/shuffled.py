@@ -124,7 +124,7 @@ def _taken(events: Array, parts: Parts, rng: np.random.Generator) -> Array:
     if most <= _ROWS:
         return inside
     chosen = rng.random(events.max() + 1) < _ROWS / most
-    return inside[chosen[events[inside]]]
+    return np.asarray(inside[chosen[events[inside]]])
 
 
 def _too_few(positive: Array, train: Array, test: Array) -> str | None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +12,7 @@ import pytest
 
 from features import Window
 from features.definitions.catalog import Catalog, load_catalog
+from features.definitions.names import status_column
 from features.errors import InputError, InvalidDefinitionError, MissingError
 from features.settings import Settings
 from features.values.sweep import ARROW_TYPES
@@ -20,11 +21,14 @@ from jobs.arrivals import label_arrival
 from jobs.audited import AuditedFrame, opened, targets, written_as_told
 from jobs.commands import Audit
 from jobs.findings import Finding, Severity, as_json, verdict
-from jobs.future_shift import sampled
+from jobs.future_shift import future_shift, sampled
 from jobs.ledger import Partition
 from jobs.manifest import manifest_path, snapshots, write_manifest
 from jobs.shuffled import copies, event_codes
 from tests.jobs.catalogue_of_leaks import CLEAN, PAID
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 CATALOGUE = "tests.jobs.catalogue_of_leaks"
 SIZE = 200
@@ -44,6 +48,7 @@ def frame(
     instants = pa.array(INSTANTS, ARROW_TYPES["timestamp"])
     features = {f"{view.name}__{name}": pa.nulls(SIZE, ARROW_TYPES[view.types[name]])
                 for view, names in catalog.views_of(CLEAN) for name in names}  # fmt: skip
+    features |= {status_column(view): pa.nulls(SIZE, pa.string()) for view, _ in catalog.views_of(CLEAN)}
     given = {"card": [f"c{n}" for n in range(SIZE)], "event_timestamp": instants} | dict(columns)
     pq.write_table(pa.table(given | features), out)
     views = [view for view, _ in catalog.views_of(CLEAN)]
@@ -67,7 +72,7 @@ def test_a_file_that_is_no_frame_is_named(catalog: Catalog, tmp_path: Path) -> N
     with pytest.raises(InputError) as caught:
         opened(str(out))
     assert str(caught.value) == (
-        f"The frame {out} has no column event_timestamp, leak_cards__count_1d, leak_cards__count_3d, which its manifest names. "
+        f"The frame {out} has no column event_timestamp, leak_cards__asof_status, leak_cards__count_1d, which its manifest names. "
         f"It was written anew: make it again from {out}.manifest.json."
     )
     out.write_bytes(kept)
@@ -182,6 +187,17 @@ def test_half_of_the_sample_is_positive() -> None:
     assert 50 <= (rows % 4 == 0).sum() <= 80
     assert (rows == sampled(1000, 100, positive, 3)).all()
     assert sampled(10, 100, positive[:0], 3).tolist() == list(range(10))
+
+
+def test_rows_without_keys_are_compared_without_asking_spark(
+    settings: Settings, catalog: Catalog, tmp_path: Path
+) -> None:
+    made = frame(catalog, tmp_path / "f", {"card": pa.nulls(SIZE, pa.string())})
+    found = future_shift(cast("SparkSession", None), settings, made, np.arange(5))
+    changed = {each["feature"]: each["changed"] for each in found["features"]}
+    assert changed["leak_cards__count_1d"] == 0
+    # The file's statuses are not there, and a row without a key has one.
+    assert {each.name for each in found["findings"]} == {"leak_cards__asof_status", "leak_live__asof_status"}
 
 
 def test_a_window_cannot_reach_past_its_instant() -> None:

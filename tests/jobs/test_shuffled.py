@@ -9,7 +9,10 @@ import pytest
 from jobs.shuffled import Parts, by_time, copies, event_codes, shuffled_labels
 
 RNG = np.random.default_rng(11)
-FEATURES = {"v__a": pa.array(RNG.random(300)), "v__b": pa.array(RNG.choice(["x", "y", None], 300).tolist())}
+FEATURES = {
+    "v__a": pa.array(RNG.random(300)),
+    "v__b": pa.array(["x" if at < 0.4 else "y" if at < 0.8 else None for at in RNG.random(300)]),
+}
 POSITIVE = RNG.random(300) < 0.4
 
 
