@@ -101,11 +101,14 @@ def shuffled_labels(
             continue
         # Leaves of one row: what can be learned by heart is.
         model = HistGradientBoostingClassifier(
-            max_iter=10, learning_rate=0.5, min_samples_leaf=1, early_stopping=False, random_state=seed + n
+            max_iter=10,
+            learning_rate=0.5,
+            min_samples_leaf=1,
+            early_stopping=False,  # pyright: ignore[reportArgumentType] - its default is a text
+            random_state=seed + n,
         )
-        with threadpool_limits(
-            1
-        ):  # so few rows gain nothing from threads, and on a busy machine threads wait for one another
+        # So few rows gain nothing from threads, which wait for one another on a busy machine.
+        with threadpool_limits(1):
             model.fit(given[train], labels[train])
             areas.append(float(roc_auc_score(labels[test], model.predict_proba(given[test])[:, 1])))
     if len(areas) < PERMUTATIONS:
