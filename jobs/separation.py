@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from jobs.findings import Finding
 
-__all__ = ["LEAST_ROWS", "Area", "area", "outcome_only", "scores", "separation", "told"]
+__all__ = ["LEAST_ROWS", "Area", "area", "outcome_only", "scores", "separation"]
 
 Array = np.ndarray
 _Z = 1.959963984540054
@@ -159,15 +159,15 @@ def separation(name: str, column: pa.Array, positive: Array, threshold: float, s
     ]
     return {
         "feature": name,
-        "area": told(value),
-        "null_area": told(missing),
+        "area": _told(value),
+        "null_area": _told(missing),
         "nulls": float(null.mean()) if len(null) else 0.0,
         "outcome_only": None if alone is None else {"value": str(alone[0]), "rows": alone[1], "share": alone[2]},
         "findings": findings,
     }
 
 
-def told(found: Area | None) -> Mapping[str, float] | None:
+def _told(found: Area | None) -> Mapping[str, float] | None:
     """As JSON."""
     return None if found is None else {"value": found.value, "low": found.low, "high": found.high}
 
