@@ -19,7 +19,7 @@ __all__ = ["ASOF", "FINAL", "AsofOperator", "AsofProcessError"]
 ASOF: Final = (sys.executable, "-P", "-m", "jobs")
 """`asof` of this very environment; -P keeps a `jobs` folder of the working directory out of the way."""
 
-FINAL: Final = frozenset({Exit.REFUSED, Exit.HELD, Exit.PARITY})
+FINAL: Final = frozenset({Exit.REFUSED, Exit.HELD, Exit.PARITY, Exit.LEAKS})
 """Codes after which another attempt would say the same."""
 
 _GRACE_SECONDS = 3.0

@@ -1,11 +1,11 @@
-"""The censoring report as one HTML file: two pictures (SVG, drawn by matplotlib) and their numbers. It needs neither a server nor a network."""
+"""The censoring report as one HTML file: two pictures and their numbers."""
 
-import io
 from collections.abc import Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 from features.values.labels import STATUSES
+from jobs.pages import page, picture, table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -13,13 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["censoring_page"]
 
 _COLOURS = {"positive": "#c0392b", "negative": "#7f9cb5", "pending": "#e6b34d", "unobserved": "#c9c9c9"}
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title><style>
-body {{ font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem; color: #222; background: #fff }}
-table {{ border-collapse: collapse; width: 100% }} td, th {{ text-align: right; padding: .2rem .6rem; border-bottom: 1px solid #ddd }}
-td:first-child, th:first-child {{ text-align: left }} svg {{ width: 100%; height: auto }}
-</style></head><body><h1>{title}</h1>
-<p>Events from {start} on, before {end}, as known at {as_of}; horizon {horizon}; definition {hash}. Days are UTC, by event_time.</p>
+_BODY = """<p>Events from {start} on, before {end}, as known at {as_of}; horizon {horizon}; definition {hash}. Days are UTC, by event_time.</p>
 <h2>How many labels are open</h2>
 <p>Pending: the horizon has not passed and no outcome is known. The share is of observed events; blocked ones that were not explored are unobserved.</p>
 {days_picture}
@@ -28,9 +22,7 @@ td:first-child, th:first-child {{ text-align: left }} svg {{ width: 100%; height
 {lag_picture}
 <h2>Numbers</h2>
 {lag_table}
-{days_table}
-</body></html>
-"""
+{days_table}"""
 _METHOD = (
     "The share of positive events whose outcome is known within so many days of the event, of those known within {reach} days, learned from {positives} "
     "positives of any age. Young events show only quick outcomes; the product-limit estimator for right-truncated delays corrects that "
@@ -47,38 +39,19 @@ def censoring_page(found: Mapping[str, Any]) -> str:
         if lag["shares"]
         else "No event is positive yet."
     )
-    return _PAGE.format(
-        title=escape(f"Label {found['label']}: how complete it is"), **plain, lag_words=words,
-        days_picture=_picture(found["days"], _draw_days) if found["days"] else "<p>There are no events.</p>",
-        lag_picture=_picture(lag["shares"], _draw_lag) if lag["shares"] else "",
-        lag_table=_table(("known within, days", "share"), [(n, f"{share:.2%}") for n, share in enumerate(lag["shares"])]) if lag["shares"] else "",
-        days_table=_table(("day", "events", *STATUSES, "share pending"), [_day(row) for row in found["days"]]),
+    body = _BODY.format(
+        **plain, lag_words=words,
+        days_picture=picture(found["days"], _draw_days) if found["days"] else "<p>There are no events.</p>",
+        lag_picture=picture(lag["shares"], _draw_lag) if lag["shares"] else "",
+        lag_table=table(("known within, days", "share"), [(n, f"{share:.2%}") for n, share in enumerate(lag["shares"])]) if lag["shares"] else "",
+        days_table=table(("day", "events", *STATUSES, "share pending"), [_day(row) for row in found["days"]]),
     )  # fmt: skip
+    return page(f"Label {found['label']}: how complete it is", body)
 
 
 def _day(row: Mapping[str, Any]) -> tuple[object, ...]:
     share = row["share_pending"]
     return (row["day"], row["events"], *(row[name] for name in STATUSES), "" if share is None else f"{share:.2%}")
-
-
-def _table(names: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in names)
-    body = "\n".join(f"<tr>{''.join(f'<td>{escape(str(value))}</td>' for value in row)}</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"
-
-
-def _picture(data: Any, draw: Any) -> str:  # noqa: ANN401 - rows or shares, and what draws them
-    """An SVG element; equal data gives equal text."""
-    import matplotlib as mpl  # noqa: PLC0415 - half a second, for pages alone
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
-    with mpl.rc_context({"svg.hashsalt": "asof", "svg.fonttype": "none", "font.family": "sans-serif"}):
-        figure = Figure(figsize=(9, 3.2), layout="constrained")
-        draw(figure.subplots(), data)
-        text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-    svg = text.getvalue()
-    return svg[svg.index("<svg") :]
 
 
 def _draw_days(axes: "Axes", rows: list[Mapping[str, Any]]) -> None:

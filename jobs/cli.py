@@ -228,6 +228,31 @@ def censoring(
 
 
 @app.command()
+def audit(  # noqa: PLR0913, PLR0917 - an option each
+    frame: Annotated[str, typer.Argument(help="A frame's Parquet file, its manifest beside it.")],
+    out: Annotated[str | None, typer.Option(help="A file .html or .json to write besides.")] = None,
+    output: Annotated[Literal["table", "json"], typer.Option()] = "table",
+    rows: Annotated[int, typer.Option(min=1, help="How many rows are computed again.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Of the sample and the shuffles.")] = 0,
+    threshold: Annotated[float, typer.Option(help="The area under the ROC curve that no feature may reach.")] = 0.95,
+    target: Annotated[str | None, typer.Option(help="The column of labels. Default: label.")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="The column that says train and test. Default: asof_split, else by time.")
+    ] = None,
+) -> Command:
+    """Look for leaks: what a frame holds and nobody could have known (exit 5)."""
+    if not 0.5 < threshold <= 1:  # noqa: PLR2004 - what tells nothing
+        raise InputError(
+            f"--threshold {threshold:g} is not an area above 0.5, which tells nothing, and at most 1. Give one such as 0.95."
+        )
+    if out is not None and not out.endswith((".html", ".json")):
+        raise InputError(f"--out {out!r} ends with neither .html nor .json. Give a file name that does.")
+    return commands.Audit(
+        frame=frame, out=out, output=output, rows=rows, seed=seed, threshold=threshold, target=target, split=split
+    )
+
+
+@app.command()
 def lookup(
     service: Annotated[str, typer.Option(help="A feature service of the catalogue.")],
     keys: Annotated[list[str], typer.Argument(metavar="KEY=VALUE...", help="Each key column and its value.")],

@@ -8,11 +8,12 @@ from datetime import date, datetime
 from enum import IntEnum
 from typing import ClassVar, Literal
 
-from jobs.frame_commands import Censoring, Frame, LabelledFrame, Rebuild
+from jobs.frame_commands import Audit, Censoring, Frame, LabelledFrame, Rebuild
 from jobs.store_commands import Grant, Lookup, Push, Rollback, Serve, Why, instant_text
 
 __all__ = [
     "Apply",
+    "Audit",
     "Backfill",
     "Censoring",
     "Command",
@@ -60,6 +61,8 @@ class Exit(IntEnum):
     """A gate said no; the last good values stay."""
     PARITY = 4
     """Two paths gave two values."""
+    LEAKS = 5
+    """A frame holds what could not have been known."""
     BUSY = 75
     """Try again (EX_TEMPFAIL of sysexits.h)."""
 
@@ -333,6 +336,7 @@ Command = (
     | LabelledFrame
     | Rebuild
     | Censoring
+    | Audit
     | Lookup
     | Explain
     | Stats

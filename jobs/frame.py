@@ -30,7 +30,7 @@ from jobs.sizing import earliest_anchor, size
 from jobs.stages import say, side_by_side
 from jobs.workers import tasks
 
-__all__ = ["Asked", "answers", "frame", "joined", "run", "views_for"]
+__all__ = ["Asked", "answers", "ask_edges", "frame", "joined", "run", "views_for"]
 
 _TOLD = "path string, rows bigint"
 _FEW = 20_000
@@ -93,7 +93,7 @@ def joined(spark: SparkSession, settings: Settings, catalog: Catalog, asked: Ask
     groups = entity_views(view for view, _ in chosen)
     staged, work = asked.staged, Path(asked.staged.path).parent
     befores = [
-        (source.ingested_by, _edges(group, staged.earliest, staged.latest)[0])
+        (source.ingested_by, ask_edges(group, staged.earliest, staged.latest)[0])
         for group in groups
         for source in group.sources
     ]
@@ -119,7 +119,7 @@ def _answered(
     spark: SparkSession, settings: Settings, group: EntityViews, staged: Labels, work: Path
 ) -> tuple[Path, ...]:
     """The answers of an entity's views as Parquet files, each by asof_row. Workers write them: Spark's writer takes rows one by one."""
-    before, anchor = _edges(group, staged.earliest, staged.latest)
+    before, anchor = ask_edges(group, staged.earliest, staged.latest)
     count = size(settings, group, before=before, anchor=anchor, asks=staged.rows).partitions
     if staged.rows > _FEW and exchangeable(settings, group, before):
         what = Exchange(
@@ -192,7 +192,7 @@ def _shuffled(
     rows: int,
 ) -> DataFrame:
     """Events and asks, those of one key together."""
-    before, anchor = _edges(group, earliest, latest)
+    before, anchor = ask_edges(group, earliest, latest)
     events = event_rows(spark, settings, group, before=before, anchor=anchor)
     if rows <= _FEW:
         keys = F.broadcast(asks.select(*group.keys).distinct())
@@ -203,7 +203,7 @@ def _shuffled(
     return both.repartition(count, *group.keys)
 
 
-def _edges(group: EntityViews, earliest: int, latest: int) -> tuple[int, int]:
+def ask_edges(group: EntityViews, earliest: int, latest: int) -> tuple[int, int]:
     """What is known from the first instant on is seen by no ask; no window of an ask ends before the second."""
     before = max(_known_before(view, latest) for view in group.views)
     return before, earliest_anchor(group, earliest)

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from jobs.store_commands import instant_text
 
-__all__ = ["Censoring", "Frame", "LabelledFrame", "Rebuild"]
+__all__ = ["Audit", "Censoring", "Frame", "LabelledFrame", "Rebuild"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,3 +86,31 @@ class Censoring(_Span):
         """The arguments after `asof`."""
         out = ["--out", self.out] if self.out is not None else []
         return [self.name, *self._given(), *out, "--", self.label]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """Whether a frame holds what could not have been known."""
+
+    name: ClassVar[str] = "audit"
+    frame: str
+    """The file, with its manifest beside it."""
+    out: str | None = None
+    """A file that ends with .html or .json, beside what is printed."""
+    output: Literal["table", "json"] = "table"
+    rows: int = 200
+    """Rows that are computed again."""
+    seed: int = 0
+    threshold: float = 0.95
+    """The area under the ROC curve, in (0.5, 1], that no feature alone may surely reach."""
+    target: str | None = None
+    """The column of labels; None: label, if it is there."""
+    split: str | None = None
+    """The column that says train and test; None: asof_split, or else by time."""
+
+    def argv(self) -> list[str]:
+        """The arguments after `asof`."""
+        named = ("--out", self.out), ("--target", self.target), ("--split", self.split)
+        more = [argument for option, given in named if given is not None for argument in (option, given)]
+        numbers = ["--rows", str(self.rows), "--seed", str(self.seed), "--threshold", repr(self.threshold)]
+        return [self.name, *more, *numbers, "--output", self.output, "--", self.frame]

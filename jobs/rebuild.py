@@ -37,7 +37,7 @@ from jobs.outcomes import Span
 from jobs.session import spark as session
 from jobs.stages import say
 
-__all__ = ["notes", "rebuild", "refuse_changes", "run"]
+__all__ = ["notes", "rebuild", "refuse_changes", "refuse_source_changes", "run"]
 
 _SHOWN = 10
 
@@ -83,12 +83,29 @@ def refuse_changes(settings: Settings, path: str, manifest: Manifest, labels: st
         msg = f"The frame of {path} has the events of a label as its rows, and no label file. Leave --labels away."
         raise InputError(msg)
     if found:
-        shown = "".join(f"\n  {change}" for change in found[:_SHOWN]) + ("\n  …" if len(found) > _SHOWN else "")
         msg = (
-            f"The frame of {path} cannot be made again: {len(found)} input(s) changed since.{shown}\n"
+            f"The frame of {path} cannot be made again: {len(found)} input(s) changed since.{_listed(found)}\n"
             "Bring those back as they were, or make a new frame from what is there now."
         )
         raise InputError(msg)
+
+
+def refuse_source_changes(settings: Settings, path: str, manifest: Manifest) -> None:
+    """Stops where a frame's values cannot be computed again from the same rows.
+
+    Raises:
+        InputError: source partitions have changed; all of them are named.
+    """
+    if found := source_changes(manifest["sources"], snapshots(settings, befores_of(manifest["sources"]))):
+        msg = (
+            f"The frame of {path} cannot be audited: {len(found)} source partition(s) changed since it was made, so its values cannot be computed again.{_listed(found)}\n"
+            "Bring those back as they were, or make a new frame from what is there now, and audit that."
+        )
+        raise InputError(msg)
+
+
+def _listed(found: list[str]) -> str:
+    return "".join(f"\n  {change}" for change in found[:_SHOWN]) + ("\n  …" if len(found) > _SHOWN else "")
 
 
 def _file_changes(file: str, then: str) -> list[str]:

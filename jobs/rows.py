@@ -38,14 +38,20 @@ class Shape:
 
 
 def event_rows(
-    spark: SparkSession, settings: Settings, group: EntityViews, *, before: int, anchor: int | None = None
+    spark: SparkSession,
+    settings: Settings,
+    group: EntityViews,
+    *,
+    before: int,
+    anchor: int | None = None,
+    shape: Shape | None = None,
 ) -> DataFrame:
     """Every row of the entity's sources known before an instant, keys not null, as one DataFrame.
 
-    With `anchor`, the earliest at which a window ends, without events that no window reaches.
+    With `anchor`, the earliest at which a window ends, without events that no window reaches; with `shape`, in that one.
     """
     entity = group.views[0].entity
-    shape = shape_of(settings, group, before)
+    shape = shape or shape_of(settings, group, before)
     reads = [group.reads(source, corrected=shape.corrected) for source in group.sources]
     kinds = {f"s{n}_{name}": passed(source.types[name]) for n, source in enumerate(group.sources) for name in reads[n]}
     parts = []

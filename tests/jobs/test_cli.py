@@ -107,6 +107,13 @@ _ROOT = Path(__file__).resolve().parents[2]
             ],
             r"--out 'c\.txt' ends with neither \.html nor \.json",
         ),
+        (["audit"], r"Missing argument 'frame'"),
+        (
+            ["audit", "f", "--threshold", "0.5"],
+            r"--threshold 0\.5 is not an area above 0\.5, which tells nothing, and at most 1\. Give one such as 0\.95",
+        ),
+        (["audit", "f", "--out", "a.txt"], r"--out 'a\.txt' ends with neither \.html nor \.json"),
+        (["audit", "f", "--rows", "0"], r"Invalid value for '--rows'"),
         (["simulate", "--out", "o", "--start", "2026-03-01", "--days", "0"], r"Invalid value for '--days'"),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 from jobs import cli, commands, frame_commands, store_commands
 from jobs.commands import (
     Apply,
+    Audit,
     Backfill,
     Censoring,
     Command,
@@ -52,6 +53,8 @@ _EACH: tuple[Command, ...] = (
     Backfill(start=_CUT, end=_CUT + timedelta(days=9), views=("a", "-b"), at_once=2),
     Release(source="payments", ds=date(2026, 3, 1)),
     Frame(labels="l.parquet", service="radar_v1", out="o"),
+    Audit(frame="-f.parquet"),
+    Audit(frame="f", out="a.html", output="json", rows=9, seed=3, threshold=0.9, target="fraud", split="part"),
     LabelledFrame(
         label="fraud",
         start=_CUT,
