@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import IntegralType, NullType, StringType, StructField, StructType
 
@@ -153,21 +153,10 @@ class Computed:
         """As `Part` says."""
         from jobs.frame import answers  # noqa: PLC0415 - imports the engine, which only Asof views need
 
-        spark, frame, entity = _own(self.frame.spark), self.frame, self.group.views[0].entity
-        wanted = "string" if entity.type == "string" else "bigint"
-        keys = []
-        for n, name in enumerate(self.keys):
-            kind = frame.schema[name].dataType
-            if not isinstance(kind, IntegralType | NullType) and not (
-                wanted == "string" and isinstance(kind, StringType)
-            ):
-                msg = f"The entity frame: key {name} is {kind.simpleString()}, its entity has {entity.type}. Write the column as {entity.type}."
-                raise InputError(msg)
-            keys.append(F.col(f"`{name}`").cast(wanted).alias(f"k{n}"))
-        asks = frame.narrow(self.keys).select(*keys, TIME, ROW)
+        frame = self.frame
         found = answers(
-            spark, self.settings, self.group, asks, earliest=frame.earliest, latest=frame.latest, rows=frame.rows
-        )
+            _own(frame.spark), self.settings, self.group, self._asks(), earliest=frame.earliest, latest=frame.latest, rows=frame.rows
+        )  # fmt: skip
         kinds = dict(found.dtypes)
         # As in the published tables' source: Feast's timestamps keep only seconds, so instants are microseconds.
         columns = [
@@ -176,8 +165,31 @@ class Computed:
         return found.select(ROW, *columns)
 
     def collected(self) -> pa.Table:
-        """As `Part` says."""
-        return self.answers().toArrow()
+        """As `Part` says; of many asks by the exchange of files."""
+        from jobs.frame import exchanged  # noqa: PLC0415 - as above
+
+        frame, found = self.frame, None
+        if frame.rows > FEW:
+            spark = _own(frame.spark)
+            found = exchanged(spark, self.settings, self.group, self._asks().toArrow(), earliest=frame.earliest, latest=frame.latest)  # fmt: skip
+        if found is None:
+            return self.answers().toArrow()
+        columns = {name: found[held] for name, held in self.names.items()}
+        columns = {name: column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column for name, column in columns.items()}  # fmt: skip
+        return pa.table({ROW: found[ROW], **columns})
+
+    def _asks(self) -> DataFrame:
+        frame, entity, keys = self.frame, self.group.views[0].entity, list[Column]()
+        wanted = "string" if entity.type == "string" else "bigint"
+        for n, name in enumerate(self.keys):
+            kind = frame.schema[name].dataType
+            if not isinstance(kind, IntegralType | NullType) and not (
+                wanted == "string" and isinstance(kind, StringType)
+            ):
+                msg = f"The entity frame: key {name} is {kind.simpleString()}, its entity has {entity.type}. Write the column as {entity.type}."
+                raise InputError(msg)
+            keys.append(F.col(f"`{name}`").cast(wanted).alias(f"k{n}"))
+        return frame.narrow(self.keys).select(*keys, TIME, ROW)
 
 
 def _own(spark: SparkSession) -> SparkSession:
