@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from uuid import uuid4
 
 import pyarrow as pa
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AsofRetrievalJob", "options", "settings_of", "told", "translating"]
 
-Given = ParamSpec("Given")
-Answer = TypeVar("Answer")
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def options(config: RepoConfig) -> "AsofOfflineStoreConfig":
@@ -43,7 +42,7 @@ def settings_of(config: RepoConfig) -> Settings:
 @contextmanager
 def told(config: RepoConfig) -> Iterator[None]:
     """Around Spark's work: what Spark raises is an AsofError with cause and remedy; the rest, Feast's own errors too, goes on as it is."""
-    from py4j.protocol import Py4JError  # noqa: PLC0415 - Feast's commands import this module
+    from py4j.protocol import Py4JError  # type: ignore[import-untyped]  # noqa: PLC0415 - Feast's commands import this module
     from pyspark.errors import PySparkException  # noqa: PLC0415 - the same
 
     from jobs.spark_errors import translate  # noqa: PLC0415 - the same
@@ -54,17 +53,15 @@ def told(config: RepoConfig) -> Iterator[None]:
         raise translate(error, settings_of(config).logs) from error
 
 
-def translating(
-    method: Callable[Concatenate[RepoConfig, Given], Answer],
-) -> Callable[Concatenate[RepoConfig, Given], Answer]:
+def translating(method: Method) -> Method:
     """`told` around a method that takes the configuration first."""
 
     @wraps(method)
-    def called(config: RepoConfig, *args: Given.args, **kwargs: Given.kwargs) -> Answer:
+    def called(config: RepoConfig, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - whatever the method takes and gives
         with told(config):
             return method(config, *args, **kwargs)
 
-    return called
+    return cast("Method", called)
 
 
 def _source_of(storage: SavedDatasetSparkStorage) -> SparkSource:
@@ -76,7 +73,7 @@ def _source_of(storage: SavedDatasetSparkStorage) -> SparkSource:
     )  # fmt: skip
 
 
-SavedDatasetSparkStorage.to_data_source = _source_of  # type: ignore[method-assign]
+SavedDatasetSparkStorage.to_data_source = _source_of  # type: ignore[method-assign, assignment]
 
 
 class AsofRetrievalJob(SparkRetrievalJob):

@@ -230,7 +230,7 @@ def _outside(file: pq.ParquetFile, group: int, time: str | None, files: Files) -
 
 def _flat(file: pq.ParquetFile) -> bool:
     """Whether its columns are numbered as its fields are."""
-    return file.metadata.num_columns == len(file.schema_arrow.names)
+    return bool(file.metadata.num_columns == len(file.schema_arrow.names))
 
 
 def _micros(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -5,6 +5,7 @@ Feast's tests take `AVAILABLE_OFFLINE_STORES` and `AVAILABLE_ONLINE_STORES` from
 
 import tempfile
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pandas as pd
@@ -18,7 +19,7 @@ from jobs.feast_sources import zoned
 __all__ = ["AVAILABLE_OFFLINE_STORES", "AVAILABLE_ONLINE_STORES", "AsofDataSourceCreator"]
 
 
-class AsofDataSourceCreator(SparkDataSourceCreator):  # type: ignore[misc] - Feast's tests are not installed
+class AsofDataSourceCreator(SparkDataSourceCreator):
     """Data frames as folders of Parquet files, read by Asof's store. Feast's own creator takes no dictionaries of numpy's text, which its data now have."""
 
     def create_offline_store_config(self) -> AsofOfflineStoreConfig:
@@ -43,7 +44,8 @@ class AsofDataSourceCreator(SparkDataSourceCreator):  # type: ignore[misc] - Fea
             pa.Table.from_pandas(df.assign(**{time: pd.to_datetime(df[time], utc=True)}), preserve_index=False)
         )
         path = Path(tempfile.mkdtemp(prefix="asof_data")) / self.get_prefixed_table_name(destination_name)
-        self.spark_session.createDataFrame(table).write.parquet(str(path))
+        session: Any = self.spark_session
+        session.createDataFrame(table).write.parquet(str(path))
         self.tables.append(str(path))
         return SparkSource(
             name=path.name, path=str(path), file_format="parquet", timestamp_field=timestamp_field,

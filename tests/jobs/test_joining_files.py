@@ -56,7 +56,7 @@ def test_tables_folders_queries_and_views_of_the_same_rows_answer_alike(spark: S
     ]
     assert all("ds=2026-03-09" not in path for path in of_days.paths)
     table = job.to_arrow()
-    told = spark.createDataFrame(pa.Table.from_pandas(frame))
+    told: Any = spark.createDataFrame(pa.Table.from_pandas(frame))
     streamed = store.get_historical_features(told, refs, full_feature_names=True).to_arrow()
     for n in sources:
         for found in (table, streamed):
