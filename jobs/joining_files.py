@@ -1,6 +1,6 @@
 """As-of joins where a source is plain Parquet files: which sources are, and the join in Spark. No Feast.
 
-Spark's scan makes rows of columns, and columns of the rows again for the Python workers: of a wide source that is most of the time. Here Spark decides which
+Spark's scan makes rows of columns, and columns of the rows again for the Python workers, also of rows that answer nobody. Here Spark decides which
 task runs where and again, and carries keys, instants and places between tasks; the columns of an answer are read where they lie.
 """
 
