@@ -133,6 +133,9 @@ def _instants(values: "pd.Series[Any]", name: str) -> pa.Array:
     """Whatever pandas takes for times: zoned, naive (UTC), text, or objects of several zones."""
     import pandas as pd  # noqa: PLC0415 - as above
 
+    if pd.api.types.is_numeric_dtype(values.dtype):  # pandas would take them for nanoseconds
+        msg = f"{_WHERE}: column {name} is {values.dtype}, not timestamps. Give instants, as pd.to_datetime(…, unit='s', utc=True) makes them of seconds."
+        raise InputError(msg)
     try:
         instants = pd.to_datetime(values, utc=True)
     except (ValueError, TypeError) as error:

@@ -6,26 +6,22 @@ The classes that Feast asks for, and what of its objects the work needs; the wor
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
-from uuid import uuid4
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 from feast import FeatureView, OnDemandFeatureView
 from feast.data_source import DataSource
-from feast.errors import SavedDatasetLocationAlreadyExists
 from feast.feature_logging import LoggingConfig, LoggingDestination, LoggingSource
 from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_VAL
 from feast.infra.offline_stores.contrib.spark_offline_store.spark import (
     SparkOfflineStore,
     SparkOfflineStoreConfig,
-    SparkRetrievalJob,
 )
-from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SavedDatasetSparkStorage, SparkSource
+from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SparkSource
 from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.protos.feast.core.FeatureService_pb2 import LoggingConfig as LoggingConfigProto
 from feast.repo_config import RepoConfig
-from feast.saved_dataset import SavedDatasetStorage
 from feast.utils import (
     _get_requested_feature_views_to_features_dict,
     _get_requested_on_demand_feature_views,
@@ -33,14 +29,12 @@ from feast.utils import (
 )
 
 from features.definitions.names import micros, utc
-from features.errors import InputError, SettingsError
+from features.errors import InputError
 from features.feast.tags import DEFINITION_TAG
-from features.settings import Settings, load
+from jobs.feast_job import AsofRetrievalJob, options, settings_of, told, translating
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
-
-    from jobs.retrieval import Pulled, Retrieval
 
 __all__ = ["AsofOfflineStore", "AsofOfflineStoreConfig", "AsofRetrievalJob", "SparkLoggingDestination"]
 
@@ -59,87 +53,11 @@ class AsofOfflineStoreConfig(SparkOfflineStoreConfig):
     """What `asof` was run with, where it matters here (home, catalog, tables, spark, metastore); else Asof's own settings are read."""
 
 
-class AsofRetrievalJob(SparkRetrievalJob):
-    """What a retrieval will give. Nothing is computed before it is asked for, and each time anew; the entity frame is read once."""
-
-    def __init__(
-        self,
-        spark: "SparkSession",
-        config: RepoConfig,
-        found: "Retrieval | Pulled",
-        *,
-        full_feature_names: bool = False,
-        on_demand_feature_views: list[OnDemandFeatureView] | None = None,
-        metadata: RetrievalMetadata | None = None,
-    ) -> None:
-        super().__init__(spark, "", full_feature_names, config, on_demand_feature_views, metadata)
-        self._found = found
-
-    def to_spark_df(self) -> "DataFrame":
-        """The rows, in no order, without on-demand features (Feast computes those in pandas)."""
-        return self._found.rows()
-
-    def to_sql(self) -> str:
-        """Not to be had: the join is no SQL."""
-        raise NotImplementedError
-
-    def _to_df_internal(self, timeout: int | None = None) -> Any:  # noqa: ANN401 - pandas
-        return self._to_arrow_internal(timeout).to_pandas()
-
-    def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:  # noqa: ARG002 - Feast's signature
-        """One piece a column: Feast's own materialization reads the first piece only. Times are microseconds UTC."""
-        return self._found.table()
-
-    def persist(
-        self,
-        storage: SavedDatasetStorage,
-        allow_overwrite: bool | None = False,  # noqa: FBT001, FBT002 - Feast's signature
-        timeout: int | None = None,  # noqa: ARG002 - the same
-    ) -> None:
-        """Writes the rows to a table or a path, on-demand features too.
-
-        Raises:
-            SavedDatasetLocationAlreadyExists: something is there, and may not be overwritten.
-            InputError: the storage is a query.
-        """
-        options = storage.spark_options if isinstance(storage, SavedDatasetSparkStorage) else None
-        if options is None or not (options.path or options.table):
-            msg = f"A saved dataset needs a table or a path, not {storage!r}: SavedDatasetSparkStorage(table=…) or (path=…, file_format='parquet')."
-            raise InputError(msg)
-        from pyspark.errors import AnalysisException  # noqa: PLC0415 - as above
-
-        rows = (
-            self.spark_session.createDataFrame(self.to_arrow()) if self.on_demand_feature_views else self.to_spark_df()
-        )
-        place = options.path or str(options.table)
-        writer = rows.write.mode("overwrite" if allow_overwrite else "error").format(options.file_format or "parquet")
-        try:
-            writer.save(place) if options.path else writer.saveAsTable(place)
-        except AnalysisException as error:
-            if error.getCondition() in {"PATH_ALREADY_EXISTS", "TABLE_OR_VIEW_ALREADY_EXISTS"}:
-                raise SavedDatasetLocationAlreadyExists(place) from error
-            raise
-
-    def to_remote_storage(self) -> list[str]:
-        """Writes Parquet files under `staging_location`, wherever Spark can write; gives their names.
-
-        Raises:
-            SettingsError: the setting is not there.
-        """
-        place = _options(self._config).staging_location
-        if not place:
-            msg = "offline_store.staging_location is not set; it names the folder of exported files. Set it in feature_store.yaml."
-            raise SettingsError(msg)
-        folder = f"{place.replace('s3://', 's3a://', 1).rstrip('/')}/{uuid4().hex}"
-        self.to_spark_df().write.parquet(folder)
-        files = self.spark_session.read.parquet(folder).inputFiles()
-        return [name.removeprefix("file://").replace("s3a://", "s3://", 1) for name in files]
-
-
 class AsofOfflineStore(SparkOfflineStore):
     """Feast's reads and writes of history. Monitoring is the Spark store's own."""
 
     @staticmethod
+    @translating
     def get_historical_features(
         config: RepoConfig,
         feature_views: list[FeatureView],
@@ -166,7 +84,7 @@ class AsofOfflineStore(SparkOfflineStore):
         wanted, _ = _get_requested_feature_views_to_features_dict(
             feature_refs, feature_views, _get_requested_on_demand_feature_views(feature_refs, project, registry)
         )
-        settings = _settings(config) if any(_computed(config, view) for view in wanted) else None
+        settings = settings_of(config) if any(_computed(config, view) for view in wanted) else None
         asked = {
             view: asked_of(
                 spark, view, names, settings if _computed(config, view) else None,
@@ -197,6 +115,7 @@ class AsofOfflineStore(SparkOfflineStore):
         )  # fmt: skip
 
     @staticmethod
+    @translating
     def pull_latest_from_table_or_query(
         config: RepoConfig,
         data_source: DataSource,
@@ -224,6 +143,7 @@ class AsofOfflineStore(SparkOfflineStore):
         return _pulled_job(config, rows)
 
     @staticmethod
+    @translating
     def pull_all_from_table_or_query(
         config: RepoConfig,
         data_source: DataSource,
@@ -241,6 +161,7 @@ class AsofOfflineStore(SparkOfflineStore):
         return _pulled_job(config, rows)
 
     @staticmethod
+    @translating
     def offline_write_batch(
         config: RepoConfig,
         feature_view: FeatureView,
@@ -260,6 +181,7 @@ class AsofOfflineStore(SparkOfflineStore):
             progress(len(table))
 
     @staticmethod
+    @translating
     def write_logged_features(
         config: RepoConfig,
         data: pa.Table | Path,
@@ -297,7 +219,8 @@ class AsofOfflineStore(SparkOfflineStore):
         """Columns and Spark's types of them; unlike the source's own method it leaves the session as it is."""
         from jobs.feast_sources import read  # noqa: PLC0415 - Feast's commands import this module
 
-        return [(f.name, f.dataType.simpleString()) for f in read(_session(config), data_source).schema]
+        with told(config):
+            return [(f.name, f.dataType.simpleString()) for f in read(_session(config), data_source).schema]
 
 
 class SparkLoggingDestination(LoggingDestination):
@@ -339,26 +262,18 @@ def _session(config: RepoConfig) -> "SparkSession":
     active = SparkSession.getActiveSession()
     if active is not None or SparkContext._active_spark_context is not None:  # noqa: SLF001 - in another thread none is active
         return active or SparkSession.builder.getOrCreate()
-    if _options(config).settings is not None:
+    if options(config).settings is not None:
         from jobs.session import spark  # noqa: PLC0415 - the same
 
-        return spark(_settings(config), "feast")
+        return spark(settings_of(config), "feast")
     builder = SparkSession.builder.appName("feast")
-    for name, value in (_options(config).spark_conf or {}).items():
+    for name, value in (options(config).spark_conf or {}).items():
         builder = builder.config(name, value)
     return builder.getOrCreate()
 
 
-def _options(config: RepoConfig) -> AsofOfflineStoreConfig:
-    return cast("AsofOfflineStoreConfig", config.offline_store)
-
-
-def _settings(config: RepoConfig) -> Settings:
-    return load(**(_options(config).settings or {}))
-
-
 def _computed(config: RepoConfig, view: FeatureView) -> bool:
-    return DEFINITION_TAG in view.tags and _options(config).asof_values == "instant"
+    return DEFINITION_TAG in view.tags and options(config).asof_values == "instant"
 
 
 def _pulled(

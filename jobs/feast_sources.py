@@ -19,9 +19,9 @@ from features.definitions.names import utc
 from features.errors import ColumnsError, InputError, MissingError
 from jobs.joining import micros_of
 
-__all__ = ["Span", "append", "logged", "read", "within", "zoned"]
+__all__ = ["SORTABLE", "Span", "append", "logged", "read", "within", "zoned"]
 
-_SORTABLE = re.compile(r"%Y[^%]*%m[^%]*%d([^%]*%H)?[^%]*|%Y|%Y[^%]*%m|%F")
+SORTABLE = re.compile(r"%Y[^%]*%m[^%]*%d([^%]*%H)?[^%]*|%Y|%Y[^%]*%m|%F")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,7 @@ def within(rows: DataFrame, source: Any, time: str, span: Span) -> DataFrame:  #
     exact = micros_of(time, kind, f"Source {source.name!r}")
     day, form = source.date_partition_column or "", source.date_partition_column_format or ""
     # Hive's metastore reads no name that begins with an underscore, and fails.
-    prunes = not day.startswith("_") and day in rows.columns and bool(_SORTABLE.fullmatch(form))
+    prunes = not day.startswith("_") and day in rows.columns and bool(SORTABLE.fullmatch(form))
     for bound, last in ((span.first, False), (span.last, True)):
         if bound is None:
             continue

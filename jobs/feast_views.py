@@ -1,4 +1,4 @@
-"""Feast's views as `jobs.retrieval` takes them: whose rows they are, by which columns, and what is asked of them. With `jobs.feast_offline` the only one here that imports Feast."""
+"""Feast's views as `jobs.retrieval` takes them: whose rows they are, by which columns, and what is asked of them. With `jobs.feast_offline` and `jobs.feast_job` the only ones here that import Feast."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -50,7 +50,8 @@ def _stored(spark: SparkSession, view: FeatureView) -> Stored:
     source, back, renamed = _source(view), _sources_names(view), view.projection.join_key_map
     batch = isinstance(view, BatchFeatureView)
     function = get_transformation_function(view) if batch else None
-    if batch and view.offline and getattr(source, "path", None):
+    written = batch and view.offline and bool(getattr(source, "path", None))
+    if written:
         rows = source._load_dataframe_from_path(spark)  # noqa: SLF001 - it knows table formats
     else:
         rows = read(spark, source)
@@ -65,6 +66,7 @@ def _stored(spark: SparkSession, view: FeatureView) -> Stored:
         created=back.get(created, created) or None,
         keys={renamed.get(key, key): back.get(key, key) for key in keys},
         ttl_us=ttl // timedelta(microseconds=1),
+        plain=function is None or written,
     )
 
 

@@ -18,6 +18,7 @@ from features.definitions.views import FeatureView
 from features.errors import BusyError, InputError
 from features.settings import Settings
 from features.values.partition import EntityViews, entity_views, finish
+from features.values.sweep import ARROW_TYPES
 from jobs.assembling import assemble
 from jobs.commands import Frame
 from jobs.exchange import Exchange, exchange, exchangeable, in_buckets
@@ -30,7 +31,7 @@ from jobs.sizing import earliest_anchor, size
 from jobs.stages import say, side_by_side
 from jobs.workers import tasks
 
-__all__ = ["Asked", "answers", "ask_edges", "frame", "joined", "run", "views_for"]
+__all__ = ["Asked", "answers", "ask_edges", "exchanged", "frame", "joined", "run", "views_for"]
 
 _TOLD = "path string, rows bigint"
 _FEW = 20_000
@@ -154,6 +155,35 @@ def _to_files(group: EntityViews, folder: str) -> Callable[[Iterable[pa.RecordBa
             yield pa.RecordBatch.from_pydict({"path": [path], "rows": [len(table)]})
 
     return write
+
+
+def exchanged(
+    spark: SparkSession, settings: Settings, group: EntityViews, asks: pa.Table, *, earliest: int, latest: int
+) -> pa.Table | None:
+    """What `answers` gives, by the exchange of files that `frame` uses; None where the asks are few or tables cannot be read so.
+
+    Args:
+        spark: the session.
+        settings: where tables are.
+        group: the views.
+        asks: k0…, asof_time in microseconds UTC, and asof_row.
+        earliest: no ask is before this.
+        latest: no ask is later than this.
+    """
+    if len(asks) <= _FEW or not exchangeable(settings, group, _edges(group, earliest, latest)[0]):
+        return None
+    work = settings.home / "frames" / uuid4().hex[:12]
+    work.mkdir(parents=True)
+    try:
+        columns = {name: asks[key] for name, key in zip(group.views[0].keys, group.keys, strict=True)}
+        columns |= {EVENT_TIMESTAMP: asks["asof_time"].cast(ARROW_TYPES["timestamp"]), "asof_row": asks["asof_row"]}
+        path = str(work / "labels.parquet")
+        pq.write_table(pa.table(columns), path)
+        staged = Labels(path=path, rows=len(asks), columns=(), earliest=earliest, latest=latest)
+        found = [pq.ParquetFile(each).read() for each in _answered(spark, settings, group, staged, work)]
+        return pa.concat_tables(found) if found else None
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def answers(

@@ -34,11 +34,11 @@ from pyspark.sql.types import (
 from features.errors import InputError
 from jobs.pit import CREATED, ROW, TIME, Reading, blobs, join
 
-__all__ = ["FEW", "Side", "joined", "key_kind", "keyed", "micros_of"]
+__all__ = ["BLOB", "FEW", "Side", "buckets", "joined", "key_kind", "keyed", "micros_of", "task_number"]
 
 FEW = 20_000
 """So many asks are sent to the sources as keys, which then shuffle only their rows."""
-_BLOB = "bucket int, part int, place bigint, data binary"
+BLOB = "bucket int, part int, place bigint, data binary"
 _BUCKET_BYTES = 64 << 20
 """About so many stored bytes of sources make a bucket."""
 _MOST = 8_192
@@ -71,7 +71,7 @@ def joined(asks: DataFrame, sides: Sequence[Side], keys: int, *, few: bool, pack
     if few and names:
         wanted = F.broadcast(asks.select(*names).distinct())
         rows = [each.join(wanted, names, "left_semi").select(*each.columns) for each in rows]
-    count = _buckets(asks.sparkSession, [side.rows for side in sides]) if names else 1
+    count = buckets(asks.sparkSession, [side.rows for side in sides]) if names else 1
     readings, kinds = [], list[StructField]()
     for part, (side, each) in enumerate(zip(sides, rows, strict=True), 1):
         fields = [field for field in each.schema.fields if field.name not in {*names, TIME, CREATED}]
@@ -82,18 +82,19 @@ def joined(asks: DataFrame, sides: Sequence[Side], keys: int, *, few: bool, pack
             )
         )  # fmt: skip
         kinds += fields
-    cut = [each.mapInArrow(blobs(part, keys, count, _task), _BLOB) for part, each in enumerate([asks, *rows])]
+    cut = [each.mapInArrow(blobs(part, keys, count, task_number), BLOB) for part, each in enumerate([asks, *rows])]
     met = reduce(DataFrame.unionAll, cut).repartitionById(count, F.col("bucket"))
     schema = "data binary" if packed else StructType([StructField(ROW, LongType()), *kinds])
     return met.mapInArrow(join(keys, readings, packed=packed), schema)
 
 
-def _task() -> int:
+def task_number() -> int:
+    """Of the task that runs here."""
     context = TaskContext.get()
     return 0 if context is None else context.partitionId()
 
 
-def _buckets(spark: SparkSession, sources: Sequence[DataFrame]) -> int:
+def buckets(spark: SparkSession, sources: Sequence[DataFrame]) -> int:
     """By the bytes that Spark's planner thinks the sources have; where it cannot be asked, as many as other shuffles have."""
     shuffles = int(spark.conf.get("spark.sql.shuffle.partitions") or 200)
     if not hasattr(sources[0], "_jdf"):  # Spark Connect

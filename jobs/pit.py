@@ -17,7 +17,23 @@ from features.values.partition import codes_of
 from features.values.sorting import order_by
 from jobs.workers import settle
 
-__all__ = ["ASKS", "CREATED", "ROW", "TIME", "Reading", "blobs", "join", "newest"]
+__all__ = [
+    "ASKS",
+    "BLOBS",
+    "CREATED",
+    "ROW",
+    "TIME",
+    "Batches",
+    "Reading",
+    "answers",
+    "blob",
+    "blobs",
+    "brought",
+    "cut",
+    "hashes",
+    "join",
+    "newest",
+]
 
 ROW, TIME, CREATED = "asof_row", "asof_time", "asof_created"
 ASKS = 0
@@ -28,7 +44,7 @@ Batches = Iterable[pa.RecordBatch]
 _FLUSH = 64 << 20
 """A task lets go of so many bytes at a time."""
 _SLICE = 65_536
-_BLOB = pa.schema([("bucket", pa.int32()), ("part", pa.int32()), ("place", pa.int64()), ("data", pa.binary())])
+BLOBS = pa.schema([("bucket", pa.int32()), ("part", pa.int32()), ("place", pa.int64()), ("data", pa.binary())])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,19 +77,24 @@ def blobs(part: int, keys: int, buckets: int, task: Callable[[], int]) -> Callab
         task: the number of the running task; it orders rows that nothing else does.
     """
 
-    def cut(batches: Batches) -> Iterator[pa.RecordBatch]:
+    def made(batches: Batches) -> Iterator[pa.RecordBatch]:
         settle()
-        held, size, sent = list[pa.RecordBatch](), 0, 0
-        for batch in batches:
-            held.append(batch)
-            size += batch.nbytes
-            if size >= _FLUSH:
-                yield _cut(held, part, keys, buckets, (task() << 32) + sent)
-                held, size, sent = [], 0, sent + 1
-        if sum(map(len, held)):
-            yield _cut(held, part, keys, buckets, (task() << 32) + sent)
+        yield from cut(batches, part, keys, buckets, task())
 
-    return cut
+    return made
+
+
+def cut(batches: Batches, part: int, keys: int, buckets: int, task: int) -> Iterator[pa.RecordBatch]:
+    """What `blobs` makes of one task's rows."""
+    held, size, sent = list[pa.RecordBatch](), 0, 0
+    for batch in batches:
+        held.append(batch)
+        size += batch.nbytes
+        if size >= _FLUSH:
+            yield _cut(held, part, keys, buckets, (task << 32) + sent)
+            held, size, sent = [], 0, sent + 1
+    if sum(map(len, held)):
+        yield _cut(held, part, keys, buckets, (task << 32) + sent)
 
 
 def _cut(held: Sequence[pa.RecordBatch], part: int, keys: int, buckets: int, place: int) -> pa.RecordBatch:
@@ -83,14 +104,15 @@ def _cut(held: Sequence[pa.RecordBatch], part: int, keys: int, buckets: int, pla
     ends = np.cumsum(np.bincount(bucket, minlength=buckets))
     (batch,) = table.to_batches()
     bounds = [(n, low, high) for n, (low, high) in enumerate(zip([0, *ends[:-1]], ends, strict=True)) if high > low]
-    data = [_blob(batch.slice(low, high - low)) for _, low, high in bounds]
+    data = [blob(batch.slice(low, high - low)) for _, low, high in bounds]
     numbers = [n for n, _, _ in bounds]
     return pa.RecordBatch.from_pydict(
-        {"bucket": numbers, "part": [part] * len(data), "place": [place] * len(data), "data": data}, schema=_BLOB
+        {"bucket": numbers, "part": [part] * len(data), "place": [place] * len(data), "data": data}, schema=BLOBS
     )
 
 
-def _blob(batch: pa.RecordBatch) -> bytes:
+def blob(batch: pa.RecordBatch) -> bytes:
+    """A batch as bytes, in Arrow's stream format."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema) as writer:
         writer.write_batch(batch)
@@ -98,10 +120,17 @@ def _blob(batch: pa.RecordBatch) -> bytes:
 
 
 def _buckets(keys: Sequence[pa.ChunkedArray], rows: int, buckets: int) -> Array:
-    made = np.zeros(rows, np.uint64)
+    if not keys:
+        return np.zeros(rows, np.uint16)
+    return (hashes(keys) % np.uint64(buckets)).astype(np.uint16)  # numpy sorts sixteen bits by their digits
+
+
+def hashes(keys: Sequence[pa.ChunkedArray]) -> Array:
+    """uint64 a row, of all its keys; none of them null."""
+    made = np.zeros(len(keys[0]), np.uint64)
     for key in keys:
         made = (made * np.uint64(0x9E3779B97F4A7C15)) ^ hash64(key.combine_chunks())
-    return np.asarray(made % np.uint64(buckets)).astype(np.int32)
+    return made
 
 
 def join(keys: int, readings: Sequence[Reading], *, packed: bool) -> Callable[[Batches], Iterator[pa.RecordBatch]]:
@@ -115,26 +144,31 @@ def join(keys: int, readings: Sequence[Reading], *, packed: bool) -> Callable[[B
 
     def answer(batches: Batches) -> Iterator[pa.RecordBatch]:
         settle()
-        found: dict[int, list[tuple[int, pa.Table]]] = {}
-        for batch in batches:
-            parts, places = batch["part"].to_pylist(), batch["place"].to_pylist()
-            for part, place, data in zip(parts, places, batch["data"], strict=True):
-                found.setdefault(part, []).append((place, pa.ipc.open_stream(data.as_buffer()).read_all()))
-        if ASKS not in found:
+        tables = brought(batches)
+        if ASKS not in tables:
             return
-        # What is left equal by key, instant and creation stays in the order of the files' rows.
-        tables = {
-            part: pa.concat_tables([table for _, table in sorted(each, key=lambda item: item[0])]).combine_chunks()
-            for part, each in found.items()
-        }
-        made = _answers(tables, keys, readings)
+        made = answers(tables, keys, readings)
         for batch in made.to_batches(max_chunksize=None if packed else _SLICE):
-            yield pa.RecordBatch.from_pydict({"data": pa.array([_blob(batch)], pa.binary())}) if packed else batch
+            yield pa.RecordBatch.from_pydict({"data": pa.array([blob(batch)], pa.binary())}) if packed else batch
 
     return answer
 
 
-def _answers(tables: dict[int, pa.Table], keys: int, readings: Sequence[Reading]) -> pa.Table:
+def brought(batches: Batches) -> dict[int, pa.Table]:
+    """The rows of each part, out of blobs. What is left equal by key, instant and creation stays in the order of the tasks' rows."""
+    found: dict[int, list[tuple[int, pa.Table]]] = {}
+    for batch in batches:
+        parts, places = batch["part"].to_pylist(), batch["place"].to_pylist()
+        for part, place, data in zip(parts, places, batch["data"], strict=True):
+            found.setdefault(part, []).append((place, pa.ipc.open_stream(data.as_buffer()).read_all()))
+    return {
+        part: pa.concat_tables([table for _, table in sorted(each, key=lambda item: item[0])]).combine_chunks()
+        for part, each in found.items()
+    }
+
+
+def answers(tables: dict[int, pa.Table], keys: int, readings: Sequence[Reading]) -> pa.Table:
+    """What `join` gives for the rows of one bucket."""
     asks = tables[ASKS]
     there = [reading for reading in readings if reading.part in tables]
     codes = _codes([asks, *(tables[reading.part] for reading in there)], keys)

@@ -5,14 +5,13 @@ A part answers some of the columns by `asof_row`. In an Arrow table the answers 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import IntegralType, NullType, StringType
 
 from features.definitions.catalog import load_catalog
 from features.definitions.compiled import hash_of
@@ -21,12 +20,13 @@ from features.definitions.views import FeatureView
 from features.errors import InputError, MissingError
 from features.settings import Settings
 from features.store.heads import STATUS
-from features.values.partition import EntityViews, entity_views
+from features.values.partition import entity_views
+from jobs.answering import Computed, Filed, Joined, Part
 from jobs.feast_frames import EntityFrame
 from jobs.feast_sources import Span, within, zoned
-from jobs.joining import FEW, Side, joined, key_kind, keyed, micros_of
+from jobs.joining import Side, key_kind, keyed, micros_of
+from jobs.joining_files import Wanted, files_of
 from jobs.pit import CREATED, ROW, TIME
-from jobs.session import CORRECTNESS
 from jobs.stages import side_by_side
 
 __all__ = ["Asked", "Pulled", "Retrieval", "Stored", "defined", "ranged", "retrieval"]
@@ -48,6 +48,9 @@ class Stored:
     ttl_us: int
     """0: without end."""
 
+    plain: bool
+    """The rows are the source's own, not what a function made of them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
@@ -65,91 +68,12 @@ class Asked:
     """An Asof view: values as they could be known at each row's instant are computed from its sources."""
 
 
-class _Part(Protocol):
-    def answers(self) -> DataFrame:
-        """`asof_row` and the columns of the result."""
-        ...
-
-    def collected(self) -> pa.Table:
-        """The same, at the driver."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Joined:
-    """Stored views that share their keys."""
-
-    frame: EntityFrame
-    keys: tuple[str, ...]
-    kinds: tuple[str, ...]
-    sides: tuple[Side, ...]
-    names: Mapping[str, str]
-    """From the sides' columns to those of the result."""
-
-    def answers(self) -> DataFrame:
-        found = self._found(packed=False)
-        return found.select(ROW, *(F.col(held).alias(name) for held, name in self.names.items()))
-
-    def collected(self) -> pa.Table:
-        data = self._found(packed=True).toArrow()["data"].combine_chunks()
-        tables = [pa.ipc.open_stream(each.as_buffer()).read_all() for each in data]
-        if not tables:  # all keys are null
-            return self.answers().limit(0).toArrow()
-        return pa.concat_tables(tables).rename_columns([ROW, *self.names.values()])
-
-    def _found(self, *, packed: bool) -> DataFrame:
-        schema, pairs = self.frame.schema, list(zip(self.keys, self.kinds, strict=True))
-        keys = [keyed(name, schema[name].dataType, kind).alias(f"k{n}") for n, (name, kind) in enumerate(pairs)]
-        asks = self.frame.narrow(self.keys).select(*keys, TIME, ROW)
-        return joined(asks, self.sides, len(keys), few=self.frame.rows <= FEW, packed=packed)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Computed:
-    """Asof views of one entity, computed by the machinery of `asof frame`."""
-
-    frame: EntityFrame
-    settings: Settings
-    group: EntityViews
-    keys: tuple[str, ...]
-    names: Mapping[str, str]
-    """From the columns of the result to `view__feature`."""
-
-    def answers(self) -> DataFrame:
-        from jobs.frame import answers  # noqa: PLC0415 - imports the engine, which only Asof views need
-
-        spark, frame, entity = _own(self.frame.spark), self.frame, self.group.views[0].entity
-        wanted = "string" if entity.type == "string" else "bigint"
-        keys = []
-        for n, name in enumerate(self.keys):
-            kind = frame.schema[name].dataType
-            if not isinstance(kind, IntegralType | NullType) and not (
-                wanted == "string" and isinstance(kind, StringType)
-            ):
-                msg = f"The entity frame: key {name} is {kind.simpleString()}, its entity has {entity.type}. Write the column as {entity.type}."
-                raise InputError(msg)
-            keys.append(F.col(f"`{name}`").cast(wanted).alias(f"k{n}"))
-        asks = frame.narrow(self.keys).select(*keys, TIME, ROW)
-        found = answers(
-            spark, self.settings, self.group, asks, earliest=frame.earliest, latest=frame.latest, rows=frame.rows
-        )
-        kinds = dict(found.dtypes)
-        # As in the published tables' source: Feast's timestamps keep only seconds, so instants are microseconds.
-        columns = [
-            (F.unix_micros(held) if kinds[held] == "timestamp" else F.col(held)).alias(name) for name, held in self.names.items()
-        ]  # fmt: skip
-        return found.select(ROW, *columns)
-
-    def collected(self) -> pa.Table:
-        return self.answers().toArrow()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retrieval:
     """Rows and columns as they were asked for; nothing is computed before it is taken."""
 
     frame: EntityFrame
-    parts: tuple[_Part, ...]
+    parts: tuple[Part, ...]
     columns: tuple[str, ...]
     """Of the features, in the order of the result."""
 
@@ -235,14 +159,20 @@ def retrieval(
     )  # fmt: skip
 
 
-def _stored(frame: EntityFrame, asked: Sequence[Asked], *, known: bool) -> list[_Joined]:
+def _stored(frame: EntityFrame, asked: Sequence[Asked], *, known: bool) -> list[Joined | Filed]:
     groups: dict[tuple[tuple[str, ...], tuple[str, ...]], list[tuple[Side, dict[str, str]]]] = {}
+    filed = list[Joined | Filed]()
     for n, view in enumerate(asked):
         stored = view.stored
         if stored is None:
             continue
         where, schema = f"View {view.name!r}", stored.rows.schema
-        wanted = [*stored.keys.values(), *view.features.values(), *([stored.created] if stored.created else [])]
+        wanted = [
+            *stored.keys.values(),
+            stored.time,
+            *view.features.values(),
+            *([stored.created] if stored.created else []),
+        ]
         if missing := [name for name in wanted if name not in schema.names]:
             msg = f"{where}: its source {stored.source.name!r} has no column {', '.join(missing)}. It has {', '.join(schema.names)}."
             raise MissingError(msg)
@@ -257,14 +187,23 @@ def _stored(frame: EntityFrame, asked: Sequence[Asked], *, known: bool) -> list[
         if stored.created:
             times.append(micros_of(stored.created, schema[stored.created].dataType, where).alias(CREATED))
         names = {f"v{n}_{i}": name for i, name in enumerate(view.features)}
-        features = [F.col(f"`{held}`").alias(name) for name, held in zip(names, view.features.values(), strict=True)]
         # Both ends of the ttl count; a row without an instant counts for nobody.
         span = Span(first=frame.earliest - stored.ttl_us if stored.ttl_us else None, last=frame.latest)
+        of_known = known and stored.created is not None
+        asked_for = Wanted(
+            keys=dict(zip(stored.keys.values(), kinds, strict=True)), time=stored.time, created=stored.created,
+            features=dict(zip(names, view.features.values(), strict=True)), ttl_us=stored.ttl_us, known=of_known, span=span,
+        )  # fmt: skip
+        files = files_of(stored.rows, stored.source, asked_for) if stored.plain else None
+        if files is not None:
+            filed.append(Filed(frame=frame, keys=view.keys, kinds=kinds, files=files, wanted=asked_for, rows=stored.rows, names=names))  # fmt: skip
+            continue
+        features = [F.col(f"`{held}`").alias(name) for name, held in zip(names, view.features.values(), strict=True)]
         rows = within(stored.rows, stored.source, stored.time, span).select(*keys, *times, *features)
-        side = Side(rows=rows, ttl_us=stored.ttl_us, known=known and stored.created is not None)
+        side = Side(rows=rows, ttl_us=stored.ttl_us, known=of_known)
         groups.setdefault((view.keys, kinds), []).append((side, names))
-    return [
-        _Joined(
+    return filed + [
+        Joined(
             frame=frame, keys=keys, kinds=kinds, sides=tuple(side for side, _ in found),
             names={held: name for _, names in found for held, name in names.items()},
         )
@@ -272,7 +211,7 @@ def _stored(frame: EntityFrame, asked: Sequence[Asked], *, known: bool) -> list[
     ]  # fmt: skip
 
 
-def _computed(frame: EntityFrame, asked: Sequence[Asked], settings: Settings) -> list[_Computed]:
+def _computed(frame: EntityFrame, asked: Sequence[Asked], settings: Settings) -> list[Computed]:
     groups: dict[tuple[tuple[str, ...], str, int], list[Asked]] = {}
     seen: dict[tuple[tuple[str, ...], str], int] = {}
     for each in asked:
@@ -287,7 +226,7 @@ def _computed(frame: EntityFrame, asked: Sequence[Asked], settings: Settings) ->
             name: status_column(view) if held == STATUS else f"{view.name}__{held}"
             for each, view in zip(found, views, strict=True) for name, held in each.features.items()
         }  # fmt: skip
-        made.append(_Computed(frame=frame, settings=settings, group=group, keys=keys, names=names))
+        made.append(Computed(frame=frame, settings=settings, group=group, keys=keys, names=names))
     return made
 
 
@@ -306,21 +245,6 @@ def defined(name: str, tagged: str, settings: Settings) -> FeatureView:
         )
         raise InputError(msg)
     return view
-
-
-def _own(spark: SparkSession) -> SparkSession:
-    """The session, or a new one beside it on the same tables, where a setting differs on which values depend: the person's stays as it is."""
-    wanted = {
-        name: value
-        for name, value in CORRECTNESS.items()
-        if name.startswith("spark.sql.") and spark.conf.isModifiable(name)
-    }
-    if all(spark.conf.get(name, None) == value for name, value in wanted.items()):
-        return spark
-    made = spark.newSession()
-    for name, value in wanted.items():
-        made.conf.set(name, value)
-    return made
 
 
 def ranged(spark: SparkSession, asked: Sequence[Asked], span: Span, time: str) -> DataFrame:

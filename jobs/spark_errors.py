@@ -74,6 +74,11 @@ _RULES = (
         sentence="There is no column {name}.{rest} Correct the definition, or ingest the source with that column.",
     ),
     _Rule(
+        pattern=r"\[PARSE_SYNTAX_ERROR\] (?P<rest>[^\n]*)",
+        kind=InputError,
+        sentence="The SQL cannot be read: {rest} Correct the query.",
+    ),
+    _Rule(
         pattern=r"\[UNABLE_TO_INFER_SCHEMA\]",
         kind=InputError,
         sentence="The input holds no Parquet and no CSV file. Check the path: files that begin with _ or . do not count.",

@@ -1,7 +1,7 @@
 """The offline store through Feast's own FeatureStore: rows in, rows out, in every form of entity frame, whatever the session's zone."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -10,12 +10,10 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from feast import (
-    Entity,
     FeatureService,
     FeatureStore,
     FeatureView,
     Field,
-    RepoConfig,
     RequestSource,
 )
 from feast.errors import SavedDatasetLocationAlreadyExists
@@ -23,11 +21,11 @@ from feast.feature_logging import LoggingConfig
 from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SavedDatasetSparkStorage, SparkSource
 from feast.on_demand_feature_view import on_demand_feature_view
 from feast.types import Float64, Int64
-from feast.value_type import ValueType
 from pyspark.sql import SparkSession
 
 from features.errors import ColumnsError, InputError, MissingError
-from jobs.feast_offline import AsofOfflineStoreConfig, SparkLoggingDestination
+from jobs.feast_offline import SparkLoggingDestination
+from tests.jobs.feast_store import CARD, SHOP, at, source, store_in, view
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
@@ -35,12 +33,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::RuntimeWarning"),
 ]
 ZONES = ["UTC", "Asia/Shanghai", "America/New_York"]
-CARD = Entity(name="card", join_keys=["card_id"], value_type=ValueType.INT64)
-SHOP = Entity(name="shop", join_keys=["shop_id"], value_type=ValueType.INT64)
-
-
-def at(text: str) -> datetime:
-    return datetime.fromisoformat(f"2026-03-{text}").replace(tzinfo=UTC)
 
 
 @pytest.fixture(params=["UTC"])
@@ -53,28 +45,7 @@ def session(spark: SparkSession, request: pytest.FixtureRequest) -> Iterator[Spa
 
 @pytest.fixture
 def store(session: SparkSession, tmp_path: Path) -> FeatureStore:  # noqa: ARG001 - it must be there before
-    return FeatureStore(
-        config=RepoConfig(
-            project="tests", provider="local", registry=str(tmp_path / "registry.db"), entity_key_serialization_version=3,
-            online_store={"type": "sqlite", "path": str(tmp_path / "online.db")}, repo_path=str(tmp_path),
-            offline_store=AsofOfflineStoreConfig(staging_location=str(tmp_path / "staging")),
-        )
-    )  # fmt: skip
-
-
-def source(spark: SparkSession, path: Path, columns: dict[str, Any], **more: Any) -> SparkSource:
-    folder = str(path / uuid4().hex)
-    spark.createDataFrame(pa.table(columns)).write.parquet(folder)
-    return SparkSource(
-        name=uuid4().hex, path=folder, file_format="parquet", timestamp_field="event_timestamp", **more
-    )  # fmt: skip
-
-
-def view(name: str, made: SparkSource, *entities: Entity, ttl: timedelta | None = None, **fields: Any) -> FeatureView:
-    return FeatureView(
-        name=name, entities=list(entities), ttl=ttl, source=made,
-        schema=[*(Field(name=e.join_key, dtype=Int64) for e in entities), *(Field(name=n, dtype=t) for n, t in fields.items())],
-    )  # fmt: skip
+    return store_in(tmp_path)
 
 
 @pytest.fixture
@@ -211,6 +182,12 @@ UNUSABLE: list[tuple[Any, type[Exception], str]] = [
     (pd.DataFrame({"card_id": [1]}), MissingError, "has no column event_timestamp and no column of timestamps"),
     (pd.DataFrame({"card_id": [1], "event_timestamp": [pd.NaT]}), InputError, "event_timestamp is null in 1 row(s): 1"),
     (pd.DataFrame({"card_id": [1], "event_timestamp": ["soon"]}), InputError, "not all of it are timestamps"),
+    (pd.DataFrame({"card_id": [1], "event_timestamp": [1772409600]}), InputError, "is int64, not timestamps"),
+    (
+        pd.DataFrame({"card_id": [1], "a": [at("02T00:00")], "b": [at("02T00:00")]}),
+        MissingError,
+        "2 columns of timestamps (a, b)",
+    ),
     (
         pd.DataFrame({"event_timestamp": [at("02T00:00")]}),
         MissingError,
@@ -245,6 +222,12 @@ UNUSABLE: list[tuple[Any, type[Exception], str]] = [
         "event_timestamp is null in 1 row(s)",
     ),
     ("SELECT 1 AS card_id, 'x' AS event_timestamp", InputError, "event_timestamp is string, not a timestamp"),
+    ("SELECT 1 AS card_id", MissingError, "has no column event_timestamp and no column of timestamps"),
+    ("SELECT current_timestamp() AS event_timestamp", MissingError, "no column card_id, a join key of view 'balances'"),
+    ("SELECT 1 AS card_id, 2 AS card_id, current_timestamp() AS event_timestamp", InputError, "columns card_id twice"),
+    ("SELECT 1 AS card_id, now() AS event_timestamp FROM nowhere", MissingError, "There is no table `nowhere`"),
+    ("SELECT card FROM VALUES (1) AS t(card_id)", MissingError, "There is no column `card`"),
+    ("SELEC 1", InputError, "The SQL cannot be read: Syntax error at or near 'SELEC'"),
     (7, InputError, "is a int. Give a pandas DataFrame"),
 ]
 
@@ -255,15 +238,15 @@ def test_a_frame_that_cannot_be_used_says_why(store: FeatureStore) -> None:
         with pytest.raises(kind) as error:
             store.get_historical_features(frame, ["balances:balance"])
         assert message in str(error.value)
+        assert "JVM" not in str(error.value)
 
 
 @pytest.mark.usefixtures("balances")
 def test_instants_of_several_zones_in_one_column_are_instants(store: FeatureStore) -> None:
     times = ["2026-03-02T08:00:00+08:00", "2026-03-01T18:59:59-05:00"]
-    assert answered(store, pd.DataFrame({"card_id": [1, 1], "event_timestamp": times}), "balances:balance") == [
-        2.0,
-        1.0,
-    ]
+    for given in (times, [datetime.fromisoformat(time) for time in times]):
+        frame = pd.DataFrame({"card_id": [1, 1], "event_timestamp": pd.Series(given, dtype=object)})
+        assert answered(store, frame, "balances:balance") == [2.0, 1.0]
 
 
 @pytest.mark.usefixtures("balances")
@@ -278,11 +261,12 @@ def test_rows_are_saved_and_read_again(store: FeatureStore, tmp_path: Path) -> N
     store.create_saved_dataset(job, "again", storage, allow_overwrite=True)
     assert store.get_saved_dataset("again").to_df().sort_values("card_id")["balance"].tolist() == [2.0, 4.0]
     folder = SavedDatasetSparkStorage(path=str(tmp_path / "saved"), file_format="parquet")
-    job.persist(folder)  # Feast 0.67 gives a saved path no name, and cannot read it through a saved dataset
+    made = store.create_saved_dataset(job, "saved at a path", folder)
     with pytest.raises(SavedDatasetLocationAlreadyExists):
-        job.persist(folder)
-    job.persist(folder, allow_overwrite=True)
-    assert job.spark_session.read.parquet(str(tmp_path / "saved")).count() == 2
+        store.create_saved_dataset(job, "again at a path", folder)
+    store.create_saved_dataset(job, "again at a path", folder, allow_overwrite=True)
+    for read in (made, store.get_saved_dataset("again at a path")):
+        assert read.to_df().sort_values("card_id")["balance"].tolist() == [2.0, 4.0]
     with pytest.raises(InputError, match="needs a table or a path"):
         job.persist(SavedDatasetSparkStorage(query="SELECT 1"))
     assert len(store.get_historical_features(frame, ["balances:balance"]).to_remote_storage()) >= 1

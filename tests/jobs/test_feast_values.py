@@ -56,8 +56,9 @@ def labels() -> pa.Table:
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Shanghai"])
 def test_values_are_those_of_asof_frame_whatever_the_persons_session(
-    spark: SparkSession, home: Settings, catalog: Catalog, tmp_path: Path, zone: str
+    spark: SparkSession, home: Settings, catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zone: str
 ) -> None:
+    """Of many rows too, which meet the events in files: here all are many."""
     pq.write_table(labels(), tmp_path / "labels.parquet")
     frame(
         spark,
@@ -79,8 +80,13 @@ def test_values_are_those_of_asof_frame_whatever_the_persons_session(
         made = store.get_historical_features(labels().to_pandas(), refs, full_feature_names=True).to_arrow()
         rows: Any = spark.createDataFrame(labels())
         stored = store.get_historical_features(rows, refs, full_feature_names=True).to_arrow()
+        monkeypatch.setattr("jobs.answering.FEW", 0)
+        monkeypatch.setattr("jobs.frame._FEW", 0)
+        many = store.get_historical_features(labels().to_pandas(), refs, full_feature_names=True).to_arrow()
     finally:
         spark.conf.set("spark.sql.session.timeZone", str(before))
+    assert many.equals(made)
+    assert not list((home.home / "frames").iterdir())
     for name in made.column_names:
         column = expected[name]
         assert (
