@@ -172,4 +172,4 @@ class Zscore:
     description: str = ""
 
 
-Feature = Aggregate | CohortRate | ArrivalRate | LagCorrectedRate | Attribute | Ratio | Difference | Zscore
+Feature = Aggregate | Rate | Attribute | Ratio | Difference | Zscore

@@ -72,11 +72,13 @@ def rate(outcomes: Source = DISPUTES, **changes: Any) -> Any:
 
 
 def arrivals(**changes: Any) -> Any:
-    return arrival_rate(DISPUTES, **{"of": "id", "over": "30d"} | changes)
+    given: dict[str, Any] = {"of": "id", "over": "30d"}
+    return arrival_rate(DISPUTES, **given | changes)
 
 
 def corrected(**changes: Any) -> Any:
-    return lag_corrected_rate(DISPUTES, **{"of": "id", "over": "30d"} | changes)
+    given: dict[str, Any] = {"of": "id", "over": "30d"}
+    return lag_corrected_rate(DISPUTES, **given | changes)
 
 
 def label(**changes: Any) -> Label:
