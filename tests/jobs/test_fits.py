@@ -50,7 +50,7 @@ def home(spark: SparkSession, spark_settings: Settings, tmp_path_factory: pytest
 
 @pytest.fixture(scope="module")
 def raw(spark: SparkSession, home: Settings, tmp_path_factory: pytest.TempPathFactory) -> Raw:
-    made, landing = days.days(seed=31), tmp_path_factory.mktemp("landing")
+    made, landing = days.days(seed=32), tmp_path_factory.mktemp("landing")
     days.write_days(made, landing)
     for source, there in ((BOUGHT, PAYMENTS), (DISPUTED, DISPUTES)):
         ingest(spark, home, source, str(landing / there.name))
