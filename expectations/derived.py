@@ -6,7 +6,7 @@ from typing import Required, TypedDict, Unpack
 
 from expectations.rules import Check, Facts, Rule
 from features.definitions.durations import DAY
-from features.definitions.features import Aggregate, CohortRate, Ratio
+from features.definitions.features import Aggregate, CohortRate, Rate, Ratio
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
 from features.definitions.windows import Window
@@ -90,14 +90,15 @@ def _signs(view: FeatureView, aggregates: Sequence[Aggregate], facts: Facts) -> 
                 columns=(name,),
             )
     for feature in view.features:
-        if isinstance(feature, CohortRate):
+        if isinstance(feature, Rate):
+            share = isinstance(feature, CohortRate)
             yield _block(
                 f"{feature.name}_range",
-                f"{feature.name} is a share.",
+                f"{feature.name} is {'a share' if share else 'not negative'}.",
                 check="between",
                 columns=(feature.name,),
                 lower=0,
-                upper=1,
+                upper=1 if share else None,
             )
 
 

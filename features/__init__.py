@@ -4,9 +4,6 @@ from features.definitions.authoring import (
     attribute as attribute,
 )
 from features.definitions.authoring import (
-    cohort_rate as cohort_rate,
-)
-from features.definitions.authoring import (
     count as count,
 )
 from features.definitions.authoring import (
@@ -70,6 +67,9 @@ from features.definitions.behaviour import top_k as top_k
 from features.definitions.behaviour import trend as trend
 from features.definitions.catalog import Catalog as Catalog
 from features.definitions.catalog import load_catalog as load_catalog
+from features.definitions.delayed import arrival_rate as arrival_rate
+from features.definitions.delayed import cohort_rate as cohort_rate
+from features.definitions.delayed import lag_corrected_rate as lag_corrected_rate
 from features.definitions.entities import Entity as Entity
 from features.definitions.expressions import case as case
 from features.definitions.expressions import col as col
@@ -95,8 +95,8 @@ from features.definitions.windows import Window as Window
 
 __all__ = [
     "DAILY", "EVER", "HOURLY", "Catalog", "Entity", "EventFreshness", "FeatureService", "FeatureView", "Field", "Graph", "Label",
-    "Policy", "Relation", "RiskMetrics", "Schedule", "Selection", "Source", "Window", "aggregate", "attribute", "burst", "case", "cohort_rate", "col", "count",
+    "Policy", "Relation", "RiskMetrics", "Schedule", "Selection", "Source", "Window", "aggregate", "arrival_rate", "attribute", "burst", "case", "cohort_rate", "col", "count",
     "count_by", "decayed_count", "decayed_mean", "decayed_sum", "difference", "distinct", "distinct_sketch", "entropy", "fields", "first", "flat",
-    "gap_cv", "gap_mean", "last", "last_k", "lit", "load_catalog", "max_", "mean", "min_", "pairs", "quantile", "ratio", "runs",
+    "gap_cv", "gap_mean", "lag_corrected_rate", "last", "last_k", "lit", "load_catalog", "max_", "mean", "min_", "pairs", "quantile", "ratio", "runs",
     "speed", "std", "sum_", "time_since_first", "time_since_last", "top_k", "trend", "velocity", "zscore",
 ]  # fmt: skip

@@ -2,9 +2,10 @@
 
 from features.definitions.entities import Entity
 
-__all__ = ["ACCOUNT", "CARD", "CARD_MERCHANT", "DEVICE", "MERCHANT"]
+__all__ = ["ACCOUNT", "BIN", "CARD", "CARD_MERCHANT", "DEVICE", "MERCHANT"]
 
 ACCOUNT = Entity(name="account", keys=("account_id",), description="A customer's account.")
+BIN = Entity(name="bin", keys=("bin",), description="The first digits of a card number: its bank and product.")
 CARD = Entity(name="card", keys=("card_id",), description="A payment card, tokenised.")
 DEVICE = Entity(name="device", keys=("device_id",), description="A phone or computer.")
 MERCHANT = Entity(name="merchant", keys=("merchant_id",), description="Who sells.")

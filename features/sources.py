@@ -43,8 +43,8 @@ DISPUTES = Source(
     version="version",
     void="voided",
     owner="disputes",
-    description="One row per chargeback or fraud report; it learns its card, account and merchant from its payment.",
-).enrich(PAYMENTS, on="payment_id", columns=("card_id", "account_id", "merchant_id"), time="payment_time")
+    description="One row per chargeback or fraud report; it learns its card, account, merchant and bin from its payment.",
+).enrich(PAYMENTS, on="payment_id", columns=("card_id", "account_id", "merchant_id", "bin"), time="payment_time")
 
 ACCOUNTS = Source(
     name="accounts",

@@ -15,6 +15,7 @@ from features.settings import Settings
 from features.values.partition import EntityViews, entity_views, finish
 from jobs import attempts, carried, ledger, tiles
 from jobs.commands import Stage
+from jobs.fits import fits_at
 from jobs.rows import event_rows, output_schema
 from jobs.session import spark as session
 from jobs.sizing import size
@@ -104,9 +105,8 @@ def snapshot(spark: SparkSession, settings: Settings, group: EntityViews, cuts: 
     before, anchor = max(cuts), min(cuts)
     rows = event_rows(spark, settings, group, before=before, anchor=anchor)
     count = size(settings, group, before=before, anchor=anchor).partitions
-    return rows.repartition(count, *group.keys).mapInArrow(
-        finish(group, cuts=cuts), output_schema(group, snapshot=True)
-    )
+    finished = finish(group, cuts=cuts, fits=fits_at(spark, settings, group, cuts))
+    return rows.repartition(count, *group.keys).mapInArrow(finished, output_schema(group, snapshot=True))
 
 
 def _write(wide: DataFrame, group: EntityViews, view: FeatureView, cut: int, location: str) -> int:

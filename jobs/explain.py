@@ -9,7 +9,7 @@ from rich.table import Table
 from features.definitions.catalog import Catalog, load_catalog
 from features.definitions.compiled import hash_of
 from features.definitions.durations import DAY
-from features.definitions.features import Aggregate, CohortRate
+from features.definitions.features import Aggregate, Rate
 from features.definitions.freshness import EventFreshness
 from features.definitions.names import cut_text, micros, utc
 from features.definitions.views import FeatureView
@@ -104,7 +104,7 @@ def _freshness(view: FeatureView) -> str:
 def _windows(view: FeatureView) -> list[dict[str, Any]]:
     found: dict[Window, int] = {}
     for feature in view.features:
-        if isinstance(feature, Aggregate | CohortRate):
+        if isinstance(feature, Aggregate | Rate):
             found[feature.window] = found.get(feature.window, 0) + 1
     return [
         {"window": window.label, "step": "exact" if window.step_us == 1 else _span(window.step_us), "overshoot_us": window.overshoot_us, "features": count}

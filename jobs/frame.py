@@ -17,11 +17,13 @@ from features.definitions.freshness import EventFreshness
 from features.definitions.views import FeatureView
 from features.errors import BusyError, InputError
 from features.settings import Settings
+from features.values.fits import Fits
 from features.values.partition import EntityViews, entity_views, finish
 from features.values.sweep import ARROW_TYPES
 from jobs.assembling import assemble
 from jobs.commands import Frame
 from jobs.exchange import Exchange, exchange, exchangeable, in_buckets
+from jobs.fits import cuts_of_asks, cuts_of_labels, fits
 from jobs.labels import EVENT_TIMESTAMP, Labels, stage_labels
 from jobs.manifest import Snapshots, befores_of, manifest_path, sha256, snapshots, source_changes, write_manifest
 from jobs.rows import ask_rows, event_rows, output_schema, shape_of
@@ -122,20 +124,21 @@ def _answered(
     """The answers of an entity's views as Parquet files, each by asof_row. Workers write them: Spark's writer takes rows one by one."""
     before, anchor = ask_edges(group, staged.earliest, staged.latest)
     count = size(settings, group, before=before, anchor=anchor, asks=staged.rows).partitions
+    to_files = _to_files(group, str(work), fits(spark, settings, group, cuts_of_labels(staged, group)))
     if staged.rows > _FEW and exchangeable(settings, group, before):
         what = Exchange(
             group=group, shape=shape_of(settings, group, before), before=before, anchor=anchor, folder=f"{work}/{uuid4().hex}", buckets=count
         )  # fmt: skip
         found = exchange(spark, settings, what, staged.path)
         work_of = shares(found.sizes)
-        finished = in_buckets(what, found.files, work_of, _to_files(group, str(work)))
+        finished = in_buckets(what, found.files, work_of, to_files)
         count = len(work_of) if work_of[0].of > 1 else tasks(settings, len(work_of))  # heavy ones side by side
         return _paths(spark.range(0, len(work_of), 1, count).mapInArrow(finished, _TOLD))
     asked = spark.read.parquet(staged.path)
     keys = [F.col(name).alias(key) for name, key in zip(group.views[0].keys, group.keys, strict=True)]
     asks = asked.select(*keys, "asof_row", F.unix_micros(EVENT_TIMESTAMP).alias("asof_time"))
     rows = _shuffled(spark, settings, group, asks, earliest=staged.earliest, latest=staged.latest, rows=staged.rows)
-    return _paths(rows.mapInArrow(_to_files(group, str(work)), _TOLD))
+    return _paths(rows.mapInArrow(to_files, _TOLD))
 
 
 def _paths(told: DataFrame) -> tuple[Path, ...]:
@@ -143,8 +146,10 @@ def _paths(told: DataFrame) -> tuple[Path, ...]:
     return tuple(Path(row["path"]) for row in told.collect() if row["rows"])
 
 
-def _to_files(group: EntityViews, folder: str) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
-    answered = finish(group)
+def _to_files(
+    group: EntityViews, folder: str, fitted: Mapping[str, Fits]
+) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
+    answered = finish(group, fits=fitted)
 
     def write(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         made = list(answered(batches))
@@ -208,7 +213,8 @@ def answers(
         rows: how many asks there are, about. The keys of few are sent to the sources, whose rows are limited to them before the shuffle.
     """
     both = _shuffled(spark, settings, group, asks, earliest=earliest, latest=latest, rows=rows)
-    return both.mapInArrow(finish(group), output_schema(group, snapshot=False))
+    fitted = fits(spark, settings, group, cuts_of_asks(asks, group))
+    return both.mapInArrow(finish(group, fits=fitted), output_schema(group, snapshot=False))
 
 
 def _shuffled(

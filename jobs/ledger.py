@@ -3,6 +3,7 @@
 ROOT/asof/<source>/<ds>.json
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -15,7 +16,7 @@ from features.settings import Settings
 from jobs.attempts import root
 from jobs.files import open_system, read_record, write_record
 
-__all__ = ["Partition", "hold", "partition", "partitions", "record_ingest", "release", "source_state"]
+__all__ = ["Partition", "hold", "partition", "partitions", "record_ingest", "release", "source_state", "source_states"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,11 +108,18 @@ def release(settings: Settings, found: Partition, *, at: int) -> Partition:
 
 def source_state(settings: Settings, view: FeatureView, cut: int) -> dict[str, str]:
     """What a cut is computed from, a sentence a source: its partitions before the cut, the newest ingest, and what is held from it."""
-    made = {}
+    return source_states(settings, view, [cut])[cut]
+
+
+def source_states(settings: Settings, view: FeatureView, cuts: Sequence[int]) -> dict[int, dict[str, str]]:
+    """The state of each of several cuts; the records are read once."""
+    found = {source.name: partitions(settings, source.ingested_by) for source in view.sources}
+    return {cut: {name: _state(items, cut) for name, items in found.items()} for cut in cuts}
+
+
+def _state(found: Sequence[Partition], cut: int) -> str:
     last = str((utc(cut) - timedelta(microseconds=1)).date())
-    for source in view.sources:
-        seen = [item for item in partitions(settings, source.ingested_by) if item.ds <= last]
-        shut = ",".join(item.ds for item in seen if item.held or (item.released_at or 0) >= cut)
-        newest = max((item.ingested_at for item in seen), default=0)
-        made[source.name] = f"{len(seen)} partitions, newest ingest {newest}, held {shut or 'none'}"
-    return made
+    seen = [item for item in found if item.ds <= last]
+    shut = ",".join(item.ds for item in seen if item.held or (item.released_at or 0) >= cut)
+    newest = max((item.ingested_at for item in seen), default=0)
+    return f"{len(seen)} partitions, newest ingest {newest}, held {shut or 'none'}"

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from features.definitions.catalog import Catalog, load_catalog
 from features.definitions.expressions import columns_of
-from features.definitions.features import Aggregate, CohortRate
+from features.definitions.features import Aggregate, Rate
 from features.definitions.names import cut_text, micros, utc
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
@@ -22,11 +22,12 @@ from features.serving.keys import checked, needed
 from features.serving.reader import Reader
 from features.settings import Settings
 from features.store.values import Cell
-from features.values.partition import rows_of
+from features.values.partition import entity_views, rows_of
 from features.values.reasons import COUNTS, bases, reasons
 from features.values.sweep import STATUSES, sweep
 from features.values.timeline import Asks, Rows, Timeline, anchors, timeline
 from jobs.commands import Exit, Why
+from jobs.fits import fits_at
 from jobs.known import known_rows
 from jobs.rows import passed
 from jobs.session import spark as session
@@ -99,7 +100,9 @@ def explained(spark: SparkSession, settings: Settings, asked: Question) -> dict[
         source.name: _rows(spark, settings, asked, source, cut if view.served else asked.at + 1)
         for source in view.sources
     }
-    values = sweep(view, sources, Asks(key=np.zeros(1, np.int64), instant=at))
+    (group,) = entity_views([view])
+    fitted = fits_at(spark, settings, group, [cut]).get(view.name)
+    values = sweep(view, sources, Asks(key=np.zeros(1, np.int64), instant=at), fits=fitted)
     lines = {source.name: _line(view, source, sources[source.name]) for source in view.sources}
     parts = bases(view, asked.feature)
     rows = [row for part in parts for row in _told(asked, part, lines, anchor)]
@@ -109,7 +112,7 @@ def explained(spark: SparkSession, settings: Settings, asked: Question) -> dict[
         "value": None if no_key else _plain(values.columns[asked.feature]), "status": "no_key" if no_key else STATUSES[values.status[0]],
         "windows": [
             {"feature": part.name, "from": utc(edges.lower).isoformat(), "to": utc(edges.upper).isoformat()}
-            for part in parts if isinstance(part, Aggregate | CohortRate)
+            for part in parts if isinstance(part, Aggregate | Rate)
             for edges in (part.window.bounds(anchor, view.remember_us),)
         ],
         "rows": rows,
@@ -147,9 +150,7 @@ def _line(view: FeatureView, source: Source, rows: Rows) -> Timeline:
 def _told(asked: Question, part: Any, lines: dict[str, Timeline], anchor: int) -> list[dict[str, Any]]:  # noqa: ANN401 - a feature
     made: list[dict[str, Any]] = []
     for source in asked.view.sources:
-        if source.name != asked.view.source.name and not (
-            isinstance(part, CohortRate) and part.outcomes == source.name
-        ):
+        if source.name != asked.view.source.name and not (isinstance(part, Rate) and part.outcomes == source.name):
             continue
         line = lines[source.name]
         said = reasons(asked.view, part, source, line, asked.at, anchor)
@@ -166,7 +167,7 @@ def _shown(part: Any, source: Source, line: Timeline, place: int) -> dict[str, A
     match part:
         case Aggregate():
             read.update(columns_of(part.where), *(columns_of(node) for node in part.reads))
-        case CohortRate():
+        case Rate():
             read.update(columns_of(part.eligible), [part.of])
         case _:
             read.add(part.column)

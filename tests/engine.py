@@ -10,7 +10,8 @@ from features.definitions.sources import Source
 from features.definitions.views import FeatureView
 from features.values import sweep as engine
 from features.values import versions
-from features.values.timeline import Asks, Rows
+from features.values.fits import Fits, fit_names, fitted, sums
+from features.values.timeline import Asks, Rows, anchors, timeline
 from tests.oracle import HELD, Answer, Row, landed
 
 UTC_US = pa.timestamp("us", "UTC")
@@ -128,13 +129,12 @@ def answers(
     sorted_asks = Asks(
         key=np.array([coded[n] for n in order], np.int64), instant=np.array([asks[n][1] for n in order], np.int64)
     )
-    rows = {
-        source.name: engine_rows(
-            view, source, as_known(source, raw[source.name], stored(source, raw[source.name], batches)), codes
-        )
+    tables = {
+        source.name: as_known(source, raw[source.name], stored(source, raw[source.name], batches))
         for source in view.sources
     }
-    found = engine.sweep(view, rows, sorted_asks)
+    rows = {source.name: engine_rows(view, source, tables[source.name], codes) for source in view.sources}
+    found = engine.sweep(view, rows, sorted_asks, fits=fits_of(view, tables, sorted_asks))
     columns = {name: _plain(values) for name, values in found.columns.items()}
     made: list[Answer | None] = [None] * len(asks)
     for place, n in enumerate(order):
@@ -142,6 +142,30 @@ def answers(
             {name: values[place] for name, values in columns.items()}, engine.STATUSES[found.status[place]]
         )
     return [item for item in made if item is not None]
+
+
+def fits_of(view: FeatureView, tables: Mapping[str, pa.Table], asks: Asks) -> Fits | None:
+    """What is fitted at the asks' cuts from the rows of all keys, as if two workers had each summed about half of the keys."""
+    if not view.fitted:
+        return None
+    cuts = sorted(set(anchors(asks.instant, view.freshness).tolist()))
+    keys = {
+        encoded(key)
+        for source in view.sources
+        for key in zip(
+            *(tables[source.name][name].to_pylist() for name in source.key_columns(view.entity.name, view.entity.keys)),
+            strict=True,
+        )
+    }
+    total = {name: np.zeros(1, np.int64) for name in fit_names(view)}
+    for worker in (0, 1):
+        codes = {key: n for n, key in enumerate(sorted(keys - {None}, key=repr)) if n % 2 == worker}
+        lines = {
+            source.name: timeline(engine_rows(view, source, tables[source.name], codes), source, view.freshness)
+            for source in view.sources
+        }
+        total = {name: total[name] + counts for name, counts in sums(view, lines, cuts).items()}
+    return fitted(view, cuts, total)
 
 
 def _micros(table: pa.Table, name: str) -> np.ndarray:

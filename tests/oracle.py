@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from features.definitions import expressions as e
-from features.definitions.features import Aggregate, Attribute, CohortRate, Difference, Ratio, Zscore
+from features.definitions.features import Aggregate, Attribute, CohortRate, Difference, Rate, Ratio, Zscore
 from features.definitions.freshness import Schedule
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
 from features.definitions.windows import Window
-from tests import oracle_aggregations
+from tests import oracle_aggregations, oracle_rates
 
 DAY = 86_400_000_000
 HELD = math.inf
@@ -39,8 +39,8 @@ def answer(view: FeatureView, raw: Mapping[str, Sequence[Row]], key: tuple[Any, 
     for feature in view.features:
         if isinstance(feature, Aggregate):
             value = aggregate(view, feature, events, a)
-        elif isinstance(feature, CohortRate):
-            value = rate(view, feature, events, raw, key, a, t)
+        elif isinstance(feature, Rate):
+            value = rate(view, feature, events, raw, key, t)
         else:
             value = derived(feature, made)
         if isinstance(value, int) and not isinstance(value, bool) and value not in INT64:
@@ -240,13 +240,16 @@ def usable(value: Any) -> bool:
 
 def rate(
     view: FeatureView,
-    feature: CohortRate,
+    feature: Rate,
     events: list[Row],
     raw: Mapping[str, Sequence[Row]],
     key: tuple[Any, ...],
-    a: int,
     t: int,
 ) -> float | None:
+    """A cohort's, which is not smoothed, as short as it is said; of the others see `oracle_rates`."""
+    if not isinstance(feature, CohortRate) or feature.fitted:
+        return oracle_rates.rate(view, feature, raw, key, t)
+    a = anchor(view, t)
     outcomes = view.outcome(feature.outcomes)
     known = {row[feature.of] for row in counting(view, outcomes, raw[outcomes.name], key, t)}
     rows = [

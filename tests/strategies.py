@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from features.definitions import authoring as make
 from features.definitions import behaviour as course
+from features.definitions import delayed
 from features.definitions.entities import Entity
 from features.definitions.expressions import ColumnType, Expression, case, col, lit
 from features.definitions.features import Aggregate, Attribute, Difference, Feature, Ratio, Zscore
@@ -163,7 +164,7 @@ def _features(draw: st.DrawFn, outcomes: Source | None) -> tuple[Feature, ...]:
     ]  # fmt: skip
     if outcomes is not None:
         eligible = draw(st.one_of(st.none(), conditions()))
-        rate = make.cohort_rate(
+        rate = delayed.cohort_rate(
             outcomes,
             of="id",
             over="12s 40s",

@@ -6,17 +6,15 @@ from features.definitions.expressions import Expression
 from features.definitions.features import (
     Aggregate,
     Attribute,
-    CohortRate,
     Difference,
     Feature,
     Ratio,
     Zscore,
 )
-from features.definitions.sources import Source
 from features.definitions.windows import Window, windows
 
 __all__ = [
-    "attribute", "cohort_rate", "count", "difference", "distinct", "first", "last", "max_", "mean", "min_", "ratio", "std", "sum_",
+    "attribute", "count", "difference", "distinct", "first", "last", "max_", "mean", "min_", "ratio", "std", "sum_",
     "time_since_first", "time_since_last", "velocity", "zscore",
 ]  # fmt: skip
 
@@ -116,18 +114,6 @@ def difference(minuend: str, subtrahend: str, *, name: str | None = None) -> Dif
 def zscore(x: str, *, of: str) -> Zscore:
     """How unusual feature `x` is for the history `of`: `of="amount_minor_30d"` uses `mean_…` and `std_…` of that name."""
     return Zscore(name=f"zscore_{x}", x=x, mean=f"mean_{of}", std=f"std_{of}")
-
-
-def cohort_rate(
-    outcomes: Source, *, of: str, over: str, delay: str, eligible: Expression | None = None, suffix: str = "",
-    step: str | None = None,
-) -> tuple[CohortRate, ...]:  # fmt: skip
-    """Share of matured events with a known outcome, over several windows that all end `delay` ago."""
-    stem = "_".join(part for part in (outcomes.name, "rate", suffix) if part)
-    return tuple(
-        CohortRate(name=f"{stem}_{window.label}", outcomes=outcomes.name, of=of, eligible=eligible, window=window)
-        for window in (Window(length, delay, step) for length in over.split())
-    )
 
 
 def velocity(

@@ -9,10 +9,13 @@ from features.definitions.windows import Window
 
 __all__ = [
     "Aggregate",
+    "ArrivalRate",
     "Attribute",
     "CohortRate",
     "Difference",
     "Feature",
+    "LagCorrectedRate",
+    "Rate",
     "Ratio",
     "Zscore",
 ]
@@ -59,11 +62,11 @@ class Aggregate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class CohortRate:
-    """Of the eligible events in `[a-delay-window, a-delay)`, the share whose outcome is known by k. float64 in [0, 1]; null without events.
+class Rate:
+    """A rate whose outcome comes late, float64, at least 0; null where nothing is below its line. One of the three kinds that follow.
 
     The outcomes are rows of their own source, matched within the entity's key by the id of the event they tell of; several outcomes of one
-    event count once.
+    event count once, and the first of them says when the outcome arrived.
     """
 
     name: str
@@ -74,12 +77,53 @@ class CohortRate:
     """The column of an outcome that holds the event's id."""
 
     window: Window
-    """Its offset is the delay."""
 
     eligible: Expression | None = None
     """Which events count."""
 
+    smoothed: float | None = None
+    """m of (prior x m + outcomes) / (m + events): as how many events the rate over all keys counts, that of the same cut. None: not smoothed."""
+
     description: str = ""
+
+    @property
+    def fitted(self) -> bool:
+        """Whether its values need something that is fitted at each cut from all keys."""
+        return self.smoothed is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CohortRate(Rate):
+    """Of the eligible events in `[a-delay-window, a-delay)`, the share whose outcome is known by k. The window's offset is the delay."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ArrivalRate(Rate):
+    """Eligible events, of all that the view remembers, whose outcome arrived in the window, over the eligible events in it. May exceed 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LagCorrectedRate(Rate):
+    """Eligible events in the window with a known outcome, over how many would have shown theirs by now if all had one: the sum of G(age).
+
+    G(d), the lag curve, is fitted at each cut: of the outcomes that arrived within `mature` of their events, those that arrived within d days.
+    """
+
+    mature: str = "120d"
+    """H: an event of this age has shown its outcome if it has one. Whole days."""
+
+    least: float = 0.1
+    """g0: events of ages whose G is smaller leave numerator and denominator."""
+
+    @property
+    def fitted(self) -> bool:
+        """Always: it needs the lag curve."""
+        return True
+
+    @property
+    def mature_us(self) -> int:
+        """Microseconds."""
+        return duration(self.mature)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,4 +172,4 @@ class Zscore:
     description: str = ""
 
 
-Feature = Aggregate | CohortRate | Attribute | Ratio | Difference | Zscore
+Feature = Aggregate | Rate | Attribute | Ratio | Difference | Zscore

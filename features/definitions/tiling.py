@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple, cast
 
 from features.definitions.compiled import hash_of
 from features.definitions.expressions import ColumnType, Expression, columns_of
-from features.definitions.features import Aggregate, CohortRate
+from features.definitions.features import Aggregate, Rate
 from features.definitions.views import FeatureView
 from features.definitions.windows import EVER, Window
 
@@ -129,7 +129,7 @@ def grid_of(view: FeatureView) -> int:
     """
     schedule = view.schedule
     of_cuts = gcd(schedule.period_us, schedule.phase_us)
-    windows = {feature.window for feature in view.features if isinstance(feature, Aggregate | CohortRate)} | {EVER}
+    windows = {feature.window for feature in view.features if isinstance(feature, Aggregate | Rate)} | {EVER}
     return gcd(of_cuts, *(_grid(window, of_cuts, view.remember_us) for window in windows))
 
 

@@ -13,13 +13,14 @@ from features.definitions.expressions import ColumnType, Expression, columns_of,
 from features.definitions.features import (
     Aggregate,
     Attribute,
-    CohortRate,
     Difference,
     Feature,
+    Rate,
     Ratio,
     Zscore,
 )
 from features.definitions.freshness import DAILY, EventFreshness, Freshness, Schedule
+from features.definitions.rates import rate_problems
 from features.definitions.sources import Source
 
 __all__ = ["FeatureView", "flat"]
@@ -33,7 +34,7 @@ def flat(parts: Iterable["Feature | Iterable[Feature]"]) -> tuple[Feature, ...]:
     """Features and groups of features in one tuple."""
     made: list[Feature] = []
     for part in parts:
-        if isinstance(part, Aggregate | CohortRate | Attribute | Ratio | Difference | Zscore):
+        if isinstance(part, Aggregate | Rate | Attribute | Ratio | Difference | Zscore):
             made.append(part)
         else:
             made += part
@@ -50,7 +51,7 @@ class FeatureView:
     features: tuple[Feature, ...]
     freshness: Freshness = DAILY
     outcomes: tuple[Source, ...] = ()
-    """Sources of outcomes that cohort rates refer to by name."""
+    """Sources of outcomes that rates refer to by name."""
 
     remember: str = "730d"
     """Length of "ever". A key without events in it is `never_seen`."""
@@ -85,8 +86,8 @@ class FeatureView:
         """Why no state can be kept of a view that is not served from plain values, so that it has no lookups; None where it can."""
         if not isinstance(self.freshness, EventFreshness):
             return None
-        if any(isinstance(feature, CohortRate) for feature in self.features):
-            return "its cohort rates would have to hear of outcomes between cuts"
+        if any(isinstance(feature, Rate) for feature in self.features):
+            return "its rates would have to hear of outcomes between cuts"
         if self.source.kind != "events":
             return f"its source {self.source.name!r} is of changes, which are looked up as of a cut"
         if self.source.event_id is None:
@@ -94,6 +95,11 @@ class FeatureView:
                 f"its source {self.source.name!r} has no event_id, so an event that is pushed twice would count twice"
             )
         return None
+
+    @property
+    def fitted(self) -> bool:
+        """Whether values need what is fitted at each cut from all keys: lag curves, and what rates are smoothed towards."""
+        return any(isinstance(feature, Rate) and feature.fitted for feature in self.features)
 
     @property
     def stateful(self) -> bool:
@@ -139,7 +145,7 @@ class FeatureView:
                 case Difference():
                     both = {types.get(feature.minuend), types.get(feature.subtrahend)}
                     types[feature.name] = "int64" if both == {"int64"} else "float64"
-                case CohortRate() | Ratio() | Zscore():
+                case Rate() | Ratio() | Zscore():
                     types[feature.name] = "float64"
         return types
 
@@ -148,7 +154,7 @@ class FeatureView:
         """Whether a value depends on which of several rows of one instant comes first, or on which event a row is of."""
         types = self.source.types
         return any(
-            isinstance(feature, CohortRate)
+            isinstance(feature, Rate)
             or (isinstance(feature, Aggregate) and (feature.operation not in _ORDERLESS or types.get(feature.column or "") == "float64"))
             for feature in self.features
         )  # fmt: skip
@@ -162,9 +168,9 @@ class FeatureView:
                     found |= columns_of(feature.where).union(*(columns_of(node) for node in feature.reads))
                 case Attribute() if source.name == self.source.name:
                     found.add(feature.column)
-                case CohortRate() if source.name == self.source.name:
+                case Rate() if source.name == self.source.name:
                     found |= columns_of(feature.eligible)
-                case CohortRate() if source.name == feature.outcomes:
+                case Rate() if source.name == feature.outcomes:
                     found.add(feature.of)
                 case _:
                     pass
@@ -225,8 +231,12 @@ def _feature_problems(view: FeatureView, feature: Feature, seen: Mapping[str, Co
     match feature:
         case Aggregate():
             return _aggregate_problems(view, feature)
-        case CohortRate():
-            return _rate_problems(view, feature)
+        case Rate():
+            outcomes = {source.name: source for source in view.outcomes}
+            found = rate_problems(feature, view.source, outcomes, view.freshness, view.remember)
+            return found + (
+                _where_problems(feature.eligible, view.source.types) if feature.outcomes in outcomes else []
+            )
         case Attribute():
             if view.source.kind == "events":
                 return [
@@ -282,43 +292,6 @@ def _aggregate_problems(view: FeatureView, feature: Aggregate) -> list[tuple[str
         found.append((f"a window of {feature.window.label} slides over what a cut {fresh.period} apart knew.",
                       "Use a window of at least 4 x (period + publish lag), anchor='cut', or event freshness."))  # fmt: skip
     return found + _where_problems(feature.where, types)
-
-
-def _rate_problems(view: FeatureView, feature: CohortRate) -> list[tuple[str, str]]:
-    outcomes = next((source for source in view.outcomes if source.name == feature.outcomes), None)
-    if outcomes is None:
-        return [
-            (
-                f"its outcomes are {feature.outcomes!r}, which is not among the view's outcomes.",
-                "Add the source to outcomes=(...).",
-            )
-        ]
-    found: list[tuple[str, str]] = []
-    if view.source.event_id is None:
-        found.append(
-            (f"source {view.source.name!r} has no event_id, so outcomes cannot be matched.", "Declare event_id.")
-        )
-    if feature.window.offset_us == 0:
-        found.append(("its delay is zero.", "Give the time after which most outcomes are known."))
-    if feature.of not in outcomes.types:
-        found.append(
-            (f"outcomes {outcomes.name!r} have no column {feature.of!r}.", f"They have {sorted(outcomes.types)}.")
-        )
-    elif outcomes.types[feature.of] != view.source.types.get(view.source.event_id or ""):
-        found.append(
-            (
-                f"outcomes name events by {feature.of!r}, whose type is not that of {view.source.event_id!r}.",
-                "Give both one type.",
-            )
-        )
-    if (feature.window.length_us or 0) + feature.window.offset_us > view.remember_us:
-        found.append(
-            (
-                f"its window {feature.window.label} reaches past remember={view.remember!r}.",
-                "Shorten it or remember longer.",
-            )
-        )
-    return found + _where_problems(feature.eligible, view.source.types)
 
 
 def _where_problems(where: object, types: Mapping[str, ColumnType]) -> list[tuple[str, str]]:

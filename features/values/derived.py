@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pyarrow as pa
 
-from features.definitions.features import Aggregate, Attribute, CohortRate, Difference, Feature, Ratio, Zscore
+from features.definitions.features import Aggregate, Attribute, Difference, Feature, Rate, Ratio, Zscore
 
 __all__ = ["derive", "taken"]
 
@@ -21,7 +21,7 @@ def taken(feature: Feature) -> tuple[str, ...]:
             return feature.minuend, feature.subtrahend
         case Zscore():
             return feature.x, feature.mean, feature.std
-        case Aggregate() | Attribute() | CohortRate():
+        case Aggregate() | Attribute() | Rate():
             return ()
 
 
@@ -40,7 +40,7 @@ def derive(feature: Feature, made: Mapping[str, pa.Array]) -> tuple[pa.Array, Ar
             return _divided(x - mean, std, a & b & c)
         case Difference():
             return _difference(made[feature.minuend], made[feature.subtrahend])
-        case Aggregate() | Attribute() | CohortRate():
+        case Aggregate() | Attribute() | Rate():
             msg = f"{feature.name} is not derived from other features."
             raise TypeError(msg)
 

@@ -17,12 +17,13 @@ from features.definitions.freshness import EventFreshness
 from features.definitions.names import STATE, status_column
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
+from features.values.fits import Fits, Sums, sums
 from features.values.sorting import order_by
 from features.values.state.pack import pack
 from features.values.sweep import ARROW_TYPES, STATUSES, Lines, line_of, sweep
 from features.values.timeline import Asks, Rows
 
-__all__ = ["ASK", "EntityViews", "codes_of", "entity_views", "finish", "rows_of"]
+__all__ = ["ASK", "EntityViews", "codes_of", "entity_views", "finish", "fit_sums", "rows_of"]
 
 ASK = -1
 _SLICE = 65_536
@@ -59,9 +60,12 @@ def entity_views(views: Iterable[FeatureView]) -> tuple[EntityViews, ...]:
 
 
 def finish(
-    group: EntityViews, *, cuts: Sequence[int] = ()
+    group: EntityViews, *, cuts: Sequence[int] = (), fits: Mapping[str, Fits] | None = None
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
-    """The function for mapInArrow. With cuts every key is asked at each of them, as it is served from cut + P on; without, the ask rows are answered."""
+    """The function for mapInArrow. With cuts every key is asked at each of them, as it is served from cut + P on; without, the ask rows are answered.
+
+    `fits` by view, of those that have something fitted, at every cut that is asked.
+    """
     compiled = json.dumps(compile_definition(group.views))
 
     def finished(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
@@ -70,12 +74,14 @@ def finish(
         found = list(batches)
         if found:
             table = pa.Table.from_batches(found).combine_chunks()
-            yield from _answers(here, table, np.array(sorted(cuts), np.int64)).to_batches(max_chunksize=_SLICE)
+            yield from _answers(here, table, np.array(sorted(cuts), np.int64), fits or {}).to_batches(
+                max_chunksize=_SLICE
+            )
 
     return finished
 
 
-def _answers(group: EntityViews, table: pa.Table, cuts: np.ndarray) -> pa.Table:
+def _answers(group: EntityViews, table: pa.Table, cuts: np.ndarray, fits: Mapping[str, Fits]) -> pa.Table:
     codes, firsts = codes_of([table[key] for key in group.keys])
     part = _numbers(table, "asof_part")
     if not len(cuts):
@@ -89,7 +95,7 @@ def _answers(group: EntityViews, table: pa.Table, cuts: np.ndarray) -> pa.Table:
         index = pa.array(np.repeat(firsts, len(cuts)))
         columns = {key: table[key].take(index).combine_chunks() for key in group.keys}
         columns["asof_cut"] = pa.array(asked.instant)
-    rows = {source.name: _rows(group, n, source, table, codes, part) for n, source in enumerate(group.sources)}
+    rows = _rows_of_sources(group, table, codes, part)
     states: dict[str, pa.Array] = {}
     statuses: dict[str, pa.Array] = {}
     shared: Lines = {}
@@ -97,7 +103,7 @@ def _answers(group: EntityViews, table: pa.Table, cuts: np.ndarray) -> pa.Table:
         if len(cuts) and view.stateful:
             states[f"{view.name}__{STATE}"] = _states(view, rows, len(firsts), cuts, shared)
         asks, anchor = _at_cuts(view, asked) if len(cuts) else (asked, None)
-        values = sweep(view, rows, asks, shared, anchor)
+        values = sweep(view, rows, asks, shared, anchor, fits.get(view.name))
         columns |= {f"{view.name}__{name}": column for name, column in values.columns.items()}
         statuses[status_column(view)] = pa.DictionaryArray.from_arrays(values.status, list(STATUSES)).cast(pa.string())
     made = pa.table({**columns, **states, **statuses})
@@ -130,6 +136,45 @@ def codes_of(keys: Sequence[pa.ChunkedArray]) -> tuple[np.ndarray, np.ndarray]:
     firsts = np.zeros(count, np.int64)
     firsts[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
     return codes, firsts
+
+
+def fit_sums(
+    group: EntityViews, cuts: Mapping[str, Sequence[int]]
+) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
+    """The function for mapInArrow that gives what a partition's keys add to fits: view, name, cut, place and count, those that are not 0.
+
+    Args:
+        group: views that have something fitted.
+        cuts: by view, microseconds UTC, ascending.
+    """
+    compiled = json.dumps(compile_definition(group.views))
+
+    def summed(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        (here,) = entity_views(load_definition(item, FeatureView) for item in json.loads(compiled))
+        if not (found := list(batches)):
+            return
+        table = pa.Table.from_batches(found).combine_chunks()
+        codes, _ = codes_of([table[key] for key in here.keys])
+        rows = _rows_of_sources(here, table, codes, _numbers(table, "asof_part"))
+        shared: Lines = {}
+        for view in here.views:
+            lines = {source.name: line_of(view, source, rows[source.name], shared) for source in view.sources}
+            yield from _told(view, cuts[view.name], sums(view, lines, cuts[view.name]))
+
+    return summed
+
+
+def _told(view: FeatureView, cuts: Sequence[int], made: Sums) -> Iterable[pa.RecordBatch]:
+    instants = np.array(cuts, np.int64)
+    for name, counts in made.items():
+        at, place = np.nonzero(counts)
+        columns = {"cut": instants[at], "place": place.astype(np.int64), "count": counts[at, place]}
+        texts = {"view": pa.array([view.name] * len(at), pa.string()), "name": pa.array([name] * len(at), pa.string())}
+        yield pa.RecordBatch.from_pydict({**texts, **columns})
+
+
+def _rows_of_sources(group: EntityViews, table: pa.Table, codes: np.ndarray, part: np.ndarray) -> dict[str, Rows]:
+    return {source.name: _rows(group, n, source, table, codes, part) for n, source in enumerate(group.sources)}
 
 
 def _rows(

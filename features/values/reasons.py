@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from features.definitions.features import Aggregate, Attribute, CohortRate, Difference, Feature, Ratio, Zscore
+from features.definitions.features import Aggregate, ArrivalRate, Attribute, Difference, Feature, Rate, Ratio, Zscore
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
 from features.values.expressions import evaluate, mask
@@ -49,9 +49,14 @@ def reasons(
             _say(found, ~_usable(feature, line), "has no value that counts")
             _say(found, ~chosen, "does not meet the condition")
             _window(found, line, *feature.window.bounds(anchor, view.remember_us))
-        case CohortRate() if source.name == view.source.name:
+        case Rate() if source.name == view.source.name:
             _say(found, ~mask(feature.eligible, line.columns, len(line)), "is not eligible")
             _window(found, line, *feature.window.bounds(anchor, view.remember_us))
+        case ArrivalRate():
+            lower, upper = feature.window.bounds(anchor, view.remember_us)
+            arrived = line.since if line.known is None else line.known
+            _say(found, arrived < lower, "arrived before the window")
+            _say(found, arrived >= upper, "arrived after the window")
         case Attribute():
             _newest(found, line, instant, anchor)
         case _:

@@ -10,15 +10,16 @@ import pyarrow.compute as pc
 
 from features.definitions.aggregations import AGGREGATIONS
 from features.definitions.expressions import Expression
-from features.definitions.features import Aggregate, Attribute, CohortRate
+from features.definitions.features import Aggregate, Attribute, Rate
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
 from features.definitions.windows import EVER, Window
 from features.values import exact, generic, kernels
 from features.values.derived import derive
 from features.values.expressions import mask
+from features.values.fits import Fits, curve_names
 from features.values.hashing import hash64
-from features.values.outcomes import with_outcomes
+from features.values.rates import Fitted, Matched, matched, rate
 from features.values.timeline import Asks, Rows, Timeline, anchors, timeline
 
 __all__ = [
@@ -111,7 +112,12 @@ def _bounds(window: Window, anchor: Array, remember: int) -> tuple[Array, Array]
 
 
 def sweep(
-    view: FeatureView, rows: Mapping[str, Rows], asks: Asks, shared: Lines | None = None, anchor: Array | None = None
+    view: FeatureView,
+    rows: Mapping[str, Rows],
+    asks: Asks,
+    shared: Lines | None = None,
+    anchor: Array | None = None,
+    fits: Fits | None = None,
 ) -> Values:
     """Every feature of the view at every ask.
 
@@ -121,13 +127,14 @@ def sweep(
         asks: sorted by (key, instant), microseconds UTC.
         shared: what other views put in order of the same rows, and this one leaves for others.
         anchor: where each ask's windows end; None: where the view's freshness says.
+        fits: of the view, at every anchor; None: it has nothing that is fitted.
     """
     shared = {} if shared is None else shared
     lines = {source.name: line_of(view, source, rows[source.name], shared) for source in view.sources}
     anchor = anchors(asks.instant, view.freshness) if anchor is None else anchor
     if view.source.kind != "events":
         return attributes(view, lines[view.source.name], asks, anchor)
-    return Sweep(view, lines, asks, anchor).values()
+    return Sweep(view, lines, asks, anchor, fits).values()
 
 
 def line_of(view: FeatureView, source: Source, rows: Rows, shared: Lines) -> Timeline:
@@ -144,12 +151,15 @@ def line_of(view: FeatureView, source: Source, rows: Rows, shared: Lines) -> Tim
 class Sweep:
     """One view at many asks, its rows in order; what several features need is made once."""
 
-    def __init__(self, view: FeatureView, lines: Mapping[str, Timeline], asks: Asks, anchor: Array) -> None:
-        self.view, self.lines, self.asks, self.anchor = view, lines, asks, anchor
+    def __init__(
+        self, view: FeatureView, lines: Mapping[str, Timeline], asks: Asks, anchor: Array, fits: Fits | None = None
+    ) -> None:
+        self.view, self.lines, self.asks, self.anchor, self.fits = view, lines, asks, anchor, fits
         self.types = view.types
         self.streams: dict[tuple[str, str | None], _Stream] = {}
         self.codes: dict[tuple[str, str | None], tuple[Array, int]] = {}
         self.limbs: dict[tuple[str, str | None], Array] = {}
+        self.pairs: dict[tuple[str, str, str], Matched] = {}
         self.overflow = np.zeros(len(asks.key), dtype=bool)
 
     def values(self, counted: Counted | None = None) -> Values:
@@ -164,7 +174,7 @@ class Sweep:
                 case Aggregate():
                     made[feature.name], left = self.one(feature)
                     self.overflow |= left
-                case CohortRate():
+                case Rate():
                     made[feature.name] = self.rate(feature)
                 case Attribute():
                     raise AssertionError(feature)  # views of events have none, see FeatureView
@@ -289,14 +299,25 @@ class Sweep:
         """int64[2 or 6, asks]: `exact.square_limbs` summed over the window."""
         return stream.added(exact.square_limbs(values), feature.window)
 
-    def rate(self, feature: CohortRate) -> pa.Array:
-        """The share of eligible rows whose outcome is known."""
-        eligible = self.stream(feature.eligible, None)
-        known = with_outcomes(eligible.rows, self.view.source, self.lines[feature.outcomes], feature.of)
-        matched = self.over(known)
-        total = eligible.count(feature.window)
-        found = matched.count(feature.window).astype(np.float64)
-        return pa.array(found / np.maximum(total, 1).astype(np.float64), mask=total == 0)
+    def rate(self, feature: Rate) -> pa.Array:
+        """Outcomes over events; of a key that was never seen null, whatever the rate is smoothed towards."""
+        key = feature.outcomes, feature.of, repr(feature.eligible)
+        if key not in self.pairs:
+            self.pairs[key] = matched(self.view, feature, self.lines)
+        lower, upper = _bounds(feature.window, self.anchor, self.view.remember_us)
+        spans = generic.Spans(asks=self.asks, anchor=self.anchor, lower=lower, upper=upper)
+        made = rate(self.view, feature, self.pairs[key], spans, self.fitted(feature))
+        if feature.smoothed is None:
+            return made
+        seen = self.stream(None, None).count(EVER)
+        return pa.array(numbers(made.fill_null(0)), mask=np.asarray(made.is_null()) | (seen == 0))
+
+    def fitted(self, feature: Rate) -> Fitted:
+        """What is fitted for a rate, at each ask's cut."""
+        if not feature.fitted:
+            return Fitted()
+        fits = Fits(view=self.view.name, cuts=np.empty(0, np.int64), values={}) if self.fits is None else self.fits
+        return fits.of(feature, curve_names(self.view).get(feature.name, ""), self.anchor)
 
 
 def _by_value(kept: Timeline, column: str) -> Timeline:

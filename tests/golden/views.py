@@ -7,12 +7,14 @@ from features import (
     Schedule,
     Source,
     Window,
+    arrival_rate,
     attribute,
     cohort_rate,
     col,
     count,
     fields,
     flat,
+    lag_corrected_rate,
     max_,
     mean,
     sum_,
@@ -48,6 +50,13 @@ VIEWS = {view.name: view for view in (
     FeatureView(
         name="merchant_chargebacks", entity=MERCHANT, source=PAYMENTS, outcomes=(CHARGEBACKS,), freshness=Schedule(period="1d", publish_lag="0"),
         features=flat([count("30d"), cohort_rate(CHARGEBACKS, of="payment_id", over="30d", delay="7d", step="exact")]),
+    ),
+    FeatureView(
+        name="merchant_late", entity=MERCHANT, source=PAYMENTS, outcomes=(CHARGEBACKS,), freshness=Schedule(period="1d", publish_lag="0"),
+        features=flat([
+            arrival_rate(CHARGEBACKS, of="payment_id", over="5d", step="exact"),
+            *(lag_corrected_rate(CHARGEBACKS, of="payment_id", over="3d", mature="3d", least=0.25, step="exact", smoothed=m) for m in (None, 2)),
+        ]),
     ),
     FeatureView(
         name="card_limits", entity=CARD, source=LIMITS, freshness=Schedule(period="1d", publish_lag="0"),

@@ -20,6 +20,7 @@ from features import (
     Source,
     Window,
     aggregate,
+    arrival_rate,
     attribute,
     burst,
     cohort_rate,
@@ -30,6 +31,7 @@ from features import (
     distinct,
     fields,
     flat,
+    lag_corrected_rate,
     last,
     lit,
     mean,
@@ -67,6 +69,16 @@ def view(*features: Any, **changes: Any) -> FeatureView:
 def rate(outcomes: Source = DISPUTES, **changes: Any) -> Any:
     given: dict[str, Any] = {"of": "id", "over": "30d", "delay": "7d"}
     return cohort_rate(outcomes, **given | changes)
+
+
+def arrivals(**changes: Any) -> Any:
+    given: dict[str, Any] = {"of": "id", "over": "30d"}
+    return arrival_rate(DISPUTES, **given | changes)
+
+
+def corrected(**changes: Any) -> Any:
+    given: dict[str, Any] = {"of": "id", "over": "30d"}
+    return lag_corrected_rate(DISPUTES, **given | changes)
 
 
 def label(**changes: Any) -> Label:
@@ -160,6 +172,13 @@ WRONG: dict[str, tuple[Callable[[], object], tuple[str, ...]]] = {
     "rate: unknown outcomes": (lambda: view(rate()), (VIEW, "its outcomes are 'disputes'", "Add the source to outcomes=(...).")),
     "rate: events without id": (lambda: view(rate(), source=source(event_id=None), outcomes=(DISPUTES,)), (VIEW, "'payments' has no event_id", "Declare event_id.")),
     "rate: no delay": (lambda: view(rate(delay="0"), outcomes=(DISPUTES,)), (VIEW, "its delay is zero", "Give the time after which most outcomes are known.")),
+    "rate: arrivals between cuts": (lambda: view(arrivals(), outcomes=(DISPUTES,), freshness=EventFreshness()), (VIEW, "do not end at cuts, but arrivals are counted", "Schedule with anchor='cut'")),
+    "rate: smoothed at the ask": (lambda: view(rate(smoothed=20), outcomes=(DISPUTES,), freshness=ASK), (VIEW, "lag curves and priors fitted, at cuts alone", "a cohort rate that is not smoothed goes with any freshness")),
+    "rate: weight": (lambda: view(arrivals(smoothed=0), outcomes=(DISPUTES,)), (VIEW, "smoothed=0 is no weight", "the number of events that the rate over all keys shall count as")),
+    "rate: least": (lambda: view(corrected(least=0), outcomes=(DISPUTES,)), (VIEW, "least=0 is no share", "above 0 and at most 1")),
+    "rate: mature is no duration": (lambda: view(corrected(mature="4 months"), outcomes=(DISPUTES,)), (VIEW, "its mature is wrong: '4 months' is not a duration", "Write a whole number")),
+    "rate: mature in hours": (lambda: view(corrected(mature="36h"), outcomes=(DISPUTES,)), (VIEW, "mature='36h' is not whole days", "Use whole days, at least one.")),
+    "rate: never mature": (lambda: view(corrected(), outcomes=(DISPUTES,), remember="120d"), (VIEW, "no event that the view remembers is as old as mature='120d'", "Make it shorter than remember='120d', or remember longer.")),
     "rate: of": (lambda: view(rate(of="payment"), outcomes=(DISPUTES,)), (VIEW, "outcomes 'disputes' have no column 'payment'", "They have [")),
     "rate: type of of": (lambda: view(rate(of="amount"), outcomes=(DISPUTES,)), (VIEW, "by 'amount', whose type is not that of 'id'", "Give both one type.")),
     "rate: past remember": (lambda: view(rate(), outcomes=(DISPUTES,), remember="30d"), (VIEW, "30d_offset_7d reaches past remember='30d'", "remember longer")),

@@ -57,7 +57,7 @@ def test_entities_have_one_join_key_and_composite_ones_become_several(settings: 
     apply(CATALOG, settings)
     store = stock(settings)
     entities = {entity.name: entity for entity in store.list_entities()}
-    assert set(entities) - {"__dummy"} == {"account_id", "card_id", "device_id", "merchant_id", *EVENTS}
+    assert set(entities) - {"__dummy"} == {"account_id", "bin", "card_id", "device_id", "merchant_id", *EVENTS}
     assert entities["card_id"].value_type == ValueType.STRING
     assert entities["card_id"].description == "A payment card, tokenised."
     assert sorted(store.get_feature_view("card_at_merchant").entities) == ["card_id", "merchant_id"]
