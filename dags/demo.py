@@ -288,6 +288,11 @@ class _Demo:
 
 
 def _sources(settings: Settings) -> list[str]:
-    """Sources with a table of their own, parents before children."""
-    sources = [source for source in load_catalog(settings.catalog).sources if source.reads is None]
+    """Sources with a table of their own that views or labels read, parents before children: no other one is ingested."""
+    catalog = load_catalog(settings.catalog)
+    read = {source.ingested_by for view in catalog.views for source in view.sources}
+    read |= {label.outcomes.ingested_by for label in catalog.labels}
+    sources = [source for source in catalog.sources if source.name in read]
+    read |= {source.enriched.parent.ingested_by for source in sources if source.enriched is not None}
+    sources = [source for source in catalog.sources if source.name in read]
     return [source.name for source in sorted(sources, key=lambda source: source.enriched is not None)]
