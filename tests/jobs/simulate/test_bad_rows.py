@@ -93,7 +93,7 @@ def _told(spark: SparkSession, source: Source) -> DataFrame:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("name", "says"),
     [
