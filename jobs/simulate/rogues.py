@@ -17,10 +17,10 @@ from jobs.simulate.randomness import Columns, Ints, concat, moments, runs, take
 from jobs.simulate.schemas import ATTACKS
 from jobs.simulate.world import DAY_US, HIDDEN, World, draw, new_devices
 
-__all__ = ["KINDS", "actors", "closed", "emerge", "sales", "turning"]
+__all__ = ["actors", "closed", "emerge", "sales", "turning"]
 
-KINDS: Final = tuple(ATTACKS.index(kind) for kind in ("bust_out", "collusion_ring", "prohibited_goods"))
-_BUST_OUT, _RING, _PROHIBITED = KINDS
+_KINDS: Final = tuple(ATTACKS.index(kind) for kind in ("bust_out", "collusion_ring", "prohibited_goods"))
+_BUST_OUT, _RING, _PROHIBITED = _KINDS
 _BIRTHS: Final = 0.06
 """New rogues of each kind a day at scale 1; with the root of the scale, as merchants."""
 _RATE: Final = 25.0
@@ -37,8 +37,8 @@ _ROUND: Final = np.array([20.0, 25.0, 50.0, 100.0, 150.0, 200.0])
 def emerge(world: World, day_us: int, rng: np.random.Generator, *, first: bool) -> dict[str, Columns]:
     """Adds the rogues that open on a day, or at the first day those that sell already; gives their profiles' rows without arrival."""
     scale = world.scale**0.5
-    counts = [1 + round(2 * scale) if first else int(rng.poisson(_BIRTHS * scale)) for _ in KINDS]
-    kinds = np.repeat(np.array(KINDS), counts)
+    counts = [1 + round(2 * scale) if first else int(rng.poisson(_BIRTHS * scale)) for _ in _KINDS]
+    kinds = np.repeat(np.array(_KINDS), counts)
     count = len(kinds)
     number = world.allot_hidden("merchant", count)
     waited = rng.integers(2 * DAY_US, 20 * DAY_US, count)
