@@ -288,8 +288,14 @@ class _Demo:
 
 
 def _sources(settings: Settings) -> list[str]:
-    """Sources with a table of their own, parents before children."""
-    sources = [
-        source for source in load_catalog(settings.catalog).sources if source.reads is None and source.graph is None
-    ]
+    """Sources with a table of their own that views or labels read, parents before children: no other one is ingested."""
+    catalog = load_catalog(settings.catalog)
+    told = [source for view in catalog.views for source in view.sources]
+    graphs = [source.graph for source in told if source.graph is not None]
+    told += [source for graph in graphs for source in graph.reads]
+    read = {source.ingested_by for source in told if source.graph is None}
+    read |= {label.outcomes.ingested_by for label in catalog.labels}
+    sources = [source for source in catalog.sources if source.name in read]
+    read |= {source.enriched.parent.ingested_by for source in sources if source.enriched is not None}
+    sources = [source for source in catalog.sources if source.name in read]
     return [source.name for source in sorted(sources, key=lambda source: source.enriched is not None)]

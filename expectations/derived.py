@@ -286,4 +286,8 @@ def source_rules(source: Source, facts: Facts, *, day_from: int, known_before: i
         for name in facts.not_null
         if name in types
     ]
+    rules += [_block(f"{name}_within", f"{name} is between {low:g} and {high:g}.", _SOURCE, check="between", columns=(name,), lower=low, upper=high)
+              for name, (low, high) in facts.within.items() if name in types]  # fmt: skip
+    rules += [_block(f"{later}_not_before_{first}", f"{later} is not before {first}.", _SOURCE, check="at_least", columns=(later, first))
+              for later, first in facts.not_before if {later, first} <= set(types)]  # fmt: skip
     return tuple(rules)

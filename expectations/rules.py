@@ -58,6 +58,11 @@ class Facts:
     """Column to all the values it may have."""
 
     not_null: tuple[str, ...] = ()
+    within: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Number to the least and the largest value it may have."""
+
+    not_before: tuple[tuple[str, str], ...] = ()
+    """(a column of instants, one that it never precedes); of rows that have both."""
 
 
 def metric_of(rule: Rule) -> str:

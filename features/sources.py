@@ -2,7 +2,22 @@
 
 from features.definitions.sources import Field, Source, fields
 
-__all__ = ["ACCOUNTS", "DEVICES", "DISPUTES", "MERCHANTS", "PAYMENTS"]
+__all__ = [
+    "ACCOUNTS",
+    "ACCOUNT_CHANGES",
+    "ADVANCES",
+    "DEVICES",
+    "DISPUTES",
+    "LISTINGS",
+    "LISTING_VERSIONS",
+    "LOGINS",
+    "MERCHANTS",
+    "ORDERS",
+    "PAYMENTS",
+    "PAYOUTS",
+    "REFUNDS",
+    "TICKETS",
+]
 
 _TIMES = (*fields("timestamp", "event_time ingested_at"),)
 
@@ -89,4 +104,132 @@ MERCHANTS = Source(
     deleted="deleted",
     owner="merchants",
     description="A row per change of a merchant.",
+)
+
+REFUNDS = Source(
+    name="refunds",
+    table="risk.refunds",
+    columns=(
+        *fields("string", "refund_id payment_id reason"),
+        *fields("int64", "amount_minor version"),
+        Field(name="voided", type="bool"),
+        *_TIMES,
+    ),
+    known_at="ingested_at",
+    event_id="refund_id",
+    version="version",
+    void="voided",
+    owner="payments",
+    description="One row per version of a refund; it learns its card, account and merchant from its payment.",
+).enrich(PAYMENTS, on="payment_id", columns=("card_id", "account_id", "merchant_id"), time="payment_time")
+
+LOGINS = Source(
+    name="logins",
+    table="risk.logins",
+    columns=(
+        *fields("string", "login_id account_id device_id ip"),
+        *fields("float64", "lat lon"),
+        Field(name="success", type="bool"),
+        *_TIMES,
+    ),
+    known_at="ingested_at",
+    event_id="login_id",
+    owner="identity",
+    description="One row per login attempt; lat and lon in degrees, where its address or phone was.",
+)
+
+ACCOUNT_CHANGES = Source(
+    name="account_changes",
+    table="risk.account_changes",
+    columns=(*fields("string", "change_id account_id field old_hash new_hash"), *_TIMES),
+    known_at="ingested_at",
+    event_id="change_id",
+    owner="identity",
+    description="One row per change of a password, e-mail, phone, address or payout account; values are hashes.",
+)
+
+ORDERS = Source(
+    name="orders",
+    table="risk.orders",
+    columns=(
+        *fields("string", "order_id payment_id merchant_id address_id"),
+        *fields("timestamp", "promised_at delivered_at"),
+        *fields("int64", "items version"),
+        Field(name="voided", type="bool"),
+        *_TIMES,
+    ),
+    known_at="ingested_at",
+    event_id="order_id",
+    version="version",
+    void="voided",
+    owner="merchants",
+    description="An order as it was placed, and as version 1 once it is delivered; delivered_at is null before, and for ever if it never comes.",
+)
+
+TICKETS = Source(
+    name="tickets",
+    table="risk.tickets",
+    columns=(*fields("string", "ticket_id merchant_id account_id topic severity"), *_TIMES),
+    known_at="ingested_at",
+    event_id="ticket_id",
+    owner="support",
+    description="One row per complaint of a customer about a merchant.",
+)
+
+PAYOUTS = Source(
+    name="payouts",
+    table="risk.payouts",
+    columns=(
+        *fields("string", "payout_id merchant_id payout_account_id currency"),
+        *fields("int64", "amount_minor balance_minor"),
+        *_TIMES,
+    ),
+    known_at="ingested_at",
+    event_id="payout_id",
+    owner="merchants",
+    description="One row per payout to a merchant; balance_minor is what it is owed afterwards, in the same currency.",
+)
+
+ADVANCES = Source(
+    name="advances",
+    table="risk.advances",
+    columns=(
+        *fields("string", "movement_id advance_id merchant_id movement currency"),
+        *fields("int64", "amount_minor balance_minor repaid_minor"),
+        Field(name="due_at", type="timestamp"),
+        Field(name="days_past_due", type="int64"),
+        *_TIMES,
+    ),
+    known_at="ingested_at",
+    event_id="movement_id",
+    owner="credit",
+    description="One row per movement of an advance (granted, repaid, missed, written_off): balance_minor is still owed, due_at the next instalment.",
+)
+
+_LISTING_COLUMNS = (
+    *fields("string", "listing_id merchant_id title category currency"),
+    Field(name="price_minor", type="int64"),
+    Field(name="deleted", type="bool"),
+    *_TIMES,
+)
+
+LISTINGS = Source(
+    name="listings",
+    table="risk.listings",
+    kind="changes",
+    columns=_LISTING_COLUMNS,
+    known_at="ingested_at",
+    deleted="deleted",
+    owner="merchants",
+    description="A row per change of a listing.",
+)
+
+LISTING_VERSIONS = Source(
+    name="listing_versions",
+    table="risk.listings",
+    columns=_LISTING_COLUMNS,
+    known_at="ingested_at",
+    reads="listings",
+    owner="merchants",
+    description="The changes of listings as events, so that they can be counted for a merchant.",
 )

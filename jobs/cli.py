@@ -123,7 +123,7 @@ def simulate(
     scale: Annotated[float, typer.Option(min=0.0, help="1 is the demo's size.")] = 1.0,
     seed: int = 0,
 ) -> Command:
-    """Write simulated payments, disputes, accounts, devices and merchants."""
+    """Write simulated source tables with labelled attacks, and the truth about those apart (docs/simulator.md)."""
     return commands.Simulate(out=out, start=day_of("--start", start), days=days, scale=scale, seed=seed)
 
 

@@ -9,6 +9,10 @@ __all__ = ["RULES", "SOURCES"]
 SOURCES: Mapping[str, Facts] = {
     "accounts": Facts(categories={"status": ("active", "limited", "closed")}, not_null=("account_id",)),
     "devices": Facts(not_null=("device_id",)),
+    "logins": Facts(not_null=("account_id",), within={"lat": (-90, 90), "lon": (-180, 180)}),
+    "account_changes": Facts(
+        categories={"field": ("password", "email", "phone", "address", "payout_account")}, not_null=("account_id",)
+    ),
 }
 RULES: Mapping[str, tuple[Rule, ...]] = {
     "account_profile": (

@@ -7,7 +7,14 @@ from expectations.rules import Facts, Rule
 __all__ = ["RULES", "SOURCES"]
 
 SOURCES: Mapping[str, Facts] = {
-    "payments": Facts(nonnegative=("amount_minor",), categories={"status": ("approved", "declined", "blocked")}),
+    "payments": Facts(
+        nonnegative=("amount_minor",),
+        # The currencies that this company takes; another one is a row of somebody else's, or a broken one.
+        categories={"status": ("approved", "declined", "blocked"), "currency": ("EUR", "USD", "GBP", "JPY")},
+    ),
+    "refunds": Facts(
+        nonnegative=("amount_minor",), not_null=("payment_id",), not_before=(("event_time", "payment_time"),)
+    ),
 }
 RULES: Mapping[str, tuple[Rule, ...]] = {
     "card_velocity": (

@@ -1,4 +1,4 @@
-"""A deterministic world of payments, disputes and profiles with labelled attacks, as landing files. No Spark."""
+"""A deterministic world of a payments company with labelled attacks, as landing files (docs/simulator.md). No Spark."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jobs.simulate.bad_rows import BAD_ROWS as BAD_ROWS
 from jobs.simulate.corruptions import CORRUPTIONS as CORRUPTIONS
 from jobs.simulate.corruptions import corrupt as corrupt
 from jobs.simulate.simulation import Report as Report
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from features.settings import Settings
     from jobs.commands import Simulate
 
-__all__ = ["CORRUPTIONS", "Report", "corrupt", "run", "simulate"]
+__all__ = ["BAD_ROWS", "CORRUPTIONS", "Report", "corrupt", "run", "simulate"]
 
 
 def run(command: Simulate, settings: Settings) -> int:  # noqa: ARG001  every command has both
@@ -41,5 +42,6 @@ def run(command: Simulate, settings: Settings) -> int:  # noqa: ARG001  every co
         f"Simulated {command.days} days into {out}: {rows} in {report.seconds:.1f} s.\n"
         f"Attack payments: {attacks}. Rows late: {report.late:,}, doubled: {report.doubled:,}, "
         f"corrected: {report.corrected:,}, voided: {report.voided:,}.\n"
+        f"Content: sha256 {report.content}.\n"
     )
     return 0

@@ -2,10 +2,9 @@
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,49 +13,42 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from features.errors import InputError, MissingError
+from jobs.simulate.bad_rows import BAD_ROWS
+from jobs.simulate.damage import Corruption, Damage, put
 from jobs.simulate.landing import landing_file, write_parquet
 from jobs.simulate.randomness import stream
+from jobs.simulate.truth import attacks_file
 
-__all__ = ["CORRUPTIONS", "Corruption", "corrupt"]
+__all__ = ["CORRUPTIONS", "corrupt"]
 
 _HOUR_US: Final = 3_600_000_000
 _DAY_US: Final = 24 * _HOUR_US
 _NULL_SHARE: Final = 0.6
-Mask = npt.NDArray[np.bool_]
-Damage = Callable[[pa.Table, pa.Table, np.random.Generator], pa.Table]
-"""(the day, the day before it, randomness) -> the damaged day, of the same schema."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Corruption:
-    """One kind of damage."""
-
-    damage: Damage
-    says: str
-    """A sentence's end: what was done."""
-    disputes: bool = False
-    """Whether the day's disputes suffer as well."""
+_BOTH: Final = ("payments", "disputes")
 
 
 def corrupt(landing_day: Path, kind: str, *, seed: int) -> str:
     """Damages a day in place, each file whole or not at all, and says in a sentence what was done.
 
+    Files that are not there are left out.
+
     Args:
-        landing_day: The payments' folder of the day, OUT/payments/ds=YYYY-MM-DD; disputes lie beside it.
-        kind: A name of CORRUPTIONS.
+        landing_day: The payments' folder of the day, OUT/payments/ds=YYYY-MM-DD; the other tables lie beside it.
+        kind: A name of CORRUPTIONS or BAD_ROWS.
         seed: Chooses the rows; the same seed on the same file does the same.
 
     Raises:
         InputError: the folder is not one of payments' days.
         MissingError: no such kind, or no landing file in that folder.
     """
-    if kind not in CORRUPTIONS:
-        raise MissingError.of("corruption", kind, tuple(CORRUPTIONS), "Use one of CORRUPTIONS in jobs.simulate.")
+    kinds = CORRUPTIONS | BAD_ROWS
+    if kind not in kinds:
+        raise MissingError.of("corruption", kind, tuple(kinds), "Use one of CORRUPTIONS or BAD_ROWS in jobs.simulate.")
     out, ds = _place(landing_day)
-    corruption = CORRUPTIONS[kind]
+    corruption = kinds[kind]
     done = []
-    for number, table in enumerate(("payments", "disputes") if corruption.disputes else ("payments",)):
-        path = landing_file(out, table, ds)
+    for number, table in enumerate(corruption.tables):
+        path = attacks_file(out) if table == "truth" else landing_file(out, table, ds)
         if not path.exists():
             continue
         before, yesterday = pq.ParquetFile(path).read(), landing_file(out, table, ds - timedelta(days=1))
@@ -83,14 +75,6 @@ def _place(landing_day: Path) -> tuple[Path, date]:
     return landing_day.parent.parent, ds
 
 
-def _put(rows: pa.Table, name: str, values: Any) -> pa.Table:  # noqa: ANN401  whatever Arrow takes
-    """`values` in place of a column, in its declared type."""
-    position = rows.schema.get_field_index(name)
-    field = rows.schema.field(position)
-    array = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values)
-    return rows.set_column(position, field, array.cast(field.type))
-
-
 def _ids(rows: pa.Table) -> str:
     return "dispute_id" if "dispute_id" in rows.column_names else "payment_id"
 
@@ -102,7 +86,7 @@ def _renamed(rows: pa.Table, rng: np.random.Generator) -> pa.Table:
     numbers = rng.integers(1 << 40, size=len(codes.dictionary))
     prefix = "dsp" if name == "dispute_id" else "pay"
     fresh = pa.array([f"{prefix}_{number:010x}" for number in numbers], pa.string())
-    return _put(rows, name, fresh.take(codes.indices))
+    return put(rows, name, fresh.take(codes.indices))
 
 
 def _hours(rows: pa.Table) -> npt.NDArray[np.int64]:
@@ -138,7 +122,7 @@ def _yesterday_again(rows: pa.Table, earlier: pa.Table, rng: np.random.Generator
         msg = "There is no day before this one to repeat. Corrupt a later day with day_of_yesterday_again."
         raise InputError(msg)
     later = pa.array(earlier["ingested_at"].cast(pa.int64()).to_numpy() + _DAY_US).cast(pa.timestamp("us", tz="UTC"))
-    return pa.concat_tables([rows, _put(_renamed(earlier, rng), "ingested_at", later)])
+    return pa.concat_tables([rows, put(_renamed(earlier, rng), "ingested_at", later)])
 
 
 def _empty(rows: pa.Table, _earlier: pa.Table, _rng: np.random.Generator) -> pa.Table:
@@ -147,7 +131,7 @@ def _empty(rows: pa.Table, _earlier: pa.Table, _rng: np.random.Generator) -> pa.
 
 def _amounts(change: Callable[[npt.NDArray[np.int64], np.random.Generator], npt.NDArray[np.int64]]) -> Damage:
     def damage(rows: pa.Table, _earlier: pa.Table, rng: np.random.Generator) -> pa.Table:
-        return _put(rows, "amount_minor", change(rows["amount_minor"].to_numpy(), rng))
+        return put(rows, "amount_minor", change(rows["amount_minor"].to_numpy(), rng))
 
     return damage
 
@@ -167,14 +151,14 @@ def _stuck(name: str) -> Damage:
         if not rows.num_rows:
             return rows
         value = rows[name][int(rng.integers(rows.num_rows))].as_py()
-        return _put(rows, name, pa.array([value] * rows.num_rows, rows.schema.field(name).type))
+        return put(rows, name, pa.array([value] * rows.num_rows, rows.schema.field(name).type))
 
     return damage
 
 
 def _always(name: str, value: str) -> Damage:
     def damage(rows: pa.Table, _earlier: pa.Table, _rng: np.random.Generator) -> pa.Table:
-        return _put(rows, name, pa.array([value] * rows.num_rows, pa.string()))
+        return put(rows, name, pa.array([value] * rows.num_rows, pa.string()))
 
     return damage
 
@@ -186,7 +170,7 @@ def _null(*names: str) -> Damage:
         lost = pa.array(rng.random(rows.num_rows) < _NULL_SHARE)
         for name in names:
             nothing = pa.scalar(None, rows.schema.field(name).type)
-            rows = _put(rows, name, pc.if_else(lost, nothing, rows[name]))
+            rows = put(rows, name, pc.if_else(lost, nothing, rows[name]))
         return rows
 
     return damage
@@ -194,7 +178,7 @@ def _null(*names: str) -> Damage:
 
 def _swapped(one: str, other: str) -> Damage:
     def damage(rows: pa.Table, _earlier: pa.Table, _rng: np.random.Generator) -> pa.Table:
-        return _put(_put(rows, one, rows[other]), other, rows[one])
+        return put(put(rows, one, rows[other]), other, rows[one])
 
     return damage
 
@@ -205,7 +189,7 @@ def _shifted(hours: int, share: float = 1.0) -> Damage:
     def damage(rows: pa.Table, _earlier: pa.Table, rng: np.random.Generator) -> pa.Table:
         moved = rng.random(rows.num_rows) < share
         instants = rows["event_time"].cast(pa.int64()).to_numpy() + np.where(moved, hours * _HOUR_US, 0)
-        return _put(rows, "event_time", pa.array(instants))
+        return put(rows, "event_time", pa.array(instants))
 
     return damage
 
@@ -213,37 +197,37 @@ def _shifted(hours: int, share: float = 1.0) -> Damage:
 def _truncated(rows: pa.Table, _earlier: pa.Table, _rng: np.random.Generator) -> pa.Table:
     """Two hexadecimal digits are left: 256 cards, 256 accounts."""
     for name, prefix in (("card_id", "card_"), ("account_id", "acc_"), ("device_id", "dev_")):
-        rows = _put(rows, name, pc.utf8_slice_codeunits(rows[name], 0, len(prefix) + 2))
+        rows = put(rows, name, pc.utf8_slice_codeunits(rows[name], 0, len(prefix) + 2))
     return rows
 
 
 def _recased(rows: pa.Table, _earlier: pa.Table, _rng: np.random.Generator) -> pa.Table:
     for name in ("card_id", "account_id", "device_id", "merchant_id"):
-        rows = _put(rows, name, pc.utf8_upper(rows[name]))
+        rows = put(rows, name, pc.utf8_upper(rows[name]))
     return rows
 
 
 def _currency_swapped(rows: pa.Table, _earlier: pa.Table, _rng: np.random.Generator) -> pa.Table:
     names = rows["currency"].combine_chunks()
     dollars = pc.if_else(pc.equal(names, "EUR"), "USD", names)
-    return _put(rows, "currency", pc.if_else(pc.equal(names, "USD"), "EUR", dollars))
+    return put(rows, "currency", pc.if_else(pc.equal(names, "USD"), "EUR", dollars))
 
 
 CORRUPTIONS: Final[dict[str, Corruption]] = {
     "dropped_hours": Corruption(damage=_dropped_hours, says="the four busiest hours in a row are missing"),
-    "half_day_missing": Corruption(damage=_half_day_missing, says="nothing arrived after noon UTC", disputes=True),
-    "doubled_file": Corruption(damage=_doubled, says="all rows are there again under new ids", disputes=True),
+    "half_day_missing": Corruption(damage=_half_day_missing, says="nothing arrived after noon UTC", tables=_BOTH),
+    "doubled_file": Corruption(damage=_doubled, says="all rows are there again under new ids", tables=_BOTH),
     "duplicate_fraction": Corruption(damage=_partly_doubled, says="30% of the rows are there again under new ids"),
     "day_of_yesterday_again": Corruption(
         damage=_yesterday_again, says="yesterday's rows are there again under new ids"
     ),
-    "stale_file_empty": Corruption(damage=_empty, says="the files are empty", disputes=True),
+    "stale_file_empty": Corruption(damage=_empty, says="the files are empty", tables=_BOTH),
     "unit_x100": Corruption(
-        damage=_amounts(lambda a, _: a * 100), says="amounts are 100 times too large", disputes=True
+        damage=_amounts(lambda a, _: a * 100), says="amounts are 100 times too large", tables=_BOTH
     ),
-    "unit_div100": Corruption(damage=_amounts(lambda a, _: a // 100), says="amounts are divided by 100", disputes=True),
-    "negative_amounts": Corruption(damage=_amounts(lambda a, _: -a), says="amounts are negative", disputes=True),
-    "zeros": Corruption(damage=_amounts(lambda a, _: a * 0), says="all amounts are 0", disputes=True),
+    "unit_div100": Corruption(damage=_amounts(lambda a, _: a // 100), says="amounts are divided by 100", tables=_BOTH),
+    "negative_amounts": Corruption(damage=_amounts(lambda a, _: -a), says="amounts are negative", tables=_BOTH),
+    "zeros": Corruption(damage=_amounts(lambda a, _: a * 0), says="all amounts are 0", tables=_BOTH),
     "outlier_amounts": Corruption(damage=_amounts(_outliers), says="1% of the amounts are a million times too large"),
     "stuck_amount": Corruption(damage=_stuck("amount_minor"), says="all rows have one amount"),
     "stuck_device": Corruption(damage=_stuck("device_id"), says="all rows have one device_id"),
@@ -259,8 +243,8 @@ CORRUPTIONS: Final[dict[str, Corruption]] = {
     "truncated_ids": Corruption(damage=_truncated, says="ids of cards, accounts and devices are cut to 2 digits"),
     "ids_recased": Corruption(damage=_recased, says="ids of cards, accounts, devices and merchants are upper case"),
     "currency_swapped": Corruption(damage=_currency_swapped, says="EUR and USD are swapped"),
-    "shifted_zone_forward": Corruption(damage=_shifted(8), says="event_time is 8 hours too late", disputes=True),
-    "shifted_zone_back": Corruption(damage=_shifted(-8), says="event_time is 8 hours too early", disputes=True),
+    "shifted_zone_forward": Corruption(damage=_shifted(8), says="event_time is 8 hours too late", tables=_BOTH),
+    "shifted_zone_back": Corruption(damage=_shifted(-8), says="event_time is 8 hours too early", tables=_BOTH),
     "future_times": Corruption(damage=_shifted(24 * 365, 0.5), says="half of event_time lies a year ahead"),
 }
 """By name, in the order of a report."""

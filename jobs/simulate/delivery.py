@@ -1,6 +1,6 @@
 """How events reach us: seconds after they happen, or late, twice, corrected or voided.
 
-Shares of events: 2% late (2 hours to 3 days), 0.5% twice, 0.5% corrected, 0.2% voided.
+Shares of events: 2% late (2 hours to 3 days), 0.5% twice; of payments, disputes and refunds 0.5% corrected, 0.2% voided.
 """
 
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from jobs.simulate.outcomes import APPROVED, DECLINED
 from jobs.simulate.randomness import Columns, Ints, concat, take, within
-from jobs.simulate.schemas import ARRIVALS, DECLINES, REASONS
+from jobs.simulate.schemas import ARRIVALS, DECLINES
 
-__all__ = ["Plan", "arrived", "corrected_disputes", "corrected_payments", "delivered", "plan"]
+__all__ = ["Plan", "arrived", "corrected_claims", "corrected_payments", "delivered", "once", "plan"]
 
 _SECOND_US: Final = 1_000_000
 _HOUR_US: Final = 3_600 * _SECOND_US
@@ -59,13 +59,28 @@ def corrected_payments(payments: Columns, fate: Plan, rng: np.random.Generator) 
     }
 
 
-def corrected_disputes(disputes: Columns, fate: Plan, rng: np.random.Generator) -> Columns:
-    """The disputes as finally known: another reason for half of the corrected ones, another amount for the rest."""
+def corrected_claims(claims: Columns, fate: Plan, reasons: int, rng: np.random.Generator) -> Columns:
+    """Disputes or refunds as finally known: another reason for half of the corrected ones, another amount for the rest."""
     renamed = fate.corrected & (rng.random(len(fate.corrected)) < 0.5)  # noqa: PLR2004
-    return disputes | {
-        "reason": np.where(renamed, (disputes["reason"] + 1) % len(REASONS), disputes["reason"]),
-        "amount_minor": _reduced(disputes["amount_minor"], fate.corrected & ~renamed, rng),
+    return claims | {
+        "reason": np.where(renamed, (claims["reason"] + 1) % reasons, claims["reason"]),
+        "amount_minor": _reduced(claims["amount_minor"], fate.corrected & ~renamed, rng),
     }
+
+
+def once(columns: Columns, rng: np.random.Generator) -> Columns:
+    """Events that are never corrected: every row as it arrives, and behind them the same content again for those that come twice."""
+    ingested_us, late = arrived(columns["event_time"], rng)
+    doubled = np.flatnonzero(rng.random(len(late)) < _DOUBLED)
+    again = take(columns, doubled) | {
+        "ingested_at": ingested_us[doubled] + within(rng, _SECOND_US, 6 * _HOUR_US, len(doubled)),
+        "arrival": np.full(len(doubled), ARRIVALS.index("doubled")),
+    }
+    first = columns | {
+        "ingested_at": ingested_us,
+        "arrival": np.where(late, ARRIVALS.index("late"), ARRIVALS.index("ordinary")),
+    }
+    return concat(first, again)
 
 
 def delivered(first: Columns, final: Columns, fate: Plan, rng: np.random.Generator) -> Columns:

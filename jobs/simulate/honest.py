@@ -1,11 +1,13 @@
 """What honest customers try to pay on a day: their rhythm, habits and travels. Outcomes are decided elsewhere."""
 
+from datetime import date
 from typing import Final
 
 import numpy as np
 
 from jobs.simulate import places
 from jobs.simulate.randomness import Columns, Floats, Ints
+from jobs.simulate.rhythm import appeal
 from jobs.simulate.world import DAY_US, World, draw
 
 __all__ = ["PAYMENTS_AT_SCALE_1", "attempts", "minor_amount", "retries"]
@@ -17,14 +19,14 @@ _FRIENDLY: Final = 0.003
 """The share of honest approved payments that their customer disputes all the same."""
 
 
-def attempts(world: World, day_us: int, weekday: int, rng: np.random.Generator) -> Columns:
-    """One row per attempt, in no order; `day_us` is the day's UTC midnight and `weekday` counts from Monday."""
-    expected = PAYMENTS_AT_SCALE_1 * world.scale * places.WEEKDAYS[weekday] * rng.lognormal(0.0, 0.02)
+def attempts(world: World, day_us: int, ds: date, rng: np.random.Generator) -> Columns:
+    """One row per attempt, in no order; `day_us` is the UTC midnight of `ds`."""
+    expected = PAYMENTS_AT_SCALE_1 * world.scale * places.WEEKDAYS[ds.weekday()] * rng.lognormal(0.0, 0.02)
     people, shops = world.customers, world.merchants
     who = draw(people["weight"], rng, rng.poisson(expected))
     count = len(who)
     home = people["country"][who]
-    shop = _shops(world, who, rng)
+    shop = _shops(world, who, appeal(world, shops, ds, day_us), rng)
     travelling = rng.random(count) < 0.03  # noqa: PLR2004
     ip_country = np.where(travelling, rng.choice(len(places.COUNTRIES), count, p=places.COUNTRY_SHARE), home)
     app = rng.random(count) < people["app_share"][who]
@@ -77,13 +79,13 @@ def minor_amount(euros: Floats, currency: Ints, rng: np.random.Generator) -> Int
     return prices
 
 
-def _shops(world: World, who: Ints, rng: np.random.Generator) -> Ints:
-    """Seven in ten go to a favourite that is still open."""
+def _shops(world: World, who: Ints, appeals: Floats, rng: np.random.Generator) -> Ints:
+    """Seven in ten go to a favourite that is still open, more or fewer in its season."""
     count = len(who)
-    anywhere = draw(world.merchants["weight"], rng, count)
+    anywhere = draw(world.merchants["weight"] * appeals, rng, count)
     choice = rng.integers(world.customers["favourites"].shape[1], size=count)
     favourite = world.customers["favourites"][who, choice]
-    loyal = (rng.random(count) < 0.7) & ~world.merchants["deleted"][favourite]  # noqa: PLR2004
+    loyal = (rng.random(count) < 0.7 * np.minimum(appeals[favourite], 1.4)) & ~world.merchants["deleted"][favourite]
     shops: Ints = np.where(loyal, favourite, anywhere)
     return shops
 

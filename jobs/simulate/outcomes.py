@@ -6,7 +6,7 @@ import numpy as np
 
 from jobs.simulate.honest import retries
 from jobs.simulate.randomness import Columns, Floats, Ints, concat
-from jobs.simulate.schemas import DECLINES, REASONS, STAGES, STATUSES
+from jobs.simulate.schemas import ATTACKS, DECLINES, REASONS, STAGES, STATUSES
 from jobs.simulate.world import DAY_US
 
 __all__ = ["APPROVED", "DECLINED", "disputes", "settled"]
@@ -19,6 +19,16 @@ _EXPLORED_SHARE: Final = 0.04
 _DECLINE_MIX: Final = (0.42, 0.28, 0.08, 0.14, 0.07, 0.01, 0.0)
 _TESTING_MIX: Final = (0.05, 0.35, 0.05, 0.40, 0.02, 0.13, 0.0)
 _REASON_MIX: Final = (0.35, 0.25, 0.22, 0.08, 0.10)
+_STOLEN: Final = tuple(
+    ATTACKS.index(kind) for kind in ("card_testing", "stolen_card", "account_takeover", "collusion_ring")
+)
+"""Attacks on the owner of a card, who says fraud, and often says so to the bank at once."""
+_REASON_OF: Final = {
+    ATTACKS.index("bust_out"): REASONS.index("not_received"),
+    ATTACKS.index("prohibited_goods"): REASONS.index("not_as_described"),
+}
+_EXCUSES: Final = np.array([0, 1, 2, 0, 1])
+"""What a friendly fraudster says instead of each of REASONS: never that it was charged twice or not credited."""
 
 
 def settled(tried: Columns, rng: np.random.Generator) -> Columns:
@@ -29,12 +39,12 @@ def settled(tried: Columns, rng: np.random.Generator) -> Columns:
 
 
 def disputes(payments: Columns, settled_us: Ints, rng: np.random.Generator) -> Columns:
-    """Chargebacks of approved payments, and for attacks quick fraud reports beside them; without ids and arrival.
+    """Chargebacks of approved payments, and for stolen cards quick fraud reports beside them; without ids and arrival.
 
     `settled_us` is when each payment arrived: nobody disputes before. Grain: at most one row per payment and stage.
     """
     hit = np.flatnonzero((payments["status"] == APPROVED) & (rng.random(len(settled_us)) < payments["dispute_share"]))
-    reported = hit[(payments["attack"][hit] > 0) & (rng.random(len(hit)) < 0.45)]  # noqa: PLR2004
+    reported = hit[np.isin(payments["attack"][hit], _STOLEN) & (rng.random(len(hit)) < 0.45)]  # noqa: PLR2004
     # Most reports are the bank's last word; the others are followed by the chargeback.
     charged = np.setdiff1d(hit, reported[rng.random(len(reported)) < 0.6])  # noqa: PLR2004
     slow = np.clip(rng.lognormal(np.log(18.0), 0.6, len(charged)), 5.0, 119.0) + rng.uniform(0.0, 1.0, len(charged))
@@ -45,14 +55,24 @@ def disputes(payments: Columns, settled_us: Ints, rng: np.random.Generator) -> C
     friendly = rng.choice(len(REASONS), len(row), p=_REASON_MIX)
     amount = payments["amount_minor"][row]
     partial = np.maximum((amount * rng.uniform(0.3, 1.0, len(row))).astype(np.int64), 1)
-    attacked = payments["attack"][row] > 0
+    attack = payments["attack"][row]
     return {
         "payment_id": payments["payment_id"][row],
-        "reason": np.where(attacked, REASONS.index("fraud"), friendly),
+        "reason": _reasons(attack, friendly),
+        "merchant_id": payments["merchant_id"][row],
+        "currency": payments["currency"][row],
         "stage": stage,
-        "amount_minor": np.where(attacked | (rng.random(len(row)) < 0.85), amount, partial),  # noqa: PLR2004
+        "amount_minor": np.where((attack > 0) | (rng.random(len(row)) < 0.85), amount, partial),  # noqa: PLR2004
         "event_time": np.maximum(payments["event_time"][row] + delay, settled_us[row] + 1),
     }
+
+
+def _reasons(attack: Ints, honest: Ints) -> Ints:
+    reason = np.where(np.isin(attack, _STOLEN), REASONS.index("fraud"), honest)
+    reason = np.where(attack == ATTACKS.index("friendly_fraud"), _EXCUSES[honest], reason)
+    for kind, said in _REASON_OF.items():
+        reason = np.where(attack == kind, said, reason)
+    return reason
 
 
 def _decide(tried: Columns, rng: np.random.Generator) -> Columns:

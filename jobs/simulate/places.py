@@ -9,6 +9,7 @@ __all__ = [
     "CATEGORIES",
     "CATEGORY_AMOUNT",
     "CHANNELS",
+    "CITIES",
     "COUNTRIES",
     "COUNTRY_CURRENCY",
     "COUNTRY_SHARE",
@@ -37,6 +38,19 @@ COUNTRY_CURRENCY: Final = np.array([1, 2, 0, 0, 0, 0, 0, 0, 3])
 COUNTRY_ZONE_HOURS: Final = np.array([-5, 0, 1, 1, 1, 1, 1, 0, 9])
 COUNTRY_THREE_DS: Final = np.array([0.10, 0.65, 0.70, 0.70, 0.75, 0.70, 0.70, 0.65, 0.30])
 BINS_PER_COUNTRY: Final = 12
+
+CITIES: Final = np.array([
+    [(40.71, -74.01), (34.05, -118.24), (41.88, -87.63), (29.76, -95.37)],
+    [(51.51, -0.13), (53.48, -2.24), (52.49, -1.89), (55.86, -4.25)],
+    [(52.52, 13.40), (53.55, 9.99), (48.14, 11.58), (50.11, 8.68)],
+    [(48.86, 2.35), (45.76, 4.84), (43.30, 5.37), (50.63, 3.06)],
+    [(52.37, 4.90), (51.92, 4.48), (52.09, 5.12), (51.44, 5.47)],
+    [(40.42, -3.70), (41.39, 2.17), (39.47, -0.38), (37.39, -5.98)],
+    [(41.90, 12.50), (45.46, 9.19), (40.85, 14.27), (45.07, 7.69)],
+    [(53.35, -6.26), (51.90, -8.47), (53.27, -9.05), (52.66, -8.63)],
+    [(35.68, 139.69), (34.69, 135.50), (35.18, 136.91), (43.06, 141.35)],
+])  # fmt: skip
+"""Latitude and longitude in degrees of four large cities of each country."""
 
 CATEGORIES: Final = ("groceries", "fashion", "electronics", "travel", "games", "digital_goods", "pharmacy", "home")
 CATEGORY_AMOUNT: Final = np.array([34.0, 58.0, 160.0, 240.0, 22.0, 12.0, 28.0, 75.0])

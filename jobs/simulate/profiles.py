@@ -8,16 +8,16 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from jobs.simulate.randomness import Columns, Ints, concat, stream, take
-from jobs.simulate.world import DAY_US, World, new_customers, new_devices, new_merchants
+from jobs.simulate.randomness import Columns, Ints, concat, moments, stream, take
+from jobs.simulate.world import World, new_customers, new_devices, new_merchants
 
-__all__ = ["births", "changes", "first_arrivals"]
+__all__ = ["account_rows", "births", "changes", "first_arrivals", "known_from"]
 
 _ACCOUNT_COLUMNS = (
     "account_id", "country", "created_at", "first_name", "last_name", "email_digits", "email_domain",
     "status", "deleted",
 )  # fmt: skip
-_MERCHANT_COLUMNS = ("merchant_id", "owner", "country", "category", "created_at", "risk_tier", "deleted")
+_MERCHANT_COLUMNS = ("merchant_id", "name_number", "owner", "country", "category", "created_at", "risk_tier", "deleted")
 _EMULATOR_SHARE = 0.01
 
 
@@ -25,10 +25,19 @@ def first_arrivals(world: World, start_us: int) -> Mapping[str, Columns]:
     """Rows of everybody alive before the first day, valid since their creation and known from `start_us` on."""
     rng = stream(world.seed, "births")
     rows = _born(world.customers, world.merchants, rng)
-    for columns in rows.values():
-        count = len(columns["event_time"])
-        columns["ingested_at"] = start_us + np.sort(rng.integers(1, 60_000_000, count))
-    return rows
+    return {table: known_from(columns, start_us, rng) for table, columns in rows.items()}
+
+
+def known_from(columns: Columns, start_us: int, rng: np.random.Generator) -> Columns:
+    """With arrival in the first minute after `start_us`: what was so before the simulation began."""
+    count = len(columns["event_time"])
+    ingested_us = start_us + np.sort(rng.integers(1, 60_000_000, count))
+    return columns | {"ingested_at": ingested_us, "arrival": np.zeros(count, dtype=np.int64)}
+
+
+def account_rows(customers: Columns, rows: Ints, event_time: Ints) -> Columns:
+    """Account rows of these positions as they are now, valid from `event_time`."""
+    return take({name: customers[name] for name in _ACCOUNT_COLUMNS}, rows) | {"event_time": event_time}
 
 
 def births(world: World, day: int, day_us: int) -> Mapping[str, Columns]:
@@ -36,8 +45,8 @@ def births(world: World, day: int, day_us: int) -> Mapping[str, Columns]:
     rng = stream(world.seed, "births", day + 1)
     customers = rng.poisson(0.003 * len(world.customers["account_id"]))
     merchants = rng.poisson(0.004 * len(world.merchants["merchant_id"]))
-    shops = new_merchants(world, rng.uniform(0.01, 0.05, merchants), _moments(rng, day_us, merchants), rng)
-    people = new_customers(world, customers, _moments(rng, day_us, customers), rng)
+    shops = new_merchants(world, rng.uniform(0.01, 0.05, merchants), moments(rng, day_us, merchants), rng)
+    people = new_customers(world, customers, moments(rng, day_us, customers), rng)
     world.customers, world.merchants = concat(world.customers, people), concat(world.merchants, shops)
     return _born(people, shops, rng)
 
@@ -84,9 +93,7 @@ def _change_accounts(customers: Columns, day_us: int, rng: np.random.Generator) 
     customers["status"][gone] = 2
     customers["weight"][gone] = 0.0
     rows = np.flatnonzero(limited | moved | gone)
-    return take({name: customers[name] for name in _ACCOUNT_COLUMNS}, rows) | {
-        "event_time": _moments(rng, day_us, len(rows))
-    }
+    return account_rows(customers, rows, moments(rng, day_us, len(rows))) | {"moved": moved[rows]}
 
 
 def _change_devices(customers: Columns, day_us: int, rng: np.random.Generator) -> Columns:
@@ -98,7 +105,7 @@ def _change_devices(customers: Columns, day_us: int, rng: np.random.Generator) -
     columns["deleted"] = rng.random(len(numbers)) < 0.15  # noqa: PLR2004
     given_up = np.isin(customers["device_2"], numbers[columns["deleted"]])
     customers["device_2"][given_up] = -1
-    return columns | {"event_time": _moments(rng, day_us, len(numbers))}
+    return columns | {"event_time": moments(rng, day_us, len(numbers))}
 
 
 def _change_merchants(merchants: Columns, day_us: int, rng: np.random.Generator) -> Columns:
@@ -114,9 +121,5 @@ def _change_merchants(merchants: Columns, day_us: int, rng: np.random.Generator)
     merchants["weight"][gone] = 0.0
     rows = np.flatnonzero(moved | gone)
     return take({name: merchants[name] for name in _MERCHANT_COLUMNS}, rows) | {
-        "event_time": _moments(rng, day_us, len(rows))
+        "event_time": moments(rng, day_us, len(rows))
     }
-
-
-def _moments(rng: np.random.Generator, day_us: int, count: int) -> Ints:
-    return day_us + rng.integers(DAY_US, size=count)

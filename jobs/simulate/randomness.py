@@ -4,24 +4,47 @@ A day draws from its own streams; a longer run therefore begins with the very da
 """
 
 from typing import Any, Final
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["Columns", "Floats", "Ints", "concat", "identifiers", "ip_addresses", "stream", "take", "within"]
+__all__ = [
+    "Columns",
+    "Floats",
+    "Ints",
+    "concat",
+    "identifiers",
+    "ip_addresses",
+    "moments",
+    "runs",
+    "stream",
+    "take",
+    "traits",
+    "within",
+]
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Columns = dict[str, npt.NDArray[Any]]
 """Equally long arrays by name: a table before it gets its Arrow types."""
 
-_STREAMS: Final = ("world", "births", "profiles", "honest", "attacks", "outcomes", "delivery", "disputes", "corruption")
-_KINDS: Final = ("pay", "acc", "card", "dev", "em", "mer", "adr", "dsp")
+_STREAMS: Final = (
+    "world", "births", "profiles", "honest", "attacks", "outcomes", "delivery", "disputes", "corruption",
+    "raids", "rogues", "rogue_births", "raid_outcomes", "raid_delivery", "raid_disputes", "logins", "changes", "orders", "refunds",
+    "tickets", "money", "listings",
+)  # fmt: skip
+"""A name's place is part of its seed: new ones come last, and leave the draws of all others as they were."""
+_KINDS: Final = (
+    "pay", "acc", "card", "dev", "em", "mer", "adr", "dsp", "ref", "log", "chg", "val", "ord", "tck", "pyo", "pac",
+    "adv", "mov", "lst",
+)  # fmt: skip
 _BITS: Final = 40
 _MASK: Final = np.uint64((1 << _BITS) - 1)
-_HEX: Final = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
+_HEX_QUADS: Final = np.frombuffer("".join(f"{value:04x}" for value in range(1 << 16)).encode(), dtype=np.uint32)
+"""The four characters of each 16 bits, as one number."""
 _DIGITS: Final = _BITS // 4
 _SUBNETS: Final = np.uint64((1 << 22) - 1)
 
@@ -39,9 +62,11 @@ def identifiers(kind: str, numbers: npt.NDArray[Any], seed: int) -> pa.Array:
     width = len(prefix) + _DIGITS
     text = np.empty((len(numbers), width), dtype=np.uint8)
     text[:, : len(prefix)] = prefix
-    for place in range(_DIGITS):
-        nibble = (mixed >> np.uint64(4 * (_DIGITS - 1 - place))) & np.uint64(15)
-        text[:, len(prefix) + place] = _HEX[nibble.astype(np.int64)]
+    for place, quad in ((0, mixed >> np.uint64(24)), (4, (mixed >> np.uint64(8)) & np.uint64(0xFFFF))):
+        four = _HEX_QUADS[quad.astype(np.int64)].view(np.uint8).reshape(-1, 4)
+        text[:, len(prefix) + place : len(prefix) + place + 4] = four
+    two = _HEX_QUADS[(mixed & np.uint64(255)).astype(np.int64)].view(np.uint8).reshape(-1, 4)
+    text[:, len(prefix) + 8 :] = two[:, 2:]
     offsets = np.arange(len(numbers) + 1, dtype=np.int32) * np.int32(width)
     return pa.StringArray.from_buffers(len(numbers), pa.py_buffer(offsets), pa.py_buffer(text))
 
@@ -55,6 +80,28 @@ def ip_addresses(numbers: npt.NDArray[Any]) -> pa.Array:
     host = numbers.astype(np.int64) & 255
     parts = [names.take(pa.array(octet.astype(np.int64))) for octet in (*octets, host)]
     return pc.binary_join_element_wise(*parts, ".")
+
+
+def traits(name: str, numbers: npt.NDArray[Any], seed: int) -> Floats:
+    """What is so of somebody for good, uniform in [0, 1): a function of the seed, the trait's name and the number alone."""
+    salt = np.random.SeedSequence([seed, crc32(name.encode())]).generate_state(1, np.uint64)[0]
+    mixed = numbers.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + salt
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    shares: Floats = ((mixed ^ (mixed >> np.uint64(31))) >> np.uint64(11)).astype(np.float64) / float(1 << 53)
+    return shares
+
+
+def moments(rng: np.random.Generator, day_us: int, count: int) -> Ints:
+    """Instants at any time of the UTC day."""
+    return day_us + rng.integers(86_400_000_000, size=count)
+
+
+def runs(lengths: npt.NDArray[Any]) -> tuple[Ints, Ints]:
+    """For groups of these lengths, one after another: each row's group, and its place in it from 0 on."""
+    group = np.repeat(np.arange(len(lengths)), lengths)
+    first = np.cumsum(lengths) - lengths
+    return group, np.arange(len(group)) - np.repeat(first, lengths)
 
 
 def take(columns: Columns, index: npt.NDArray[Any]) -> Columns:

@@ -7,20 +7,28 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.simulate import places
+from jobs.simulate import places, wares
 from jobs.simulate.randomness import Columns, identifiers, ip_addresses
+from jobs.simulate.world import FIELDS
 
 __all__ = [
     "ARRIVALS",
     "ATTACKS",
     "BOOKKEEPING",
     "DECLINES",
+    "ID_KINDS",
+    "MOVEMENTS",
     "POLICIES",
     "REASONS",
+    "REFUND_REASONS",
     "SCHEMAS",
+    "SEVERITIES",
     "STAGES",
     "STATUSES",
+    "TOPICS",
+    "columns_of",
     "encode",
+    "repeating",
 ]
 
 STATUSES: Final = ("approved", "declined", "blocked")
@@ -31,7 +39,16 @@ DECLINES: Final = (
 POLICIES: Final = ("block_at_80", "block_at_60")
 REASONS: Final = ("fraud", "not_received", "not_as_described", "duplicate", "credit_not_processed")
 STAGES: Final = ("report", "chargeback")
-ATTACKS: Final = ("none", "card_testing", "stolen_card")
+REFUND_REASONS: Final = ("returned", "not_received", "cancelled", "goodwill", "duplicate")
+TOPICS: Final = (
+    "late_delivery", "not_received", "not_as_described", "quality", "billing", "account_access", "prohibited_item",
+)  # fmt: skip
+SEVERITIES: Final = ("low", "medium", "high")
+MOVEMENTS: Final = ("granted", "repaid", "missed", "written_off")
+ATTACKS: Final = (
+    "none", "card_testing", "stolen_card", "account_takeover", "friendly_fraud", "promotion_abuse", "bust_out",
+    "collusion_ring", "prohibited_goods",
+)  # fmt: skip
 ARRIVALS: Final = ("ordinary", "late", "doubled", "corrected", "voided")
 BOOKKEEPING: Final = ("attack", "campaign", "arrival")
 """Columns that never reach a landing file: they are the truth about a row."""
@@ -75,10 +92,32 @@ SCHEMAS: Final = {
             *_schema("risk_tier", deleted=pa.bool_(), **_INSTANTS),
         ]
     ),
-}
-"""Every field may be null, as in a file from elsewhere; the simulator itself leaves only `decline_code` null."""
+    "refunds": _schema("refund_id payment_id reason", amount_minor=pa.int64(), **_VERSIONS, **_INSTANTS),
+    "logins": _schema(
+        "login_id account_id device_id ip", lat=pa.float64(), lon=pa.float64(), success=pa.bool_(), **_INSTANTS
+    ),
+    "account_changes": _schema("change_id account_id field old_hash new_hash", **_INSTANTS),
+    "orders": _schema(
+        "order_id payment_id merchant_id address_id",
+        promised_at=_INSTANT, delivered_at=_INSTANT, items=pa.int64(), **_VERSIONS, **_INSTANTS,
+    ),
+    "tickets": _schema("ticket_id merchant_id account_id topic severity", **_INSTANTS),
+    "payouts": _schema(
+        "payout_id merchant_id payout_account_id currency",
+        amount_minor=pa.int64(), balance_minor=pa.int64(), **_INSTANTS,
+    ),
+    "advances": _schema(
+        "movement_id advance_id merchant_id movement currency",
+        amount_minor=pa.int64(), balance_minor=pa.int64(), repaid_minor=pa.int64(), due_at=_INSTANT,
+        days_past_due=pa.int64(), **_INSTANTS,
+    ),
+    "listings": _schema(
+        "listing_id merchant_id title category currency", price_minor=pa.int64(), deleted=pa.bool_(), **_INSTANTS
+    ),
+}  # fmt: skip
+"""Every field may be null, as in a file from elsewhere; the simulator itself leaves only `decline_code` and `delivered_at` null."""
 
-_IDS: Final = {
+ID_KINDS: Final = {
     "payment_id": "pay",
     "account_id": "acc",
     "card_id": "card",
@@ -87,7 +126,21 @@ _IDS: Final = {
     "merchant_id": "mer",
     "address_id": "adr",
     "dispute_id": "dsp",
+    "refund_id": "ref",
+    "login_id": "log",
+    "change_id": "chg",
+    "old_hash": "val",
+    "new_hash": "val",
+    "order_id": "ord",
+    "ticket_id": "tck",
+    "payout_id": "pyo",
+    "payout_account_id": "pac",
+    "advance_id": "adv",
+    "movement_id": "mov",
+    "listing_id": "lst",
 }
+"""Column to the prefix of its ids."""
+
 _ACCOUNT_STATUSES: Final = ("active", "limited", "closed")
 _BINS: Final = tuple(
     str(400_000 + number * 7_919 % 200_000) for number in range(len(places.COUNTRIES) * places.BINS_PER_COUNTRY)
@@ -105,6 +158,11 @@ _NAMES: Final[dict[str, tuple[str, ...]]] = {
     "decline_code": DECLINES,
     "policy": POLICIES,
     "reason": REASONS,
+    "field": FIELDS,
+    "topic": TOPICS,
+    "severity": SEVERITIES,
+    "movement": MOVEMENTS,
+    "title": wares.TITLES,
     "stage": STAGES,
     "email_domain": places.DOMAINS,
     "os": places.SYSTEMS,
@@ -113,35 +171,55 @@ _NAMES: Final[dict[str, tuple[str, ...]]] = {
     "risk_tier": places.TIERS,
 }
 
+_PARTS: Final[dict[tuple[str, str], tuple[str, ...]]] = {
+    ("accounts", "name"): ("first_name", "last_name"),
+    ("accounts", "email_local"): ("first_name", "last_name", "email_digits"),
+    ("merchants", "name"): ("owner", "category", "name_number"),
+}
+"""Columns that are put together from others."""
+
+_OWN_NAMES: Final[dict[tuple[str, str], tuple[str, ...]]] = {
+    ("accounts", "status"): _ACCOUNT_STATUSES,
+    ("refunds", "reason"): REFUND_REASONS,
+}
+"""Where a column's names are not those of the same column elsewhere."""
+
+
+def columns_of(table: str) -> tuple[str, ...]:
+    """What of the simulation's columns a table's rows are made from, and the bookkeeping columns that it has."""
+    own = tuple(part for name in SCHEMAS[table].names for part in _PARTS.get((table, name), (name,)))
+    return (*dict.fromkeys(own), *(BOOKKEEPING if table == "payments" else ("arrival",)))
+
+
+def repeating(table: str) -> list[str]:
+    """Its columns of few values."""
+    return [name for name in SCHEMAS[table].names if name in _NAMES or name == "merchant_id"]
+
 
 def encode(table: str, columns: Columns, seed: int) -> pa.Table:
-    """The Arrow table of a landing file, with the bookkeeping columns behind the declared ones where there are any.
-
-    Codes index the names of their column; a negative code is null.
-    """
+    """The Arrow table of a landing file. Codes index the names of their column; a negative code is null."""
     schema = SCHEMAS[table]
-    arrays = [_array(table, field, columns, seed) for field in schema]
-    extra = [name for name in BOOKKEEPING if name in columns]
-    return pa.table(
-        [*arrays, *(pa.array(columns[name]) for name in extra)],
-        names=[*schema.names, *extra],
-    )
+    return pa.table([_array(table, field, columns, seed) for field in schema], schema=schema)
 
 
 def _array(table: str, field: pa.Field, columns: Columns, seed: int) -> pa.Array:
     name = field.name
-    if name == "name":
-        return _account_names(columns) if table == "accounts" else _merchant_names(columns)
-    if name == "email_local":
-        return _email_locals(columns)
+    if (table, name) in _PARTS:
+        return _composed(table, name, columns)
     values = columns[name]
-    if name in _IDS:
-        return identifiers(_IDS[name], values, seed)
+    if name in ID_KINDS:
+        return identifiers(ID_KINDS[name], values, seed)
+    if name in _NAMES:
+        return _named(_OWN_NAMES.get((table, name), _NAMES[name]), values)
     if name == "ip":
         return ip_addresses(values)
-    if name in _NAMES:
-        return _named(_ACCOUNT_STATUSES if (table, name) == ("accounts", "status") else _NAMES[name], values)
-    return pa.array(values).cast(field.type)
+    return pa.array(values, mask=values < 0 if name == "delivered_at" else None).cast(field.type)
+
+
+def _composed(table: str, name: str, columns: Columns) -> pa.Array:
+    if name == "email_local":
+        return _email_locals(columns)
+    return _account_names(columns) if table == "accounts" else _merchant_names(columns)
 
 
 def _named(names: tuple[str, ...], codes: npt.NDArray[Any]) -> pa.Array:
@@ -162,5 +240,5 @@ def _email_locals(columns: Columns) -> pa.Array:
 
 def _merchant_names(columns: Columns) -> pa.Array:
     owner = _named(places.LAST_NAMES, columns["owner"])
-    number = pa.array(columns["merchant_id"].astype(np.int64)).cast(pa.string())
+    number = pa.array(columns["name_number"].astype(np.int64)).cast(pa.string())
     return pc.binary_join_element_wise(owner, _named(places.CATEGORIES, columns["category"]), number, " ")

@@ -3,21 +3,18 @@
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
 from features.errors import InputError
 from jobs.files import write_record
-from jobs.simulate import attacks, delivery, honest, outcomes, profiles
+from jobs.simulate.days import Life
 from jobs.simulate.landing import Landing, write_parquet
-from jobs.simulate.randomness import Columns, concat, stream
-from jobs.simulate.schemas import SCHEMAS, encode
-from jobs.simulate.world import World, population
+from jobs.simulate.schemas import SCHEMAS
+from jobs.simulate.world import DAY_US, population
 
 __all__ = ["Report", "simulate"]
 
@@ -28,7 +25,7 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What was written. The four arrival counts are rows of payments and disputes (late: also of profiles)."""
+    """What was written. The four arrival counts are rows of all tables."""
 
     rows: Mapping[str, int]
     """Per table."""
@@ -38,11 +35,14 @@ class Report:
     late: int
     corrected: int
     voided: int
+    content: str
+    """SHA-256 of all rows, truth included: the same for the same arguments, and another one once the simulator changes."""
+
     seconds: float
 
 
 def simulate(out: Path, *, start: date, days: int, scale: float, seed: int, progress: Progress | None = None) -> Report:
-    """Writes landing files for `days` days of arrival from `start` on (UTC), and truth/attacks.parquet.
+    """Writes landing files for `days` days of arrival from `start` on (UTC), and truth/attacks.parquet and truth/actors.parquet.
 
     Args:
         out: A folder that is new, or holds a simulation of the same start, scale and seed that is not longer.
@@ -62,61 +62,30 @@ def simulate(out: Path, *, start: date, days: int, scale: float, seed: int, prog
     write_record(str(out.absolute() / _RECORD), record)
     first_us = _midnight_us(start)
     world = population(seed, scale, first_us)
-    landing = Landing(out)
-    for table, columns in profiles.first_arrivals(world, first_us).items():
-        landing.accept(table, encode(table, columns | {"arrival": np.zeros(len(columns["deleted"]), np.int64)}, seed))
+    landing = Landing(out, seed, first_us + (days - 1) * DAY_US)
+    life = Life(world)
+    for table, columns in life.begin():
+        landing.accept(table, columns)
     for day in range(days):
         ds = start + timedelta(days=day)
-        for table, columns in _happenings(world, day, ds):
-            landing.accept(table, encode(table, columns, seed))
-        landing.close(ds, _midnight_us(ds))
+        for table, columns in life.live(day, ds):
+            landing.accept(table, columns)
+        landing.name_actors(life.actors)
+        life.actors.clear()
+        landing.close(ds, first_us + day * DAY_US)
         if progress is not None:
             progress(day + 1)
     truth = landing.truth()
-    write_parquet(truth, out / "truth" / "attacks.parquet")
-    kinds = truth["attack"].value_counts().to_pylist()
+    for name, rows in truth.items():
+        write_parquet(rows, out / "truth" / f"{name}.parquet")
+    kinds = truth["attacks"]["attack"].value_counts().to_pylist()
     return Report(
         rows=landing.rows,
         attacks={str(kind["values"]): int(kind["counts"]) for kind in kinds},
         **{name: landing.arrivals[name] for name in ("doubled", "late", "corrected", "voided")},
+        content=landing.content,
         seconds=time.perf_counter() - began,
     )
-
-
-def _happenings(world: World, day: int, ds: date) -> Iterator[tuple[str, Columns]]:
-    """Everything that happens on a day, whenever it will arrive, with ids and arrival."""
-    seed, day_us = world.seed, _midnight_us(ds)
-    rng = stream(seed, "delivery", day)
-    for table, columns in profiles.changes(world, day, day_us).items():
-        yield table, _profile_arrival(columns, rng)
-    honest_attempts = honest.attempts(world, day_us, ds.weekday(), stream(seed, "honest", day))
-    attacking, actors = attacks.campaigns(world, day_us, stream(seed, "attacks", day))
-    for table, parts in actors.items():
-        for columns in parts:
-            yield table, _profile_arrival(columns, rng)
-    payments = outcomes.settled(concat(honest_attempts, *attacking), stream(seed, "outcomes", day))
-    payments["payment_id"] = world.allot("payment", len(payments["event_time"]))
-    fate = delivery.plan(payments["event_time"], rng)
-    final = delivery.corrected_payments(payments, fate, rng)
-    yield "payments", delivery.delivered(payments, final, fate, rng)
-    yield "disputes", _disputes(world, final, fate, day)
-    for table, columns in profiles.births(world, day, day_us).items():
-        yield table, _profile_arrival(columns, rng)
-
-
-def _disputes(world: World, final: Columns, paid: delivery.Plan, day: int) -> Columns:
-    """The disputes that payments of this day will meet; a voided payment meets none."""
-    rng = stream(world.seed, "disputes", day)
-    disputable = final | {"dispute_share": np.where(paid.voided, 0.0, final["dispute_share"])}
-    first = outcomes.disputes(disputable, paid.ingested_us, rng)
-    first["dispute_id"] = world.allot("dispute", len(first["event_time"]))
-    fate = delivery.plan(first["event_time"], rng)
-    return delivery.delivered(first, delivery.corrected_disputes(first, fate, rng), fate, rng)
-
-
-def _profile_arrival(columns: Columns, rng: np.random.Generator) -> Columns:
-    ingested_us, late = delivery.arrived(columns["event_time"], rng)
-    return columns | {"ingested_at": ingested_us, "arrival": late.astype(np.int64)}
 
 
 def _midnight_us(ds: date) -> int:

@@ -9,11 +9,27 @@ from typing import Final
 import numpy as np
 
 from jobs.simulate import places
-from jobs.simulate.randomness import Columns, Floats, Ints, stream
+from jobs.simulate.randomness import Columns, Floats, Ints, stream, traits
 
-__all__ = ["DAY_US", "HOSTING_SUBNETS", "World", "draw", "new_customers", "new_devices", "new_merchants", "population"]
+__all__ = [
+    "DAY_US",
+    "FIELDS",
+    "HIDDEN",
+    "HOSTING_SUBNETS",
+    "World",
+    "draw",
+    "new_customers",
+    "new_devices",
+    "new_merchants",
+    "population",
+]
 
 DAY_US: Final = 86_400_000_000
+FIELDS: Final = ("password", "email", "phone", "address", "payout_account")
+"""What of an account its owner, or somebody else, changes."""
+
+HIDDEN: Final = 1 << 38
+"""Numbers from here on belong to raids and rogues, so that what they do leaves the numbers of everybody else as they were."""
 HOSTING_SUBNETS: Final = np.arange(100, 108)
 """The /24 networks of hosting firms, from which attacks come again and again."""
 
@@ -32,8 +48,19 @@ class World:
 
     seed: int
     scale: float
+    start_us: int
+    """The first day's UTC midnight."""
+
     customers: Columns
     merchants: Columns
+    """Honest ones: the number of each is its position."""
+
+    rogues: Columns = field(default_factory=dict)
+    """Merchants of attackers, columns as `merchants`: the number of each is HIDDEN and its position."""
+
+    listings: Columns = field(default_factory=dict)
+    """Everything on offer, and what was."""
+
     next_number: dict[str, int] = field(default_factory=dict)
 
     def allot(self, kind: str, count: int) -> Ints:
@@ -41,6 +68,18 @@ class World:
         first = self.next_number.get(kind, 0)
         self.next_number[kind] = first + count
         return np.arange(first, first + count, dtype=np.int64)
+
+    def allot_hidden(self, kind: str, count: int) -> Ints:
+        """`count` numbers of `kind` for raids and rogues."""
+        return HIDDEN + self.allot(f"hidden {kind}", count)
+
+    def of_merchants(self, name: str, numbers: Ints) -> Ints:
+        """A column of the merchants with these numbers, rogues among them."""
+        hidden = numbers >= HIDDEN
+        honest = self.merchants[name][np.where(hidden, 0, numbers)]
+        if not hidden.any():
+            return honest
+        return np.where(hidden, self.rogues[name][np.where(hidden, numbers - HIDDEN, 0)], honest)
 
     def drop_address(self, rng: np.random.Generator) -> int:
         """One of the few addresses to which stolen goods are sent; no customer lives there."""
@@ -50,7 +89,7 @@ class World:
 def population(seed: int, scale: float, start_us: int) -> World:
     """The world at the first day: customers grow with the scale, merchants with its root."""
     rng = stream(seed, "world")
-    world = World(seed=seed, scale=scale, customers={}, merchants={})
+    world = World(seed=seed, scale=scale, start_us=start_us, customers={}, merchants={})
     merchants = max(8, round(MERCHANTS_AT_SCALE_1 * scale**0.5))
     popularity: Floats = np.divide(1.0, rng.permutation(merchants) + 2.0, dtype=np.float64)
     world.merchants = new_merchants(world, popularity, start_us - _ages(rng, merchants), rng)
@@ -63,7 +102,8 @@ def new_merchants(world: World, popularity: Floats, created_us: Ints, rng: np.ra
     """A merchant per popularity: its weight when a customer picks at random."""
     count = len(popularity)
     return {
-        "merchant_id": world.allot("merchant", count),
+        "merchant_id": (number := world.allot("merchant", count)),
+        "name_number": number.copy(),
         "owner": rng.integers(len(places.LAST_NAMES), size=count),
         "country": rng.choice(len(places.COUNTRIES), count, p=places.COUNTRY_SHARE),
         "category": rng.integers(len(places.CATEGORIES), size=count),
@@ -104,9 +144,13 @@ def new_customers(world: World, count: int, created_us: Ints, rng: np.random.Gen
         "last_name": rng.integers(len(places.LAST_NAMES), size=count),
         "email_digits": rng.integers(1, 99, count),
         "email_domain": rng.choice(len(places.DOMAINS), count, p=[0.45, 0.2, 0.1, 0.1, 0.13, 0.01, 0.01]),
+        "changed": np.zeros((count, len(FIELDS)), dtype=np.int64),
         "status": np.zeros(count, dtype=np.int64),
         "deleted": np.zeros(count, dtype=np.bool_),
     }
+    # Birth years and phone numbers: one honest customer in sixteen writes digits as those do who hide.
+    many = traits("digits", account, seed=world.seed)
+    columns["email_digits"] = np.where(many < 0.06, 1_950 + (many * 9e6).astype(np.int64), columns["email_digits"])  # noqa: PLR2004
     _form_households(columns, rng)
     return columns
 

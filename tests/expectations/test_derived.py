@@ -38,6 +38,29 @@ PAYMENTS = Source(
 KNOWN = Facts(nonnegative=("amount",), categories={"shop": ("a", "b")}, not_null=("shop",))
 
 
+def test_rules_of_a_source_say_what_a_person_knows_of_its_columns() -> None:
+    facts = Facts(
+        within={"amount": (-90, 90), "absent": (0, 1)}, not_before=(("event_time", "paid"), ("paid", "event_time"))
+    )
+    source = Source(
+        name="claims", table="t.claims", columns=(*fields("int64", "amount"), *fields("timestamp", "event_time paid"))
+    )  # fmt: skip
+    made = {rule.name: rule for rule in source_rules(source, facts, day_from=0, known_before=9)}
+    between, order = made["amount_within"], made["event_time_not_before_paid"]
+    assert (between.check, between.lower, between.upper, between.severity) == ("between", -90, 90, "block")
+    assert between.says == "amount is between -90 and 90."
+    assert (order.check, order.columns, order.severity) == ("at_least", ("event_time", "paid"), "block")
+    assert order.says == "event_time is not before paid."
+    assert "absent_within" not in made, "a column that the source does not have has no rule"
+
+
+def test_a_dispute_and_a_refund_do_not_precede_their_payment() -> None:
+    for name in ("disputes", "refunds"):
+        source = load_catalog().source(name)
+        made = {rule.name for rule in source_rules(source, facts_of(source), day_from=0, known_before=9)}
+        assert "event_time_not_before_payment_time" in made
+
+
 def rules(*features: Feature | Iterable[Feature], facts: Facts = KNOWN) -> dict[str, Rule]:
     view = FeatureView(name="v", entity=CARD, source=PAYMENTS, features=flat(features))
     return {rule.name: rule for rule in view_rules(view, facts, valid_from=5)}

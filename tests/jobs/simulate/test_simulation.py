@@ -1,6 +1,7 @@
 """The simulator: the same bytes for the same arguments, the declared columns, and rates near those it promises."""
 
 import hashlib
+import re
 import resource
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -16,35 +17,8 @@ from features.settings import Settings
 from jobs.commands import Simulate
 from jobs.simulate import Report, outcomes, run, simulate
 from jobs.simulate.landing import write_parquet
-from jobs.simulate.schemas import SCHEMAS
-
-START = date(2026, 1, 5)
-"""A Monday."""
-DAYS = 28
-
-
-@pytest.fixture(scope="module")
-def landed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Report]:
-    """Four weeks of about 1,000 payments a day."""
-    out = tmp_path_factory.mktemp("simulated")
-    return out, simulate(out, start=START, days=DAYS, scale=0.05, seed=11)
-
-
-@pytest.fixture(scope="module")
-def payments(landed: tuple[Path, Report]) -> pd.DataFrame:
-    rows: pd.DataFrame = table(landed[0], "payments").to_pandas()
-    return rows
-
-
-@pytest.fixture(scope="module")
-def disputes(landed: tuple[Path, Report]) -> pd.DataFrame:
-    rows: pd.DataFrame = table(landed[0], "disputes").to_pandas()
-    return rows
-
-
-def table(out: Path, name: str) -> pa.Table:
-    """All days of a table, in order of their folders."""
-    return pa.concat_tables([pq.ParquetFile(path).read() for path in sorted((out / name).glob("ds=*/*.parquet"))])
+from jobs.simulate.schemas import ATTACKS, SCHEMAS
+from tests.jobs.simulate.landed import DAYS, START, table
 
 
 def digests(out: Path) -> dict[str, str]:
@@ -60,7 +34,7 @@ def small(out: Path, *, days: int = 3, seed: int = 1) -> dict[str, str]:
 
 def test_the_same_arguments_give_the_same_bytes(tmp_path: Path) -> None:
     once = small(tmp_path / "a")
-    assert len(once) == 3 * len(SCHEMAS) + 1
+    assert len(once) == 3 * len(SCHEMAS) + 2
     assert small(tmp_path / "b") == once
     assert small(tmp_path / "a") == once, "a second run into the same folder"
 
@@ -85,7 +59,7 @@ def test_every_file_has_the_declared_types_and_nulls(landed: tuple[Path, Report]
     rows = table(landed[0], name)
     assert rows.num_rows == landed[1].rows[name] > 0
     assert [column for column in rows.column_names if rows[column].null_count] == (
-        ["decline_code"] if name == "payments" else []
+        {"payments": ["decline_code"], "orders": ["delivered_at"]}.get(name, [])
     )
 
 
@@ -166,6 +140,8 @@ def test_chargebacks_take_about_18_days_in_the_median() -> None:
         "attack": np.zeros(count, dtype=np.int64),
         "dispute_share": np.ones(count),
         "amount_minor": np.full(count, 1_000),
+        "merchant_id": np.zeros(count, dtype=np.int64),
+        "currency": np.zeros(count, dtype=np.int64),
         "event_time": np.zeros(count, dtype=np.int64),
     }
     days = outcomes.disputes(paid, paid["event_time"], np.random.default_rng(5))["event_time"] / 86_400e6
@@ -184,7 +160,7 @@ def test_the_truth_refers_to_payments_that_arrived_once_each(
     assert truth["payment_id"].is_unique
     assert truth["payment_id"].isin(payments["payment_id"]).all()
     assert truth["attack"].value_counts().to_dict() == report.attacks
-    assert set(report.attacks) == {"card_testing", "stolen_card"}
+    assert set(report.attacks) == set(ATTACKS[1:])
     assert not set(truth.columns[1:]) & set(payments.columns), "the inputs do not tell"
 
 
@@ -261,20 +237,25 @@ def test_a_deleted_account_pays_no_more(landed: tuple[Path, Report], payments: p
     assert (after["event_time"] < after["account_id"].map(gone)).all()
 
 
-def test_the_report_counts_what_was_written(
-    landed: tuple[Path, Report], payments: pd.DataFrame, disputes: pd.DataFrame
-) -> None:
-    report = landed[1]
-    both = pd.concat([payments, disputes])
-    assert report.voided == both["voided"].sum()
-    assert report.corrected == ((both["version"] > 0) & ~both["voided"]).sum()
+def test_the_report_counts_what_was_written(landed: tuple[Path, Report]) -> None:
+    out, report = landed
+    ids = {"payments": "payment_id", "disputes": "dispute_id", "refunds": "refund_id", "orders": "order_id",
+           "logins": "login_id", "account_changes": "change_id", "tickets": "ticket_id", "payouts": "payout_id",
+           "advances": "movement_id"}  # fmt: skip
+    events = {name: table(out, name).to_pandas() for name in ids}
+    versioned = pd.concat([events[name] for name in ("payments", "disputes", "refunds")])
+    assert report.voided == versioned["voided"].sum()
+    assert report.corrected == ((versioned["version"] > 0) & ~versioned["voided"]).sum()
     # A first version may arrive after the last day, and its double with it; so compare within the events seen.
-    repeats = (both["version"] == 0).sum() - (
-        payments[payments["version"] == 0]["payment_id"].nunique()
-        + disputes[disputes["version"] == 0]["dispute_id"].nunique()
-    )
-    assert report.doubled == repeats
+    first = {name: rows[rows["version"] == 0] if "version" in rows else rows for name, rows in events.items()}
+    assert report.doubled == sum(rows[ids[name]].duplicated().sum() for name, rows in first.items())
     assert report.seconds > 0
+
+
+def test_the_simulator_is_frozen(tmp_path: Path) -> None:
+    """Whoever changes what it makes changes this line too, and says so in the changelog: features were chosen on its rows."""
+    report = simulate(tmp_path, start=START, days=3, scale=0.01, seed=1)
+    assert report.content == "7f9f81570d41ca94d98fcef5f01d0512edec40a9cfc76b798989408ccf9838d1"
 
 
 @pytest.mark.parametrize(
@@ -338,6 +319,7 @@ def test_the_command_prints_what_it_wrote_and_no_progress_where_nobody_watches(
     written = capsys.readouterr()
     rows = sum(pq.read_metadata(path).num_rows for path in tmp_path.glob("payments/ds=*/*.parquet"))
     assert f"Simulated 2 days into {tmp_path}: {rows:,} payments, " in written.out
+    assert re.search(r"^Content: sha256 [0-9a-f]{64}\.$", written.out, re.MULTILINE)
     assert written.err == ""
     assert (tmp_path / "payments" / f"ds={START + timedelta(days=1)}" / "part-0.parquet").exists()
 
