@@ -21,9 +21,10 @@ from features.errors import (
     SettingsError,
 )
 from jobs import commands
-from jobs.arguments import day_of, instant_of, pair_of
+from jobs.arguments import day_of, instant_of
 from jobs.commands import Command, Exit
 from jobs.frame_options import chosen_frame, refuse_span
+from jobs.store_cli import store
 
 if TYPE_CHECKING:
     from features.settings import Settings
@@ -253,30 +254,6 @@ def audit(  # noqa: PLR0913, PLR0917 - an option each
 
 
 @app.command()
-def lookup(
-    service: Annotated[str, typer.Option(help="A feature service of the catalogue.")],
-    keys: Annotated[list[str], typer.Argument(metavar="KEY=VALUE...", help="Each key column and its value.")],
-    at: Annotated[str | None, typer.Option(help="The instant, with its zone: 2026-03-02T06:00Z. Default: now.")] = None,
-    output: Annotated[Literal["table", "json"], typer.Option()] = "table",
-) -> Command:
-    """Print one key's values, status and age."""
-    instant = None if at is None else instant_of("--at", at)
-    return commands.Lookup(service=service, keys=tuple(pair_of(key) for key in keys), at=instant, output=output)
-
-
-@app.command()
-def why(
-    feature: Annotated[str, typer.Argument(metavar="SERVICE.FEATURE", help="radar_v1.card_velocity__count_7d.")],
-    keys: Annotated[list[str], typer.Argument(metavar="KEY=VALUE...", help="Each key column of the feature's view.")],
-    at: Annotated[str | None, typer.Option(help="The instant, with its zone: 2026-03-02T06:00Z. Default: now.")] = None,
-    output: Annotated[Literal["table", "json"], typer.Option()] = "table",
-) -> Command:
-    """List the rows behind a value, say of each why it counts or does not, and compare with the online store."""
-    instant = None if at is None else instant_of("--at", at)
-    return commands.Why(feature=feature, keys=tuple(pair_of(key) for key in keys), at=instant, output=output)
-
-
-@app.command()
 def explain(
     view: Annotated[str, typer.Argument(help="A view of the catalogue.")],
     at: Annotated[
@@ -334,55 +311,6 @@ def sql() -> Command:
 
 
 @app.command()
-def serve(
-    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default: serving.port of the settings.")] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes. Default: serving.workers of the settings.")
-    ] = None,
-) -> Command:
-    """Answer lookups over HTTP, as Feast's own server does; Ctrl-C or SIGTERM ends it once what runs is answered."""
-    return commands.Serve(port=port, workers=workers)
-
-
-@app.command()
-def grant(
-    holder: Annotated[str, typer.Argument(metavar="NAME", help="Who holds the token: checkout.")],
-    service: Annotated[list[str] | None, typer.Option(help="What it may read; again for more.")] = None,
-    push: Annotated[list[str] | None, typer.Option("--push", help="A source it may push to; again for more.")] = None,
-    revoke: Annotated[bool, typer.Option("--revoke", help="Take the token back.")] = False,  # noqa: FBT002 - an option
-) -> Command:
-    """Make a token for the HTTP service and print it, once; a former one of the same name is no longer good."""
-    if bool(service or push) == revoke:
-        raise InputError(
-            "Give --service SERVICE for what the token may read, --push SOURCE for what it may push to, or --revoke to take it back; not both."
-        )
-    return commands.Grant(holder=holder, services=tuple(service or ()), sources=tuple(push or ()), revoke=revoke)
-
-
-@app.command()
-def push(
-    source: Annotated[str, typer.Option(help="A source that views with EventFreshness follow.")],
-    input_: Annotated[str | None, typer.Option("--input", help="A Parquet, CSV or JSON-lines file of events.")] = None,
-    watermark: Annotated[
-        str | None, typer.Option(help="All known before it was pushed: 2026-03-02T06:00Z. Default: the newest event.")
-    ] = None,
-) -> Command:
-    """Take events into the online store as they happen; pushing them again changes nothing."""
-    if input_ is None and watermark is None:
-        raise InputError(
-            "Give --input FILE with events, or --watermark INSTANT to say that there were none until then."
-        )
-    told = None if watermark is None else instant_of("--watermark", watermark)
-    return commands.Push(source=source, input=input_, watermark=told)
-
-
-@app.command()
-def rollback(view: Annotated[str, typer.Argument(help="Its lookups return to the generation before.")]) -> Command:
-    """Take the current generation of a view's states back; the one before answers at once."""
-    return commands.Rollback(view=view)
-
-
-@app.command()
 def stop() -> Command:
     """End the bundled metastore, the embedded Spark Connect server and the SQL server, where they run."""
     return commands.Stop()
@@ -398,6 +326,10 @@ def apply() -> Command:
 def demo() -> Command:
     """Run a few days of everything on this machine, by Airflow itself."""
     return commands.Demo()
+
+
+# Without a name of its own: `asof lookup`, not `asof store lookup`.
+app.add_typer(store)
 
 
 def _say(message: str) -> None:

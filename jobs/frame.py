@@ -175,7 +175,7 @@ def exchanged(
         earliest: no ask is before this.
         latest: no ask is later than this.
     """
-    if len(asks) <= _FEW or not exchangeable(settings, group, _edges(group, earliest, latest)[0]):
+    if len(asks) <= _FEW or not exchangeable(settings, group, ask_edges(group, earliest, latest)[0]):
         return None
     work = settings.home / "frames" / uuid4().hex[:12]
     work.mkdir(parents=True)

@@ -5,7 +5,18 @@ import json
 from dataclasses import fields as dataclass_fields
 from typing import Any, TypeVar, cast
 
-from features.definitions import entities, expressions, features, freshness, graphs, metrics, services, sources, views, windows
+from features.definitions import (
+    entities,
+    expressions,
+    features,
+    freshness,
+    graphs,
+    metrics,
+    services,
+    sources,
+    views,
+    windows,
+)
 
 __all__ = ["canonical", "compile_definition", "hash_of", "load_definition"]
 

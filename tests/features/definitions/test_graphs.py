@@ -21,7 +21,8 @@ REPORTS = PAYMENTS.derive("reports", filter=col("amount") > 0)
 
 
 def graph(**change: Any) -> Graph:
-    return Graph(**{"name": "cards", "entity": CARD, "relations": (DEVICE,)} | change)
+    given: dict[str, Any] = {"name": "cards", "entity": CARD, "relations": (DEVICE,)}
+    return Graph(**given | change)
 
 
 def test_its_sources_are_the_same_whenever_they_are_asked_for() -> None:
