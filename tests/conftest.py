@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 # Of a few rows each, a query takes longer to compile than to interpret. The demo, the DAG tests and `submit` run compiled.
 _INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
+# Run within Feast's own repository (docs/offline.md), whose tests are not published.
+collect_ignore = ["feast_suite"]
 _SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 
 
