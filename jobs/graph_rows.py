@@ -254,7 +254,8 @@ def component_rows(graph: Graph, made: DataFrame, *, before: int, since: int) ->
 
 
 def _edges(batches: Iterable[pa.RecordBatch]) -> Edges:
-    table = pa.Table.from_batches(batches, _HASHED)
+    found = list(batches)
+    table = pa.Table.from_batches(found) if found else _HASHED.empty_table()
     columns = (np.asarray(table[name].to_numpy()) for name in ("subject", "node", "known", "joins", "entity"))
     return Edges(*columns)
 

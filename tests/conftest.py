@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 # Of a few rows each, a query takes longer to compile than to interpret. The demo, the DAG tests and `submit` run compiled.
-_INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
+_INTERPRETED = {"spark.sql.codegen.wholeStage": "false"}
 # Run within Feast's own repository (docs/offline.md), whose tests are not published.
 collect_ignore = ["feast_suite"]
 _SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"

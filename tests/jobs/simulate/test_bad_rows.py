@@ -92,7 +92,7 @@ def _told(spark: SparkSession, source: Source) -> DataFrame:
     return tables.source_table(spark, source).where(f"asof_op <> '{AGAIN}'")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("name", "says"),
@@ -114,7 +114,7 @@ def test_a_partition_with_impossible_rows_is_held_and_says_why(
     assert re.search(says, found.reason or ""), found.reason
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["merchants", "orders", "listings"])
 def test_the_other_tables_go_in_whole_and_pass(spark: SparkSession, stored: Settings, name: str) -> None:
     source = load_catalog().source(name)
@@ -124,7 +124,7 @@ def test_the_other_tables_go_in_whole_and_pass(spark: SparkSession, stored: Sett
     assert made.report.verdict != "hold", "a merchant without payments is one like others"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_versions_of_listings_are_counted_for_their_merchant(spark: SparkSession, stored: Settings, days: Path) -> None:
     view = FeatureView(
         name="listing_churn",
@@ -139,5 +139,6 @@ def test_versions_of_listings_are_counted_for_their_merchant(spark: SparkSession
     counted = {row["k0"]: row["listing_churn__count_30d"] for row in snapshot(spark, stored, group, [cut]).collect()}
     listings = table(days, "listings").to_pandas()
     new = listings[listings["event_time"] >= "2025-12-11"].groupby("merchant_id").size()
-    assert counted == {**dict.fromkeys(listings["merchant_id"], 0), **new.to_dict()}
+    # A merchant without a recent version may have a row, or none: 0 either way.
+    assert {merchant: count for merchant, count in counted.items() if count} == new.to_dict()
     assert max(counted.values()) > 2
