@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 FIRST = date(2026, 3, 2)
 DAYS = 10
 CUT = datetime(2026, 3, 12, tzinfo=UTC)
-COMMAND = Validate(cut=CUT)
+COMMAND = Validate(cut=CUT, views=("shop_sales", "shop_returns"))
 VALUES = "shop_id string, count_1d bigint, count_7d bigint, max_amount_1d bigint, max_amount_7d bigint, asof_status string, event_timestamp timestamp"
 
 
