@@ -14,7 +14,7 @@ from jobs.attempts import root
 from jobs.audits import day_start
 from jobs.commands import Graphs
 from jobs.files import make_folder, remove_folder
-from jobs.graph_rows import component_rows, edges, exposure_rows, link_rows
+from jobs.graph_rows import component_rows, edges, exposure_rows, link_rows, links
 from jobs.graph_state import first_changed, record
 from jobs.ingest import ingest
 from jobs.known import refuse_gaps
@@ -67,12 +67,14 @@ def _derived(spark: SparkSession, settings: Settings, graph: Graph, before: int)
     place = f"{root(settings)}/graphs/{graph.name}/{uuid4().hex[:12]}"
     edges(spark, settings, graph, end).write.mode("overwrite").parquet(f"{place}/edges")
     made = spark.read.parquet(f"{place}/edges")
+    links(graph, made).write.mode("overwrite").parquet(f"{place}/links")
+    linked = spark.read.parquet(f"{place}/links")
     parts = {
-        graph.links: link_rows(graph, made, end),
+        graph.links: link_rows(graph, linked, end),
         graph.components: component_rows(graph, made, before=end, since=since),
     }
     if graph.marks:
-        parts[graph.exposures] = exposure_rows(spark, settings, graph, made, end)
+        parts[graph.exposures] = exposure_rows(spark, settings, graph, linked, end)
     written = tuple(day for day in sorted(days) if day >= first)
     for source, rows in parts.items():
         _land(rows, f"{place}/{source.name}", since, written)
@@ -88,7 +90,7 @@ def _land(rows: DataFrame, place: str, since: int, days: tuple[str, ...]) -> Non
     """Rows of the days in folders of their own, as a source system would deliver them; a folder for a day without rows too."""
     own = rows.where(F.unix_micros("known_at") >= since).withColumn("ds", F.date_format("known_at", "yyyy-MM-dd"))
     own.repartition("ds").write.mode("overwrite").partitionBy("ds").parquet(place)
-    empty = own.drop("ds").limit(0).schema
+    empty = own.drop("ds").schema
     spark = rows.sparkSession
     spark.createDataFrame([], empty).coalesce(1).write.mode("overwrite").parquet(f"{place}/ds={days[0]}/none")
     for day in days:

@@ -19,7 +19,7 @@ from jobs.known import known_rows
 from jobs.rows import passed
 from jobs.tables import HIVE_TYPES
 
-__all__ = ["component_rows", "edges", "exposure_rows", "link_rows"]
+__all__ = ["component_rows", "edges", "exposure_rows", "link_rows", "links"]
 
 _FOREVER = 2**63 - 1
 _EDGE = ("relation", "subject", "node")
@@ -126,7 +126,7 @@ def _hubs(graph: Graph) -> Column:
     return F.create_map(*pairs)[F.col("relation")]
 
 
-def _links(graph: Graph, made: DataFrame) -> DataFrame:
+def links(graph: Graph, made: DataFrame) -> DataFrame:
     """Pairs of entities: relation, middle, subject, other, since, until (known from since on to before until, each exclusive at a cut)."""
     around = _around(graph, made)
     order = Window.partitionBy("relation", "middle").orderBy("known", "subject")
@@ -154,18 +154,17 @@ def _links(graph: Graph, made: DataFrame) -> DataFrame:
     )  # fmt: skip
 
 
-def link_rows(graph: Graph, made: DataFrame, before: int) -> DataFrame:
+def link_rows(graph: Graph, linked: DataFrame, before: int) -> DataFrame:
     """Rows of `graph.links`, both versions of each link that ended, known before an instant."""
-    found = _links(graph, made).withColumn("row_id", _joined("relation", "middle", "subject", "other"))
+    found = linked.withColumn("row_id", _joined("relation", "middle", "subject", "other"))
     return _versions(graph, graph.links, found, before)
 
 
-def exposure_rows(spark: SparkSession, settings: Settings, graph: Graph, made: DataFrame, before: int) -> DataFrame:
+def exposure_rows(spark: SparkSession, settings: Settings, graph: Graph, linked: DataFrame, before: int) -> DataFrame:
     """Rows of `graph.exposures`, known before an instant."""
     marks = reduce(DataFrame.unionByName, [_marks(spark, settings, graph, source, before) for source in graph.marks])
     found = (
-        _links(graph, made)
-        .join(marks, "other")
+        linked.join(marks, "other")
         .withColumn("row_id", _joined("relation", "middle", "subject", "other", "mark"))
         .withColumn("since", F.greatest("since", "marked"))
         .withColumn("until", F.least("until", "unmarked"))

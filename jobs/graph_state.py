@@ -24,13 +24,15 @@ _DAY = timedelta(days=1)
 def first_changed(settings: Settings, graph: Graph, before: int) -> tuple[str | None, dict[str, str]]:
     """The first day up to an instant that is not derived from what is there now, None where all are; and of each day what it is derived from.
 
-    Days that were derived already count, also later ones: they are built on those before.
+    The day of the instant counts once a partition of it is there. Days that were derived already count, also later ones: they are built on those before.
     """
     found = read_record(_path(settings, graph)) or {}
     told: Mapping[str, str] = found.get("days", {}) if found.get("definition") == hash_of(graph) else {}
-    last = max([str((utc(before) - timedelta(microseconds=1)).date()), *told])
     there = {source.ingested_by: ledger.partitions(settings, source.ingested_by) for source in graph.reads}
-    begun = min((item.ds for items in there.values() for item in items), default=last)
+    newest = str((utc(before) - timedelta(microseconds=1)).date())
+    present = [item.ds for items in there.values() for item in items if item.ds <= newest]
+    last = max([str(utc(before).date() - _DAY), *told, *present])
+    begun = min(present, default=last)
     day, days = date.fromisoformat(begun), dict[str, str]()
     while str(day) <= last:
         days[str(day)] = _state(str(day), there)
@@ -65,7 +67,7 @@ def refuse_changed(settings: Settings, source: Source, before: int) -> None:
     if day is not None:
         msg = (
             f"Source {source.name!r} is derived from {', '.join(item.name for item in source.graph.reads)}, which for {day} are not what they were "
-            f"(ingested, held or released since). Derive it again: `asof graph --cut {utc(before).date()}`."
+            f"(ingested, held or released since). Derive it again: `asof graph --cut {utc(before - 1).date() + _DAY}`."
         )
         raise MissingError(msg)
 

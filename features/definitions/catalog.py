@@ -21,7 +21,7 @@ from features.errors import AsofError, InvalidCatalogError, MissingError
 __all__ = ["Catalog", "check", "load_catalog"]
 
 _OWN = (str(Path(__file__).parent), importlib.__file__ or "<")
-T = TypeVar("T", FeatureView, FeatureService, Source, Label, Graph, RiskMetrics)
+T = TypeVar("T", FeatureView, FeatureService, Source, Label)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,10 +55,6 @@ class Catalog:
     def label(self, name: str) -> Label:
         """By name; MissingError otherwise."""
         return _named("label", name, self.labels)
-
-    def graph(self, name: str) -> Graph:
-        """By name; MissingError otherwise."""
-        return _named("graph", name, self.graphs)
 
     def views_of(self, service: FeatureService) -> tuple[tuple[FeatureView, tuple[str, ...]], ...]:
         """Each view of a service with the names of the features it takes."""

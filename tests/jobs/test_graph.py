@@ -197,6 +197,8 @@ def test_days_that_are_derived_one_after_another_are_the_graph_of_each_cut(
     for cut, written in ((CUTS[1], CUTS[:2]), (CUTS[3], CUTS[2:])):
         assert derive(spark, home, GRAPH, cut) == tuple(str(utc(end - 1).date()) for end in written)
     assert derive(spark, home, GRAPH, CUTS[-1]) == ()
+    # Within a day of which no partition is there yet, what is derived is still all there is.
+    assert first_changed(home, GRAPH, CUTS[-1] + DAY // 4)[0] is None
     assert "linked: " in capsys.readouterr().out
     one_after_another = stored(spark)
     # At its cuts.
