@@ -158,14 +158,14 @@ def _column(name: str, kind: str, *, whole: bool = False) -> dict[str, str]:
     metrics = {f"null_share/{name}": _nulls(name)}
     if kind in {"int64", "float64"}:
         number = _log(f"nanvl(cast({column} as double), null)")
-        metrics |= {f"log_mean/{name}": f"avg({number})", f"top/{name}": f"approx_top_k({column}, 1, {_TRACKED})"}
+        metrics |= {f"log_mean/{name}": f"avg({number})", f"top/{name}": f"approx_top_k({column}, 2, {_TRACKED})"}
         if whole:
             metrics |= {
                 f"log_max/{name}": f"max({number})",
                 f"deciles/{name}": f"percentile_approx({number}, array(0.1, 0.5, 0.9), 200)",
             }
     elif kind == "string":
-        metrics[f"top/{name}"] = f"approx_top_k({column}, {_CATEGORIES + 1}, {_TRACKED})"
+        metrics[f"top/{name}"] = f"approx_top_k({column}, {_CATEGORIES + 2}, {_TRACKED})"
         if whole:
             metrics |= {f"distinct/{name}": _distinct_count(column, 12), f"length/{name}": f"avg(length({column}))"}
     elif kind == "bool":
@@ -254,6 +254,6 @@ def _top(name: str, entries: Sequence[Any], rows: float, *, text: bool) -> Metri
     if not counted:
         return {}
     found = {f"top_share/{name}": max(count for _, count in counted) / rows}
-    if text and len(entries) <= _CATEGORIES:
+    if text and len(counted) <= _CATEGORIES:
         found |= {f"share/{name}={value}": count / rows for value, count in counted}
     return found
