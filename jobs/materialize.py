@@ -67,7 +67,10 @@ def run(command: Materialize, settings: Settings) -> int:
 
 
 def _watermarks(settings: Settings, views: Iterable[FeatureView]) -> "Watermarks":
-    from features.feast.registry import Watermarks  # noqa: PLC0415 - as above
+    from features.feast.light import import_feast  # noqa: PLC0415 - as above
+
+    import_feast()
+    from features.feast.registry import Watermarks  # noqa: PLC0415
 
     watermarks = Watermarks(settings)
     for view in views:
