@@ -33,6 +33,8 @@ SEED = 7
 CORRUPTION = "unit_x100"
 SERVICE, TRAINING = "radar_v1", "radar_checkout_v1"
 LABELS = 2_000
+_FEW_ROWS = {"ASOF_SPARK__COMPILER": "quick", "ASOF_SPARK__CONF": json.dumps({"spark.sql.codegen.wholeStage": "false"})}
+"""The demo's queries take longer to compile than to interpret, and its Java than to run as it is."""
 _EMBEDDED = {"ASOF_SPARK__REMOTE": "embedded", "ASOF_METASTORE__KIND": "embedded"}
 """One warm JVM for all tasks, with the metastore inside: an application a task would take twice as long (docs/decisions/0003)."""
 _FEAST = """
@@ -81,7 +83,7 @@ class _Demo:
             "PATH": os.pathsep.join([bin_, os.environ.get("PATH", os.defpath)]),
             "GX_ANALYTICS_ENABLED": "false",
         }
-        return {**os.environ, "ASOF_SPARK__MASTER": "local[2]", **_EMBEDDED, **given}
+        return {**_FEW_ROWS, **os.environ, "ASOF_SPARK__MASTER": "local[2]", **_EMBEDDED, **given}
 
     def clear(self) -> None:
         """Ends what an earlier demo left running, and removes its folder."""

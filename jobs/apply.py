@@ -17,6 +17,9 @@ def run(command: Apply, settings: Settings) -> int:  # noqa: ARG001 - every job 
     """
     catalog = load_catalog(settings.catalog)
     # Feast costs seconds to import: wrong definitions are told before.
+    from features.feast.light import import_feast  # noqa: PLC0415
+
+    import_feast()
     from features.feast.registry import apply  # noqa: PLC0415
 
     applied = apply(catalog, settings)

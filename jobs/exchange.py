@@ -11,7 +11,6 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote
 from uuid import uuid4
 
 import numpy as np
@@ -38,7 +37,7 @@ from jobs.known import refuse_gaps
 from jobs.rows import Shape
 from jobs.shares import Keep, Share, slicing
 from jobs.sizing import reached
-from jobs.tables import source_table
+from jobs.tables import files_of, source_table
 
 __all__ = [
     "Exchange",
@@ -166,7 +165,7 @@ def _files(spark: SparkSession, settings: Settings, source: Source, what: Exchan
     earliest += [] if what.fresh == _ALWAYS else [str(utc(what.fresh).date())]
     if earliest:
         rows = rows.where(F.col(source.partition) >= max(earliest))
-    return [unquote(path.removeprefix("file:").replace("///", "/", 1)) for path in rows.inputFiles()]
+    return files_of(rows)
 
 
 def _spread(paths: Sequence[str], count: int) -> list[list[str]]:

@@ -12,11 +12,11 @@ from pyspark.sql import DataFrame
 from features.definitions.compiled import compile_definition, load_definition
 from features.definitions.durations import DAY
 from features.definitions.sources import Source
-from features.values.fit import fit, known_at
+from features.values.fit import fit, fitted_schema, known_at
 from features.values.sweep import ARROW_TYPES
 from jobs import tables
 
-__all__ = ["NO_DAY", "fitted", "from_the_day_before"]
+__all__ = ["NO_DAY", "fitted", "fitted_columns", "fitted_table", "from_the_day_before", "table_of_the_day_before"]
 
 NO_DAY = "unknown"
 """The ds in quarantine of a row that neither its folder nor its time places."""
@@ -38,27 +38,51 @@ def fitted(source: Source, raw: DataFrame, only: date | None) -> DataFrame:
         for batch in batches:
             yield from _fitted(here, pa.Table.from_batches([batch]), wanted)
 
-    return raw.mapInArrow(made, _schema(source))
+    return raw.mapInArrow(made, fitted_columns(source))
+
+
+def fitted_table(source: Source, raw: pa.Table, only: date | None) -> pa.Table:
+    """What `fitted` gives, of rows that are here."""
+    return _together(source, _fitted(source, raw, None if only is None else str(only)))
 
 
 def from_the_day_before(source: Source, raw: DataFrame, only: date) -> DataFrame:
     """Of the folder of the day before, the good rows that became known on the day that is wanted."""
     compiled = compile_definition(source)
-    start = _start(str(only))
 
     def made(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         here = load_definition(compiled, Source)
         for batch in batches:
-            table = pa.Table.from_batches([batch])
-            table = table.filter(pc.is_null(table["asof_broken"]))
-            table = table.filter(pc.fill_null(pc.greater_equal(known_at(here, table).cast(pa.int64()), start), False))
-            rows = [part for part in _fitted(here, table, str(only)) if len(part)]
-            yield from (part.filter(pc.is_null(part["asof_reason"])) for part in rows)
+            yield from _of_the_day_before(here, pa.Table.from_batches([batch]), only)
 
-    return raw.mapInArrow(made, _schema(source))
+    return raw.mapInArrow(made, fitted_columns(source))
 
 
-def _schema(source: Source) -> str:
+def table_of_the_day_before(source: Source, raw: pa.Table, only: date) -> pa.Table:
+    """What `from_the_day_before` gives, of rows that are here."""
+    return _together(source, _of_the_day_before(source, raw, only))
+
+
+def _of_the_day_before(source: Source, table: pa.Table, only: date) -> Iterator[pa.RecordBatch]:
+    table = table.filter(pc.is_null(table["asof_broken"]))
+    later = pc.greater_equal(known_at(source, table).cast(pa.int64()), _start(str(only)))
+    table = table.filter(pc.fill_null(later, False))
+    for part in _fitted(source, table, str(only)):
+        if len(part):
+            yield part.filter(pc.is_null(part["asof_reason"]))
+
+
+def _together(source: Source, parts: Iterable[pa.RecordBatch]) -> pa.Table:
+    own = [(name, pa.string()) for name in ("ds", "asof_reason", "asof_row")]
+    counts = [(name, pa.int64()) for name in ("asof_cleared", "asof_raised")]
+    schema = pa.schema([*fitted_schema(source), *own, *counts, ("asof_folder", pa.string())])
+    return pa.concat_tables([
+        schema.empty_table(), *(pa.Table.from_batches([part]).select(schema.names).cast(schema) for part in parts),
+    ])  # fmt: skip
+
+
+def fitted_columns(source: Source) -> str:
+    """Spark schema of fitted rows."""
     columns = {column.name: tables.HIVE_TYPES[column.stored] for column in source.columns}
     listed = ", ".join(f"`{name}` {kind}" for name, kind in {**columns, "asof_known_at": "timestamp"}.items())
     return f"{listed}, ds string, asof_reason string, asof_row string, asof_cleared bigint, asof_raised bigint, asof_folder string"

@@ -18,9 +18,10 @@ from jobs import ledger, tables
 from jobs.known import known_rows
 from jobs.parents import enrich, keep, parented
 
-__all__ = ["placed"]
+__all__ = ["ROLES", "joined", "placed", "stored_children", "waiting_day"]
 
-_ROLES = {"child": 0, "parent": 1, "stored": 2}
+ROLES = {"child": 0, "parent": 1, "stored": 2}
+"""The `asof_role` of rows that are brought together."""
 
 
 def placed(
@@ -65,33 +66,41 @@ def _enriched(
         F.timestamp_micros("asof_known").alias("asof_known_at"),
         F.col("asof_op").alias("p_op"),
     )
-    both = good.withColumn("asof_role", F.lit(_ROLES["child"])).withColumn("asof_id", F.col(link.on).cast("string"))
-    taken = taken.withColumn("asof_role", F.lit(_ROLES["parent"])).withColumn(
+    both = good.withColumn("asof_role", F.lit(ROLES["child"])).withColumn("asof_id", F.col(link.on).cast("string"))
+    taken = taken.withColumn("asof_role", F.lit(ROLES["parent"])).withColumn(
         "asof_id", F.col(f"p_{link.parent.event_id}").cast("string")
     )
     compiled = compile_definition(source)
 
-    def joined(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+    def together(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         here = load_definition(compiled, Source)
         found = list(batches)
         if found and here.enriched is not None:
-            yield from _joined(here, here.enriched, pa.Table.from_batches(found), columns)
+            yield from joined(here, here.enriched, pa.Table.from_batches(found), columns)
 
     schema = ", ".join(f"`{name}` {tables.HIVE_TYPES[kind]}" for name, kind in source.types.items())
     union = both.unionByName(taken, allowMissingColumns=True)
-    if (kept := _stored(spark, settings, source, link, days)) is not None:
+    if (kept := stored_children(spark, settings, source, link, days)) is not None:
         union = union.unionByName(kept, allowMissingColumns=True)
-    return union.repartition("asof_id").mapInArrow(joined, f"{schema}, asof_known_at timestamp, asof_waits timestamp")
+    return union.repartition("asof_id").mapInArrow(together, f"{schema}, asof_known_at timestamp, asof_waits timestamp")
 
 
-def _joined(source: Source, link: Enrich, table: pa.Table, columns: list[str]) -> Iterable[pa.RecordBatch]:
+def joined(source: Source, link: Enrich, table: pa.Table, columns: list[str]) -> Iterable[pa.RecordBatch]:
+    """Children of some ids with the columns of their parents, `asof_known_at` null where there is none, and their own known_at in `asof_waits`.
+
+    Args:
+        source: the children's.
+        link: what they take of whom.
+        table: children, parents (columns `p_…`) and stored children (taken columns `t_…`), told apart by their `asof_role`.
+        columns: the parent's that are there.
+    """
     own = [c.name for c in source.columns]
-    children = table.filter(pc.equal(table["asof_role"], _ROLES["child"])).select([*own, "asof_known_at"])
-    stored = table.filter(pc.equal(table["asof_role"], _ROLES["stored"]))
+    children = table.filter(pc.equal(table["asof_role"], ROLES["child"])).select([*own, "asof_known_at"])
+    stored = table.filter(pc.equal(table["asof_role"], ROLES["stored"]))
     if len(stored):
         kept, children = keep(source, link, children, stored)
         yield from kept.combine_chunks().to_batches()
-    those = table.filter(pc.equal(table["asof_role"], _ROLES["parent"]))
+    those = table.filter(pc.equal(table["asof_role"], ROLES["parent"]))
     parent = pa.table({name: those[f"p_{name}"] for name in columns})
     parent = parent.append_column("asof_known_at", those["asof_known_at"]).append_column("asof_op", those["p_op"])
     found, without = enrich(source, link, children, parent)
@@ -106,7 +115,9 @@ def _joined(source: Source, link: Enrich, table: pa.Table, columns: list[str]) -
     yield from pa.table(padded).combine_chunks().to_batches()
 
 
-def _stored(spark: SparkSession, settings: Settings, source: Source, link: Enrich, days: list[str]) -> DataFrame | None:
+def stored_children(
+    spark: SparkSession, settings: Settings, source: Source, link: Enrich, days: list[str]
+) -> DataFrame | None:
     """Children stored on these days, of parents of which a gate holds or held something; None where it never did, or nothing is stored."""
     parent = link.parent
     held = [item.ds for item in ledger.partitions(settings, parent.ingested_by) if item.held_at is not None]
@@ -122,12 +133,16 @@ def _stored(spark: SparkSession, settings: Settings, source: Source, link: Enric
         *(F.col(name).alias(f"t_{name}") for name in taken),
         "asof_known_at",
         "asof_id",
-        F.lit(_ROLES["stored"]).alias("asof_role"),
+        F.lit(ROLES["stored"]).alias("asof_role"),
     )
 
 
 def _waiting(spark: SparkSession, source: Source, before: str) -> DataFrame:
     """Children that found no parent up to the newest partition before a day."""
-    earlier = [ds for ds in tables.partition_values(spark, waiting_of(source)) if ds < before]
-    rows = spark.table(waiting_of(source)).where(F.col("ds") == (max(earlier) if earlier else ""))
+    rows = spark.table(waiting_of(source)).where(F.col("ds") == (waiting_day(spark, source, before) or ""))
     return rows.select(*(c.name for c in source.columns), "asof_known_at")
+
+
+def waiting_day(spark: SparkSession, source: Source, before: str) -> str | None:
+    """The newest day before another whose waiting children are stored; None where there is none."""
+    return max((ds for ds in tables.partition_values(spark, waiting_of(source)) if ds < before), default=None)

@@ -16,7 +16,7 @@ from features.values.snapshots import Snapshot, changes
 from features.values.versions import ADD, RETRACT, STORED_FIELDS, VOID, resolve, with_stored_fields
 from jobs import tables
 
-__all__ = ["LATE", "by_event", "changes_of", "newest_of", "stored_columns", "to_stored"]
+__all__ = ["LATE", "by_event", "changes_of", "newest_of", "resolved", "stored_columns", "to_stored"]
 
 LATE = "late"
 """The `asof_op` of a row that comes too late to correct anything: it goes to quarantine, `asof_undoes` says when its event was last heard of."""
@@ -84,14 +84,17 @@ def changes_of(
     return _beside(source, statements, standing, made)
 
 
+def resolved(source: Source, new: pa.Table, old: pa.Table | None) -> pa.Table:
+    """What to store of versions that arrive beside those that stand, and those that are refused, with the op LATE; see `features.values.versions.resolve`."""
+    found = resolve(source, new, old)
+    late = with_stored_fields(found.late.drop_columns(["asof_heard"]), LATE, None, np.zeros(len(found.late), bool))
+    heard = late.schema.get_field_index("asof_undoes")
+    return pa.concat_tables([found.rows, late.set_column(heard, late.schema.field(heard), found.late["asof_heard"])])
+
+
 def _versions(source: Source, good: DataFrame, standing: DataFrame | None) -> DataFrame:
     def made(here: Source, new: pa.Table, old: pa.Table) -> pa.Table:
-        found = resolve(here, new.drop_columns(["asof_heard", "asof_received"]), old)
-        late = with_stored_fields(found.late.drop_columns(["asof_heard"]), LATE, None, np.zeros(len(found.late), bool))
-        heard = late.schema.get_field_index("asof_undoes")
-        return pa.concat_tables([
-            found.rows, late.set_column(heard, late.schema.field(heard), found.late["asof_heard"])
-        ])  # fmt: skip
+        return resolved(here, new.drop_columns(["asof_heard", "asof_received"]), old)
 
     nothing = F.lit(None).cast("timestamp")
     good = good.withColumn("asof_heard", nothing).withColumn("asof_received", nothing)

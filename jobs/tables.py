@@ -1,7 +1,9 @@
 """The only reads and writes of Hive. A table's partitions are folders written elsewhere first; one metastore change shows them."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
+from urllib.parse import unquote
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
@@ -15,7 +17,7 @@ from features.errors import InputError, MissingError
 from features.settings import Settings
 
 __all__ = [
-    "HIVE_TYPES", "STORED_COLUMNS", "ensure_files", "ensure_table", "ensure_tiles", "partition_values", "point_at", "published", "published_cuts",
+    "HIVE_TYPES", "STORED_COLUMNS", "ensure_files", "ensure_table", "ensure_tiles", "files_of", "partition_values", "point_at", "published", "published_cuts",
     "show_tiles", "shown_tiles", "source_table", "stored_rows", "tile_columns", "tile_rows", "view_columns",
 ]  # fmt: skip
 
@@ -60,7 +62,8 @@ def ensure_table(
     Raises:
         InputError: a column has another type than the table's.
     """
-    _create(spark, settings, table, columns, [partition])
+    if not spark.catalog.tableExists(table):
+        _create(spark, settings, table, columns, [partition])
     there = dict(spark.table(table).dtypes)
     wrong = [
         f"{name} is {there[name]} there, {kind} in the definition"
@@ -168,17 +171,21 @@ def partition_values(spark: SparkSession, table: str) -> tuple[str, ...]:
     return tuple(row[0].partition("=")[2] for row in spark.sql(f"SHOW PARTITIONS {table}").collect())
 
 
-def location(spark: SparkSession, table: str, partition: str, value: str) -> str | None:
-    """The folder a partition points at; None where there is no such partition."""
-    if value not in partition_values(spark, table):
+def location(
+    spark: SparkSession, table: str, partition: str, value: str, *, there: Collection[str] | None = None
+) -> str | None:
+    """The folder a partition points at; None where there is no such partition. `there`: what `partition_values` says."""
+    if value not in (partition_values(spark, table) if there is None else there):
         return None
     rows = spark.sql(f"DESCRIBE FORMATTED {table} PARTITION (`{partition}`='{value}')").collect()
     return next(str(row[1]).removeprefix("file:") for row in rows if row[0] == "Location")
 
 
-def point_at(spark: SparkSession, table: str, partition: str, folders: Mapping[str, str]) -> None:
-    """Shows each partition value's folder: readers see the old rows or the new, never a part. Again is harmless."""
-    there = partition_values(spark, table)
+def point_at(
+    spark: SparkSession, table: str, partition: str, folders: Mapping[str, str], *, there: Collection[str] | None = None
+) -> None:
+    """Shows each partition value's folder: readers see the old rows or the new, never a part. Again is harmless. `there`: what `partition_values` says."""
+    there = partition_values(spark, table) if there is None else there
     new = {value: folder for value, folder in folders.items() if value not in there}
     for value, folder in folders.items():
         if value in there:
@@ -186,7 +193,15 @@ def point_at(spark: SparkSession, table: str, partition: str, folders: Mapping[s
     if new:
         added = " ".join(f"PARTITION (`{partition}`='{value}') LOCATION '{folder}'" for value, folder in new.items())
         spark.sql(f"ALTER TABLE {table} ADD IF NOT EXISTS {added}")
-    spark.catalog.refreshTable(table)
+    if len(new) < len(folders):
+        spark.catalog.refreshTable(table)  # what only appears, Spark notes itself
+
+
+def files_of(rows: DataFrame) -> list[str]:
+    """The files behind rows of a table or folder, of those partitions that a filter leaves: paths, or URLs of another file system."""
+    return [
+        unquote(re.sub("^file:(//)?", "", path)) if path.startswith("file:") else path for path in rows.inputFiles()
+    ]
 
 
 def source_table(spark: SparkSession, source: Source) -> DataFrame:
