@@ -23,7 +23,8 @@ from features import (
     zscore,
 )
 from features.definitions.durations import DAY
-from features.values.reasons import COUNTS, bases, reasons
+from features.definitions.lineage import bases
+from features.values.reasons import COUNTS, reasons
 from features.values.timeline import Rows, Timeline, timeline
 
 CARD = Entity(name="card", keys=("card",))
