@@ -299,7 +299,7 @@ class Page:
     name: ClassVar[str] = "page"
     out: str | None = None
     """A file; None: `docs/catalogue.html` under home."""
-    cuts: int = 14
+    cuts: int = 7
     """How many of each view's last cuts are read."""
 
     def argv(self) -> list[str]:

@@ -95,7 +95,8 @@ def _behaviour(feature: Feature) -> tuple[str, ...]:
     match feature:
         case Aggregate():
             column = noun(feature.column or "")
-            return (_FAMILIES.get(feature.operation, ""), column, _condition(feature.where).removeprefix(f"{column} "))
+            family = _FAMILIES.get(feature.operation, "" if column else feature.operation)
+            return (family, column, _condition(feature.where).removeprefix(f"{column} "))
         case Attribute():
             return ("PROFILE", feature.column)
         case Rate():

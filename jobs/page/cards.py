@@ -20,7 +20,7 @@ from features.definitions.services import FeatureService
 from features.definitions.units import reason_code, unit
 from features.definitions.views import FeatureView
 from features.values.defaults import never_seen
-from jobs.page.pictures import Point, histogram, shares, sparkline
+from jobs.page.pictures import Point, Share, histogram, shares, sparkline
 from jobs.page.runs import Cut, Proven, ViewRuns
 from jobs.page.values import Bar
 
@@ -142,7 +142,9 @@ def feature_cards(
             different=None if spread is None else spread.different, sampled=0 if spread is None else spread.rows, spark=sparkline(points, told),
             over_time=sparkline(points, told, wide=True), bars=histogram(spread.bars if spread else (), told),
             bars_told=_bars_told(spread.bars if spread else (), told),
-            share_picture=shares([(cut.at, cut.spreads[name].null, cut.spreads[name].default) for cut in runs.cuts if name in cut.spreads]),
+            share_picture=shares([
+                Share(cut=cut.at, null=cut.spreads[name].null, default=cut.spreads[name].default) for cut in runs.cuts if name in cut.spreads
+            ]),
             scale=(told(min(point.low for point in points)), told(max(point.high for point in points))) if points else ("", ""),
         )  # fmt: skip
 

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from jobs.page.values import Bar
 
-__all__ = ["Point", "histogram", "shares", "sparkline"]
+__all__ = ["Point", "Share", "histogram", "shares", "sparkline"]
 
 _SPARK = (96, 24)
 _WIDE = (260, 84)
@@ -25,42 +25,50 @@ class Point:
     held: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """What share of the keys is null, and has the default, at one cut."""
+
+    cut: str
+    null: float
+    default: float | None
+
+
 def sparkline(points: Sequence[Point], told: Callable[[float], str], *, wide: bool = False) -> Markup:
-    """The median as a line, p10 to p90 as a band, held cuts as rings; nothing without points. `told` writes a value."""
+    """The median as a line, p10 to p90 as a band, held cuts in another colour; nothing without points. `told` writes a value."""
     if not points:
         return Markup()
     width, height = _WIDE if wide else _SPARK
-    least, most = min(point.low for point in points), max(point.high for point in points)
-    along = _scale(0, max(1, len(points) - 1), _EDGE, width - _EDGE)
-    up = _scale(least, most, height - _EDGE, _EDGE)
-    xs = [along(n) if len(points) > 1 else width / 2 for n in range(len(points))]
-    over = " ".join(f"{x:.1f},{up(point.high):.1f}" for x, point in zip(xs, points, strict=True))
-    under = " ".join(f"{x:.1f},{up(point.low):.1f}" for x, point in reversed(list(zip(xs, points, strict=True))))
-    line = " ".join(f"{x:.1f},{up(point.mid):.1f}" for x, point in zip(xs, points, strict=True))
-    dots = Markup().join(
-        _dot(x, up(point.mid), "held" if point.held else "mid", _title(point, told)) for x, point in zip(xs, points, strict=True) if wide or point.held or len(points) == 1
-    )  # fmt: skip
-    body = Markup('<polygon class="band" points="{} {}"/><polyline class="line" points="{}"/>{}').format(over, under, line, dots)  # fmt: skip
+    up = _scale(min(point.low for point in points), max(point.high for point in points), height - _EDGE, _EDGE)
+    placed = list(zip(_along(len(points), width), points, strict=True))
+    over = [f"{x:.1f},{up(point.high):.1f}" for x, point in placed]
+    under = [f"{x:.1f},{up(point.low):.1f}" for x, point in reversed(placed)]
+    line = [f"{x:.1f},{up(point.mid):.1f}" for x, point in placed]
+    dots = [
+        _dot(x, up(point.mid), "held" if point.held else "mid", _title(point, told))
+        for x, point in placed if wide or point.held or len(points) == 1
+    ]  # fmt: skip
+    body = f'<polygon class="band" points="{" ".join((*over, *under))}"/><polyline class="line" points="{" ".join(line)}"/>{"".join(dots)}'
     said = f"Median over {len(points)} cuts, {told(points[0].mid)} to {told(points[-1].mid)}"
     return _svg(width, height, said, body)
 
 
-def shares(points: Sequence[tuple[str, float, float | None]]) -> Markup:
+def shares(points: Sequence[Share]) -> Markup:
     """Of each cut the share that is null and the share that is the default, on a scale from 0 to 1."""
     if not points:
         return Markup()
     width, height = _WIDE
-    along = _scale(0, max(1, len(points) - 1), _EDGE, width - _EDGE)
     up = _scale(0.0, 1.0, height - _EDGE, _EDGE)
-    parts = [Markup('<line class="axis" x1="0" x2="{}" y1="{}" y2="{}"/>').format(width, y, y) for y in (up(0), up(1))]
-    for name, column in (("default", 2), ("null", 1)):
+    placed = list(zip(_along(len(points), width), points, strict=True))
+    parts = [f'<line class="axis" x1="0" x2="{width}" y1="{y}" y2="{y}"/>' for y in (up(0), up(1))]
+    for name in ("default", "null"):
         drawn = [
-            (along(n) if len(points) > 1 else width / 2, value, point[0]) for n, point in enumerate(points) if (value := point[column]) is not None and not isinstance(value, str)
+            (x, value, point.cut) for x, point in placed if (value := point.default if name == "default" else point.null) is not None
         ]  # fmt: skip
         line = " ".join(f"{x:.1f},{up(value):.1f}" for x, value, _ in drawn)
-        parts.append(Markup('<polyline class="{}" points="{}"/>').format(name, line))
+        parts.append(f'<polyline class="{name}" points="{line}"/>')
         parts += [_dot(x, up(value), name, f"{cut}: {value:.1%} {name}") for x, value, cut in drawn]
-    return _svg(width, height, f"Share null {points[-1][1]:.1%} at the last cut", Markup().join(parts))
+    return _svg(width, height, f"Share null {points[-1].null:.1%} at the last cut", "".join(parts))
 
 
 def histogram(bars: Sequence[Bar], told: Callable[[float], str]) -> Markup:
@@ -68,19 +76,23 @@ def histogram(bars: Sequence[Bar], told: Callable[[float], str]) -> Markup:
     if not bars:
         return Markup()
     width, height = _WIDE
-    most = max(bar.share for bar in bars) or 1.0
+    first = max(bars, key=lambda bar: bar.share)
     each = width / len(bars)
     parts = []
     for n, bar in enumerate(bars):
-        tall = bar.share / most * (height - 2)
-        title = f"{_range(bar, told)}: {bar.share:.1%}"
+        tall = bar.share / (first.share or 1.0) * (height - 2)
+        place = f'x="{n * each + 0.5:.1f}" y="{height - tall:.1f}" width="{max(1.0, min(each - 1, 40)):.1f}" height="{tall:.1f}"'
         parts.append(
-            Markup('<rect class="bar" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"><title>{}</title></rect>').format(
-                n * each + 0.5, height - tall, max(1.0, min(each - 1, 40)), tall, title
-            )
-        )  # fmt: skip
-    first = max(bars, key=lambda bar: bar.share)
-    return _svg(width, height, f"Histogram of {len(bars)} bars; most, {first.share:.0%}, at {_range(first, told)}", Markup().join(parts))  # fmt: skip
+            f'<rect class="bar" {place}><title>{escape(f"{_range(bar, told)}: {bar.share:.1%}")}</title></rect>'
+        )
+    said = f"Histogram of {len(bars)} bars; most, {first.share:.0%}, at {_range(first, told)}"
+    return _svg(width, height, said, "".join(parts))
+
+
+def _along(count: int, width: int) -> list[float]:
+    """Where each of so many cuts stands; one alone in the middle."""
+    place = _scale(0, count - 1, _EDGE, width - _EDGE)
+    return [place(n) for n in range(count)]
 
 
 def _range(bar: Bar, told: Callable[[float], str]) -> str:
@@ -94,15 +106,15 @@ def _title(point: Point, told: Callable[[float], str]) -> str:
     return f"{point.cut}{held}: median {told(point.mid)}, p10 {told(point.low)}, p90 {told(point.high)}"
 
 
-def _dot(x: float, y: float, name: str, title: str) -> Markup:
+def _dot(x: float, y: float, name: str, title: str) -> str:
     """A line of no length with round ends: it stays round however the picture is stretched."""
-    return Markup('<path class="dot {}" d="M{:.1f} {:.1f}h0"><title>{}</title></path>').format(name, x, y, title)
+    return f'<path class="dot {name}" d="M{x:.1f} {y:.1f}h0"><title>{escape(title)}</title></path>'
 
 
-def _svg(width: int, height: int, said: str, body: Markup) -> Markup:
-    return Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}" preserveAspectRatio="none">{}</svg>').format(
-        width, height, said, body
-    )
+def _svg(width: int, height: int, said: str, body: str) -> Markup:
+    """`said` is text, `body` SVG whose texts are escaped already."""
+    head = f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(said)}" preserveAspectRatio="none">'
+    return Markup(f"{head}{body}</svg>")  # noqa: S704 - made here, of numbers and escaped texts
 
 
 def _scale(low: float, high: float, start: float, end: float) -> Callable[[float], float]:

@@ -15,7 +15,7 @@ from jobs.files import open_system
 
 __all__ = ["Bar", "Spread", "spreads"]
 
-_READ = 40_000
+_READ = 20_000
 _SAMPLED = 8_000
 _CATEGORIES = 20
 """A text with more different values is no category: its values are counted, and not shown."""
