@@ -42,17 +42,17 @@ def read_landing(spark: SparkSession, source: Source, path: str, *, only: date |
     named = F.regexp_extract(F.col("_metadata.file_path"), r"/ds(?:=|%3D)([0-9]{4}-[0-9]{2}-[0-9]{2})/", 1)
     folder = F.when(named == "", F.lit(None)).otherwise(named)
     broken = F.col("asof_broken") if "asof_broken" in rows.columns else F.lit(None).cast("string")
-    for name in [c.name for c in source.columns if c.name not in rows.columns and _filled(source, c.name)]:
+    for name in [c.name for c in source.given if c.name not in rows.columns and _filled(source, c.name)]:
         rows = rows.withColumn(name, F.lit(False))
     return rows.select(
-        *(F.col(f"`{c.name}`") for c in source.columns), folder.alias("asof_input_ds"), broken.alias("asof_broken")
+        *(F.col(f"`{c.name}`") for c in source.given), folder.alias("asof_input_ds"), broken.alias("asof_broken")
     )
 
 
 def _parquet(spark: SparkSession, source: Source, place: str) -> DataFrame:
     """Spark takes the columns of one file for those of all, and nulls where another lacks them: so each file is asked."""
     rows = spark.read.parquet(place)
-    declared = [c.name for c in source.columns if not _filled(source, c.name)]
+    declared = [c.name for c in source.given if not _filled(source, c.name)]
     with ThreadPoolExecutor(_FILES_AT_ONCE) as pool:
         for path, there in pool.map(_columns_of, sorted(rows.inputFiles())):
             # A folder name=… on the way to a file gives its rows that column.
@@ -124,7 +124,7 @@ def _header(spark: SparkSession, place: str) -> list[str]:
 def _csv(spark: SparkSession, source: Source, place: str) -> DataFrame:
     """All text: types are asked of each value later. The header says which columns there are."""
     header = _header(spark, place)
-    if missing := [c.name for c in source.columns if c.name not in header and not _filled(source, c.name)]:
+    if missing := [c.name for c in source.given if c.name not in header and not _filled(source, c.name)]:
         msg = f"The CSV {place} has no column {', '.join(missing)}, which source {source.name!r} ({source.where}) declares. Its header: {', '.join(header)}."
         raise MissingError(msg)
     schema = ", ".join(f"`{name}` string" for name in [*header, "asof_corrupt"])
