@@ -90,6 +90,9 @@ def _column(source: Source, column: str, role: Role, through: tuple[str, ...] = 
     elif link is not None and column not in {own.name for own in source.columns}:
         taken = link.parent.event_time if column == link.time else column
         yield from _column(link.parent, taken, role, (*passed, f"{source.name}.{link.on}"))
+    elif (made := next((own.computed for own in source.columns if own.name == column), None)) is not None:
+        for name in sorted(columns_of(made)):
+            yield from _column(source, name, role, (*through, f"{source.name}.{column}"))
     else:
         yield Read(source=source.ingested_by, table=source.table, column=column, role=role, through=passed)
 

@@ -8,13 +8,16 @@ from features.definitions.expressions import (
     Case,
     Column,
     Compare,
+    DigitShare,
     Either,
     Expression,
     Hour,
     IsIn,
     IsNull,
+    Likeness,
     Negation,
     Prefix,
+    Subnet,
     Value,
     Weekday,
     children,
@@ -109,6 +112,12 @@ def condition_text(node: Expression) -> str:  # noqa: C901, PLR0911, PLR0912 - o
             return f"the hour of {condition_text(of)}"
         case Weekday(of):
             return f"the weekday of {condition_text(of)}"
+        case Subnet(of):
+            return f"the network of {condition_text(of)}"
+        case DigitShare(of):
+            return f"the share of digits of {condition_text(of)}"
+        case Likeness(of, others):
+            return f"the likeness of {condition_text(of)} to {' or '.join(condition_text(other) for other in others)}"
         case Arithmetic(op, left, right):
             return f"({condition_text(left)} {op} {condition_text(right)})"
         case Case(branches, otherwise):

@@ -2,7 +2,18 @@
 
 from features.definitions.aggregations import AGGREGATIONS
 from features.definitions.durations import duration_text
-from features.definitions.expressions import Compare, Expression, IsIn, Value, children
+from features.definitions.expressions import (
+    Column,
+    Compare,
+    Expression,
+    Hour,
+    IsIn,
+    IsNull,
+    Negation,
+    Value,
+    Weekday,
+    children,
+)
 from features.definitions.features import Aggregate, Attribute, Difference, Feature, Rate, Ratio, Zscore
 from features.definitions.lineage import bases
 from features.definitions.phrases import noun, plural
@@ -27,7 +38,7 @@ _FAMILIES = {
     "top_k": "HABIT", "time_since_first": "AGE", "time_since_last": "RECENCY", "time_since_last_k": "RECENCY", "gap_mean": "RHYTHM", "gap_cv": "RHYTHM",
     "trend": "TREND", "runs": "SEQUENCE", "pairs_max": "JUMP", "pairs_mean": "JUMP", "speed_max": "TRAVEL", "speed_mean": "TRAVEL",
 }  # fmt: skip
-_SIZES = {"==": "", "!=": "NOT", "<": "BELOW", "<=": "UP_TO", ">": "ABOVE", ">=": "FROM"}
+_SIZES = {"==": "IS", "!=": "NOT", "<": "BELOW", "<=": "UP_TO", ">": "ABOVE", ">=": "FROM"}
 
 
 def unit(view: FeatureView, feature: Feature) -> str:  # noqa: PLR0911 - one branch a kind of feature
@@ -105,22 +116,29 @@ def _behaviour(feature: Feature) -> tuple[str, ...]:
             return (feature.name,)
 
 
-def _condition(node: Expression | None) -> str:
-    """The words of a condition: texts as they are, numbers with their direction."""
+def _condition(node: Expression | None) -> str:  # noqa: C901, PLR0911 - one branch a node
+    """The words of a condition: of a column that equals a text the text alone."""
     match node:
         case None:
             return ""
-        case Compare(op, left, Value(value)):
-            numeric = not isinstance(value, str)
-            return " ".join(part for part in (_columns(left) if numeric else "", _SIZES[op], str(value)) if part)
+        case Compare("==", Column(), Value(str(value))):
+            return value
+        case Compare(op, left, right):
+            return f"{_condition(left)} {_SIZES[op]} {_condition(right)}"
         case IsIn(_, values):
             return " ".join(str(value) for value in values)
+        case Negation(of):
+            return f"NOT {_condition(of)}"
+        case Column(name):
+            return noun(name)
+        case Value(value):
+            return str(value)
+        case Hour() | Weekday():
+            return type(node).__name__
         case _:
-            return " ".join(_condition(part) for part in children(node)) or _columns(node)
-
-
-def _columns(node: Expression) -> str:
-    return noun(getattr(node, "name", ""))
+            return " ".join(
+                (*(_condition(part) for part in children(node)), *(("missing",) if isinstance(node, IsNull) else ()))
+            )
 
 
 def _word(text: str) -> str:

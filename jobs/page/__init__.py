@@ -47,13 +47,21 @@ class _SourcePart:
 
     runs: SourceRuns
 
+    @property
+    def computed(self) -> dict[str, str]:
+        """What computed columns are made of, in words."""
+        return {
+            column.name: condition_text(column.computed)
+            for column in self.source.columns if column.computed is not None
+        }  # fmt: skip
+
 
 def run(command: "Page", settings: Settings) -> int:
     """Writes the file whole or not at all, and says where it is."""
     path = str(Path(command.out).absolute()) if command.out is not None else str(settings.docs / "catalogue.html")
     catalog, problems = load_catalog(settings.catalog), Problems()
     write_text(path, catalogue_page(settings, catalog, problems, cuts=command.cuts))
-    damaged = f", {len(problems.found)} damaged pieces named on it" if problems.found else ""
+    damaged = f"; pieces damaged and named on it: {len(problems.found)}" if problems.found else ""
     features = sum(len(view.features) for view in catalog.views)
     say(f"The catalogue page of {features} features in {len(catalog.views)} views is {path}{damaged}.")
     return 0

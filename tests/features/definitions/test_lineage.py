@@ -1,8 +1,11 @@
 """Which source columns stand behind a feature, by hand."""
 
+from dataclasses import replace
+
 from features import (
     Entity,
     FeatureView,
+    Field,
     Source,
     col,
     count,
@@ -15,6 +18,7 @@ from features import (
     sum_,
     zscore,
 )
+from features.definitions.expressions import likeness
 from features.definitions.lineage import Read, bases, lineage
 from tests.jobs.catalogue_of_graphs import COMPONENT, MARKED
 from tests.jobs.shop import DAILY_VIEW, DISPUTE_VIEW, RECORD_VIEW
@@ -58,6 +62,16 @@ def test_what_a_child_takes_is_its_parents() -> None:
     assert shown(lineage(DISPUTE_VIEW, "count_3d")) == [
         "shop.disputes.event_time time", "shop.payments.card key < shop_disputes.payment",
     ]  # fmt: skip
+
+
+def test_a_computed_column_is_made_of_those_that_the_input_brings() -> None:
+    made = Field(name="same", type="float64", computed=likeness(col("status"), col("id")))
+    source = replace(PAID, columns=(*PAID.columns, made))
+    view = FeatureView(name="c", entity=CARD, source=source, features=count("2d", where=col("same") > 0.5))
+    assert shown(lineage(view, "count_2d"))[:2] == [
+        "b.paid.id condition < paid.same",
+        "b.paid.status condition < paid.same",
+    ]
 
 
 def test_a_rate_reads_events_and_outcomes() -> None:

@@ -39,7 +39,7 @@ from features import (
     zscore,
 )  # fmt: skip
 from features.definitions.aggregations import AGGREGATIONS
-from features.definitions.expressions import Expression
+from features.definitions.expressions import Expression, likeness
 from features.definitions.features import Aggregate
 from features.definitions.meanings import freshness_text, meaning, null_rule
 from features.definitions.phrases import condition_text, length_text, noun, plural
@@ -164,6 +164,9 @@ CONDITIONS: dict[str, Expression] = {
     "(a + 1) at most b": col("a") + 1 <= col("b"),
     "(1 if status declined, else nothing)": case((DECLINED, 1)),
     "status the empty text": col("status") == "",
+    "the network of ip missing": col("ip").subnet().is_null(),
+    "the likeness of name to email or sold above 0.8": likeness(col("name"), col("email"), "sold") > 0.8,
+    "the share of digits of name above 0.5": col("name").digit_share() > 0.5,
     "voided true": col("voided") == True,  # noqa: E712 - a row expression
 }
 
@@ -188,3 +191,25 @@ def test_lengths_and_nouns() -> None:
         "ip keys",
         "bins",
     ]
+
+
+LOGINS = FeatureView(
+    name="logins", entity=Entity(name="account", keys=("account_id",)), features=count("7d"),
+    source=Source(name="tried", table="b.tried", known_at="known", event_id="id", columns=(
+        *fields("string", "id account_id ip_country billing_country status email_id"), *fields("bool", "success"), *fields("float64", "fee"),
+        *fields("timestamp", "event_time known"))),
+)  # fmt: skip
+CODES: dict[str, Expression] = {
+    "NOT_SUCCESS": ~col("success"),
+    "HOUR_BELOW_6": col("event_time").hour() < 6,
+    "IP_COUNTRY_NOT_BILLING_COUNTRY": col("ip_country") != col("billing_country"),
+    "APPROVED_WEEKDAY_FROM_5": (col("status") == "approved") & (col("event_time").weekday() >= 5),
+    "FEE_IS_0": col("fee") == 0,
+    "EMAIL_MISSING": col("email_id").is_null(),
+}
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_conditions_in_reason_codes(code: str) -> None:
+    view = replace(LOGINS, features=count("7d", where=CODES[code]))
+    assert reason_code(view, view.features[0]) == f"ACCOUNT_VELOCITY_{code}"

@@ -181,7 +181,7 @@ def test_damaged_pieces_are_named_and_the_rest_is_there(home: Settings, capsys: 
     ):  # fmt: skip
         assert sum(each.startswith(place) for each in damaged) == 1, (place, damaged)
     assert len(damaged) == 5
-    assert "5 damaged pieces named on it" in capsys.readouterr().out
+    assert "; pieces damaged and named on it: 5." in capsys.readouterr().out
     # The cut before has its values all the same.
     assert card(found, "page_habits.count_7d").one("tbody").all("tr")[0].text.startswith("2026-03-09T00-00Z hold")
 
