@@ -22,7 +22,7 @@ from dags.summary import page
 from features.definitions.catalog import load_catalog
 from features.errors import AsofError
 from features.settings import Settings
-from jobs.commands import Apply, Command, Demo, Frame, Ingest, Lookup, Simulate, Status, Stop
+from jobs.commands import Apply, Command, Demo, Frame, Ingest, Lookup, Page, Simulate, Status, Stop
 
 __all__ = ["run"]
 
@@ -96,10 +96,11 @@ class _Demo:
         """One sentence, with the seconds since the start."""
         print(f"[{time.monotonic() - self.began:5.0f} s] {text}", flush=True)  # noqa: T201
 
-    def asof(self, command: Command, *, quiet: bool = False) -> str:
-        """Runs a command as a person would, its output also into a log; gives what it printed."""
+    def asof(self, command: Command, *, quiet: bool = False, clock: datetime | None = None) -> str:
+        """Runs a command as a person would, as if it were `clock`, its output also into a log; gives what it printed."""
+        env = self.env | ({} if clock is None else {"ASOF_CLOCK": clock.isoformat()})
         done = subprocess.run(  # noqa: S603
-            [sys.executable, "-m", "jobs", *command.argv()], env=self.env, capture_output=True, text=True, check=False
+            [sys.executable, "-m", "jobs", *command.argv()], env=env, capture_output=True, text=True, check=False
         )
         log = self.home / "logs" / "demo.log"
         if log.parent.exists():
@@ -144,6 +145,7 @@ class _Demo:
         began = time.monotonic()
         feast = self._feast()
         self.timed("feast", began)
+        self._page()
         return self._report(runs, held, frame_rows, feast)
 
     def simulate(self) -> None:
@@ -254,6 +256,11 @@ class _Demo:
             f"A stock Feast client read {len(found)} columns for {len(rows)} payments; {compared} values compared with lookups, {different} different."
         )
         return {"columns": len(found), "compared": compared, "different": different}
+
+    def _page(self) -> None:
+        """The catalogue as it stands two hours after the last cut: its own clock, since the demo's days are long past."""
+        now = datetime.combine(self.days[2], datetime.min.time(), UTC) + timedelta(days=1, hours=2)
+        self.say(self.asof(Page(), clock=now).strip())
 
     def _report(
         self, runs: Sequence[RunRecord], held: dict[str, Any], frame_rows: int, feast: dict[str, int]

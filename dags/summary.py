@@ -31,7 +31,7 @@ def page(report: dict[str, Any], home: Path) -> str:
         ("seconds", ", ".join(f"{name} {value:.0f}" for name, value in seconds.items())),
     ]
     look = [
-        ("tables", home / "warehouse"), ("data docs", home / "docs/gx/uncommitted/data_docs/local_site/overview.html"), ("Airflow's record", home / "airflow"),
+        ("catalogue page", home / "docs/catalogue.html"), ("tables", home / "warehouse"), ("data docs", home / "docs/gx/uncommitted/data_docs/local_site/overview.html"), ("Airflow's record", home / "airflow"),
         ("Feast repository", home / "feast"), ("training frame", home / "frame.parquet"), ("all of this", home / "report.json"), ("logs", home / "logs"),
     ]  # fmt: skip
     body = [f"  {name:22}{value}" for name, value in rows]

@@ -305,6 +305,15 @@ def status(output: Annotated[Literal["table", "json"], typer.Option()] = "table"
 
 
 @app.command()
+def page(
+    out: Annotated[str | None, typer.Option(help="The file. Default: docs/catalogue.html under home.")] = None,
+    cuts: Annotated[int, typer.Option(min=1, help="How many of each view's last cuts are read.")] = 7,
+) -> Command:
+    """Write the catalogue as one HTML file: each feature's meaning, lineage, values over time, expectations, parity, users."""
+    return commands.Page(out=out, cuts=cuts)
+
+
+@app.command()
 def sql() -> Command:
     """Start a server for beeline, PyHive and BI tools on this machine, and say how to connect; `asof stop` ends it."""
     return commands.Sql()

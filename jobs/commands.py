@@ -30,6 +30,7 @@ __all__ = [
     "Lookup",
     "Materialize",
     "Metrics",
+    "Page",
     "Prove",
     "Publish",
     "Push",
@@ -292,6 +293,22 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """The catalogue as one HTML file, from definitions and the last runs."""
+
+    name: ClassVar[str] = "page"
+    out: str | None = None
+    """A file; None: `docs/catalogue.html` under home."""
+    cuts: int = 7
+    """How many of each view's last cuts are read."""
+
+    def argv(self) -> list[str]:
+        """The arguments after `asof`."""
+        out = ["--out", self.out] if self.out is not None else []
+        return [self.name, *out, "--cuts", str(self.cuts)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sql(_Plain):
     """Start the SQL server, where it does not run, and say how to connect."""
 
@@ -342,6 +359,7 @@ Command = (
     | Stats
     | Metrics
     | Status
+    | Page
     | Sql
     | Serve
     | Grant

@@ -8,9 +8,9 @@ from rich.table import Table
 
 from features.definitions.catalog import Catalog, load_catalog
 from features.definitions.compiled import hash_of
-from features.definitions.durations import DAY
+from features.definitions.durations import DAY, duration_text
 from features.definitions.features import Aggregate, Rate
-from features.definitions.freshness import EventFreshness
+from features.definitions.meanings import freshness_text
 from features.definitions.names import cut_text, micros, utc
 from features.definitions.views import FeatureView
 from features.definitions.windows import Window
@@ -25,8 +25,6 @@ from jobs.rows import shape_of
 from jobs.stages import say
 
 __all__ = ["explained", "run"]
-
-_UNITS = (("d", 86_400_000_000), ("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1_000), ("us", 1))
 
 
 def run(command: Explain, settings: Settings) -> int:
@@ -48,7 +46,7 @@ def explained(settings: Settings, catalog: Catalog, view: FeatureView, at: int) 
     group = _group(catalog, view)
     size = sizing.size(settings, group, before=cut, anchor=cut)
     return {
-        "view": view.name, "definition": hash_of(view), "entity": view.entity.name, "keys": list(view.keys), "freshness": _freshness(view),
+        "view": view.name, "definition": hash_of(view), "entity": view.entity.name, "keys": list(view.keys), "freshness": freshness_text(view),
         "features": len(view.features), "remember": view.remember, "cut": cut_text(cut),
         "shuffle": {
             "with": [each.name for each in group.views if each.name != view.name], "rows": size.rows, "bytes": size.bytes,
@@ -92,22 +90,13 @@ def _group(catalog: Catalog, view: FeatureView) -> EntityViews:
     return group
 
 
-def _freshness(view: FeatureView) -> str:
-    schedule = view.schedule
-    cuts = f"every {_span(schedule.period_us)}" + (f" + {_span(schedule.phase_us)}" if schedule.phase_us else "")
-    if isinstance(view.freshness, EventFreshness):
-        return f"event: counts {_span(view.freshness.lag_us) if view.freshness.lag_us else 'as soon as'} known; corrections from cuts {cuts} on"
-    ends = "at the cut" if view.freshness.anchor == "cut" else "at the asked instant"
-    return f"cuts {cuts}, served {_span(schedule.lag_us)} later; windows end {ends}"
-
-
 def _windows(view: FeatureView) -> list[dict[str, Any]]:
     found: dict[Window, int] = {}
     for feature in view.features:
         if isinstance(feature, Aggregate | Rate):
             found[feature.window] = found.get(feature.window, 0) + 1
     return [
-        {"window": window.label, "step": "exact" if window.step_us == 1 else _span(window.step_us), "overshoot_us": window.overshoot_us, "features": count}
+        {"window": window.label, "step": "exact" if window.step_us == 1 else duration_text(window.step_us), "overshoot_us": window.overshoot_us, "features": count}
         for window, count in sorted(found.items(), key=lambda item: (item[0].length_us or view.remember_us, item[0].offset_us))
     ]  # fmt: skip
 
@@ -120,14 +109,6 @@ def _attempts(settings: Settings, view: FeatureView) -> list[dict[str, Any]]:
         if record is not None:
             made.append({"cut": cut_text(cut), "keys": record["rows"], "seconds": record["seconds"]})
     return made
-
-
-def _span(us: int) -> str:
-    """The shortest exact text of a duration."""
-    if us == 0:
-        return "0"
-    unit, length = next((unit, length) for unit, length in _UNITS if us % length == 0)
-    return f"{us // length}{unit}"
 
 
 def _show(found: dict[str, Any]) -> None:

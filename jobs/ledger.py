@@ -66,8 +66,8 @@ def partition(settings: Settings, source: str, ds: str | date) -> Partition | No
     return None if found is None else Partition(**found)
 
 
-def partitions(settings: Settings, source: str) -> tuple[Partition, ...]:
-    """All ingested partitions of a source, oldest first."""
+def partitions(settings: Settings, source: str, *, last: int | None = None) -> tuple[Partition, ...]:
+    """All ingested partitions of a source, or the last ones alone, oldest first."""
     files, place = open_system(root(settings))
     names = sorted(
         item.base_name.removesuffix(".json")
@@ -75,7 +75,8 @@ def partitions(settings: Settings, source: str) -> tuple[Partition, ...]:
         # A day's profile and verdict lie beside its record: 2026-01-01.profile.json.
         if item.base_name.endswith(".json") and "." not in item.base_name.removesuffix(".json")
     )
-    return tuple(found for name in names if (found := partition(settings, source, name)) is not None)
+    chosen = names if last is None else names[-last:]
+    return tuple(found for name in chosen if (found := partition(settings, source, name)) is not None)
 
 
 def _write(settings: Settings, made: Partition) -> Partition:

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from features.definitions.names import cut_text
 from features.settings import Settings
 from jobs import attempts
-from jobs.files import read_record, write_record, write_rows
+from jobs.files import exists, open_system, read_record, write_record, write_rows
 
-__all__ = ["PROOFS", "PROOF_COLUMNS", "add_to_history", "proof_of", "record_proof"]
+__all__ = ["PROOFS", "PROOF_COLUMNS", "add_to_history", "history", "proof_of", "record_proof"]
 
 PROOFS = "asof.proofs"
 """The Hive table of all proofs, a row each."""
@@ -52,4 +53,22 @@ def add_to_history(settings: Settings, cut: int, proven_at: int, views: Sequence
     """
     row = {"cut": cut, "proven_at": proven_at, "views": list(views), **proof, "examples": list(proof["examples"])}
     columns = {name: pa.array([row[name]], _ARROW[kind]) for name, kind in PROOF_COLUMNS.items()}
-    write_rows(f"{settings.tables_root}/asof.db/proofs/{cut_text(cut)}-{proven_at}.parquet", pa.table(columns))
+    write_rows(f"{_history(settings)}/{cut_text(cut)}-{proven_at}.parquet", pa.table(columns))
+
+
+def history(settings: Settings) -> list[dict[str, Any]]:
+    """The rows of `asof.proofs` in the order of proving, without Spark; none where nothing was proven.
+
+    Raises:
+        OSError: a file cannot be read, or is no Parquet (pyarrow's ArrowInvalid, a ValueError).
+    """
+    place = _history(settings)
+    if not exists(place):
+        return []
+    files, folder = open_system(place)
+    rows = pq.read_table(folder, filesystem=files, columns=list(PROOF_COLUMNS)).to_pylist()
+    return sorted(rows, key=lambda row: (row["proven_at"], row["cut"]))
+
+
+def _history(settings: Settings) -> str:
+    return f"{settings.tables_root}/asof.db/proofs"

@@ -14,6 +14,7 @@ from rich.table import Table
 from features.definitions.catalog import Catalog, load_catalog
 from features.definitions.expressions import columns_of
 from features.definitions.features import Aggregate, Rate
+from features.definitions.lineage import bases
 from features.definitions.names import cut_text, micros, utc
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
@@ -23,7 +24,7 @@ from features.serving.reader import Reader
 from features.settings import Settings
 from features.store.values import Cell
 from features.values.partition import entity_views, rows_of
-from features.values.reasons import COUNTS, bases, reasons
+from features.values.reasons import COUNTS, reasons
 from features.values.sweep import STATUSES, sweep
 from features.values.timeline import Asks, Rows, Timeline, anchors, timeline
 from jobs.commands import Exit, Why

@@ -125,6 +125,13 @@ def test_the_wheel_holds_our_four_packages_and_imports_from_anywhere(tmp_path: P
     shipped = {name for name in names if name.endswith(".py")}
     assert shipped == {str(path.relative_to(_ROOT)) for room in _ROOMS for path in _files(room)}
     code = "import features, expectations, jobs.cli, dags; print(*{m.__file__ for m in (features, expectations, jobs, dags)}, sep='\\n')"
+    beside = {
+        str(path.relative_to(_ROOT))
+        for path in (_ROOT / "jobs" / "page").iterdir()
+        if path.suffix in {".html", ".css", ".js"}
+    }
+    assert len(beside) == 3
+    assert beside <= set(names)
     environment = {"PYTHONPATH": str(tmp_path / "site"), "PATH": os.environ["PATH"]}
     done = subprocess.run(
         [sys.executable, "-c", code], cwd="/", env=environment, capture_output=True, text=True, check=True

@@ -3,30 +3,17 @@
 import numpy as np
 import pyarrow as pa
 
-from features.definitions.features import Aggregate, ArrivalRate, Attribute, Difference, Feature, Rate, Ratio, Zscore
+from features.definitions.features import Aggregate, ArrivalRate, Attribute, Feature, Rate
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
 from features.values.expressions import evaluate, mask
 from features.values.sweep import usable
 from features.values.timeline import Timeline
 
-__all__ = ["COUNTS", "bases", "reasons"]
+__all__ = ["COUNTS", "reasons"]
 
 COUNTS = "counts"
 Array = np.ndarray
-
-
-def bases(view: FeatureView, name: str) -> tuple[Feature, ...]:
-    """The features that a feature is derived from, itself where it is derived from none; each once."""
-    of = {feature.name: feature for feature in view.features}
-    match of[name]:
-        case Ratio(numerator=one, denominator=two) | Difference(minuend=one, subtrahend=two):
-            parts = [one, two]
-        case Zscore(x=one, mean=two, std=three):
-            parts = [one, two, three]
-        case _:
-            return (of[name],)
-    return tuple(dict.fromkeys(feature for part in parts for feature in bases(view, part)))
 
 
 def reasons(
@@ -36,7 +23,7 @@ def reasons(
 
     Args:
         view: its definition.
-        feature: one of `bases`.
+        feature: one of `features.definitions.lineage.bases`.
         source: the view's, or that of a rate's outcomes.
         line: the source's rows, those that are taken back among them.
         instant: at which the value is asked, in microseconds UTC; of a snapshot cut + publish lag.

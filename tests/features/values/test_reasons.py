@@ -23,7 +23,7 @@ from features import (
     zscore,
 )
 from features.definitions.durations import DAY
-from features.values.reasons import COUNTS, bases, reasons
+from features.values.reasons import COUNTS, reasons
 from features.values.timeline import Rows, Timeline, timeline
 
 CARD = Entity(name="card", keys=("card",))
@@ -98,19 +98,6 @@ def test_outcomes_count_once_they_are_known() -> None:
     rate = next(feature for feature in VIEW.features if feature.name == "d_rate_2d_offset_1d")
     line = timeline(rows, DISPUTES, VIEW.freshness)
     assert reasons(VIEW, rate, DISPUTES, line, ASKED, CUT) == [COUNTS, "became known later"]
-
-
-def test_derived_features_rest_on_those_that_read_rows() -> None:
-    assert [feature.name for feature in bases(VIEW, "count_2d")] == ["count_2d"]
-    assert [feature.name for feature in bases(VIEW, "sum_amount_a_2d_per_count_2d_minus_count_2d")] == [
-        "sum_amount_a_2d",
-        "count_2d",
-    ]
-    assert [feature.name for feature in bases(VIEW, "zscore_sum_amount_a_2d")] == [
-        "sum_amount_a_2d",
-        "mean_amount_2d",
-        "std_amount_2d",
-    ]
 
 
 def test_of_changes_the_newest_that_holds_counts() -> None:
