@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from features.definitions.features import Aggregate, ArrivalRate, Attribute, Difference, Feature, Rate, Ratio, Zscore
+from features.definitions.features import Aggregate, ArrivalRate, Attribute, Feature, Rate, taken
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
 from features.values.expressions import evaluate, mask
@@ -19,13 +19,8 @@ Array = np.ndarray
 def bases(view: FeatureView, name: str) -> tuple[Feature, ...]:
     """The features that a feature is derived from, itself where it is derived from none; each once."""
     of = {feature.name: feature for feature in view.features}
-    match of[name]:
-        case Ratio(numerator=one, denominator=two) | Difference(minuend=one, subtrahend=two):
-            parts = [one, two]
-        case Zscore(x=one, mean=two, std=three):
-            parts = [one, two, three]
-        case _:
-            return (of[name],)
+    if not (parts := taken(of[name])):
+        return (of[name],)
     return tuple(dict.fromkeys(feature for part in parts for feature in bases(view, part)))
 
 

@@ -11,10 +11,10 @@ import pyarrow.compute as pc
 import pytest
 
 from features.definitions.catalog import load_catalog
+from features.definitions.features import taken
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
 from features.sources import PAYMENTS
-from features.values.derived import taken
 from jobs.simulate.simulation import simulate
 from tests import oracle
 from tests.properties.agreement import agree
