@@ -48,7 +48,7 @@ def score_problems(score: AnomalyScore, above: Mapping[str, Feature], *, at_cuts
     """
     if not at_cuts:
         yield (
-            "its view is not of events with windows that end at cuts, but centres and scales are fitted at cuts alone.",
+            "it is not of events with windows that end at cuts, but centres and scales are fitted at cuts alone.",
             "Give the view a Schedule with anchor='cut', as DAILY.",
         )
     if len(score.parts) < _LEAST_PARTS:

@@ -1,6 +1,20 @@
 """Who behaves unlike itself and unlike its peers: unsupervised, for what no label has told yet."""
 
-from features import FeatureView, Window, anomaly, count, difference, distinct, flat, max_, mean, ratio, std, sum_, zscore
+from features import (
+    FeatureView,
+    Window,
+    anomaly,
+    count,
+    difference,
+    distinct,
+    flat,
+    max_,
+    mean,
+    ratio,
+    std,
+    sum_,
+    zscore,
+)
 from features.definitions.expressions import Expression
 from features.definitions.features import Feature
 from features.entities import ACCOUNT, MERCHANT
