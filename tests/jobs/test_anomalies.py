@@ -89,8 +89,8 @@ def test_a_lookup_is_the_published_table_is_the_oracle_to_the_bit(
     keys = [*sorted(row["shop"] for row in tables.published(spark, view, cut).collect()), "new"]
     with Reader(home, CATALOG) as reader:
         found = reader.lookup_features({view.name: names}, [{"shop": key} for key in keys], at).rows
-    for key, row in zip(keys, found, strict=True):
-        assert dict(row.views[0].values) == answer(view, raw, (key,), at).values
+    for key, looked_up in zip(keys, found, strict=True):
+        assert dict(looked_up.views[0].values) == answer(view, raw, (key,), at).values
     assert any(row.views[0].values["anomaly_reason_3"] for row in found)
     asked = why.question(
         home, CATALOG, Why(feature="odd_v1.odd_by_shop__anomaly_reason_1", keys=(("shop", keys[0]),), at=utc(at))

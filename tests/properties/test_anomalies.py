@@ -32,6 +32,8 @@ from features import (
 from features.definitions.features import AnomalyScore
 from features.values import anomalies, fits, summing, sweep
 from features.values.anomalies import Moved
+from features.values.sweep import Sweep
+from features.values.timeline import Asks
 from tests.oracle import Answer
 from tests.properties.agreement import differences, expected
 from tests.strategies import DAY, NO_HEALTH_CHECK, Case
@@ -138,8 +140,12 @@ def of_a_later_cut(patch: pytest.MonkeyPatch) -> None:
 
 def of_the_future(patch: pytest.MonkeyPatch) -> None:
     """Windows that end at the cut, over all that is known today."""
-    right = summing.Asks
-    patch.setattr(summing, "Asks", lambda key, instant: right(key=key, instant=instant + 100 * DAY))
+
+    class Later(Sweep):
+        def __init__(self, view: FeatureView, lines: Any, asks: Asks, anchor: Any) -> None:
+            super().__init__(view, lines, Asks(key=asks.key, instant=asks.instant + 100 * DAY), anchor)
+
+    patch.setattr(summing, "Sweep", Later)
 
 
 def of_the_asked_keys_alone(patch: pytest.MonkeyPatch) -> None:
