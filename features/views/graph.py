@@ -9,10 +9,10 @@ SHARED = Graph(
     entity=ACCOUNT,
     relations=(
         Relation(name="device", sources=(PAYMENTS,), to="device_id", hub=20),
-        Relation(name="card", sources=(PAYMENTS,), to="card_id", hub=10),
-        Relation(name="address", sources=(PAYMENTS,), to="address_id", hub=20),
+        Relation(name="card", sources=(PAYMENTS,), to="card_id", hub=8),
+        Relation(name="address", sources=(PAYMENTS,), to="address_id", hub=12),
         # A carrier's or a café's address has more, and says nothing.
-        Relation(name="ip", sources=(PAYMENTS,), to="ip", hub=8),
+        Relation(name="ip", sources=(PAYMENTS,), to="ip", hub=5),
     ),
     marks=(FRAUD_REPORTS,),
     owner="identity",
