@@ -6,7 +6,7 @@ from typing import Required, TypedDict, Unpack
 
 from expectations.rules import Check, Facts, Rule
 from features.definitions.durations import DAY
-from features.definitions.features import Aggregate, CohortRate, Rate, Ratio
+from features.definitions.features import Aggregate, AnomalyReason, AnomalyScore, CohortRate, Rate, Ratio
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
 from features.definitions.windows import Window
@@ -100,6 +100,13 @@ def _signs(view: FeatureView, aggregates: Sequence[Aggregate], facts: Facts) -> 
                 lower=0,
                 upper=1 if share else None,
             )
+        elif isinstance(feature, AnomalyScore):
+            says = f"{feature.name} is not negative."
+            yield _block(f"{feature.name}_range", says, check="between", columns=(feature.name,), lower=0)
+            parts = feature.parts
+            for reason in (r.name for r in view.features if isinstance(r, AnomalyReason) and r.score == feature.name):
+                says = f"{reason} names a part of {feature.name}."
+                yield _block(f"{reason}_known", says, check="in_set", columns=(reason,), values=parts)
 
 
 def reaches_further(longer: Window, shorter: Window, remember: int) -> bool:

@@ -1,5 +1,6 @@
 """The authoring API, all of it: what a file of definitions imports."""
 
+from features.definitions.anomalies import anomaly as anomaly
 from features.definitions.authoring import (
     attribute as attribute,
 )
@@ -96,7 +97,7 @@ from features.definitions.windows import Window as Window
 
 __all__ = [
     "DAILY", "EVER", "HOURLY", "Catalog", "Entity", "EventFreshness", "FeatureService", "FeatureView", "Field", "Graph", "Label",
-    "Policy", "Relation", "RiskMetrics", "Schedule", "Selection", "Source", "Window", "aggregate", "arrival_rate", "attribute", "burst", "case", "cohort_rate", "col", "count",
+    "Policy", "Relation", "RiskMetrics", "Schedule", "Selection", "Source", "Window", "aggregate", "anomaly", "arrival_rate", "attribute", "burst", "case", "cohort_rate", "col", "count",
     "count_by", "decayed_count", "decayed_mean", "decayed_sum", "difference", "distinct", "distinct_sketch", "entropy", "fields", "first", "flat",
     "gap_cv", "gap_mean", "lag_corrected_rate", "last", "last_k", "likeness", "lit", "load_catalog", "max_", "mean", "min_", "pairs", "quantile", "ratio", "runs",
     "speed", "std", "sum_", "time_since_first", "time_since_last", "top_k", "trend", "velocity", "zscore",

@@ -2,6 +2,7 @@
 
 from features import services, sources
 from features.views import (
+    anomalies,
     checkout,
     credit,
     graph,
@@ -14,5 +15,5 @@ from features.views import (
 )
 
 __all__ = [
-    "checkout", "credit", "graph", "identity", "merchants", "payments", "places", "services", "sources", "supportability", "target_encodings",
+    "anomalies", "checkout", "credit", "graph", "identity", "merchants", "payments", "places", "services", "sources", "supportability", "target_encodings",
 ]  # fmt: skip

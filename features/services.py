@@ -39,7 +39,7 @@ RADAR = FeatureService(
     description="Is this payment fraud? Every value is scheduled, so any Feast client reads it exactly.",
     views=(
         "card_velocity", "card_sharing", "card_at_merchant", "card_on_device", "account_history", "account_profile", "account_age", "account_logins",
-        "account_changed", "account_on_device", "account_links", "account_exposure", "account_component", "device_sharing", "device_profile", "device_logins",
+        "account_changed", "account_on_device", "account_links", "account_exposure", "account_component", "account_anomaly", "device_sharing", "device_profile", "device_logins",
         "ip_velocity", "network_velocity", "email_velocity", "address_velocity", "bin_velocity", "bin_fraud", "country_pair_fraud",
         "merchant_risk", "merchant_mix", "merchant_disputes", "merchant_profile",
     ),
@@ -58,7 +58,7 @@ IDENTITY = FeatureService(
     description="Is this person who they say?",
     views=(
         "account_profile", "account_age", "account_logins", "account_changed", "account_history", "account_links", "account_exposure", "account_component",
-        "account_on_device", "device_profile", "device_logins", "device_sharing", "email_velocity",
+        "account_on_device", "account_anomaly", "device_profile", "device_logins", "device_sharing", "email_velocity",
     ),
 )  # fmt: skip
 
@@ -67,8 +67,8 @@ FRAUD_SERVICE = FeatureService(
     owner="merchants",
     description="Is this merchant a fraudster?",
     views=(
-        "merchant_profile", "merchant_risk", "merchant_mix", "merchant_disputes", "merchant_refunds", "merchant_payouts", "merchant_delivery",
-        "merchant_listings",
+        "merchant_profile", "merchant_risk", "merchant_mix", "merchant_anomaly", "merchant_disputes", "merchant_refunds", "merchant_payouts",
+        "merchant_delivery", "merchant_listings",
     ),
 )  # fmt: skip
 

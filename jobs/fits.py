@@ -1,4 +1,4 @@
-"""What views need that is fitted from all keys at each cut: lag curves and priors, kept in `asof.fits`, a file a view and cut.
+"""What views need that is fitted from all keys at each cut: lag curves, priors, centres and scales of anomalies, kept in `asof.fits`, a file a view and cut.
 
 A cut that has no fit yet by the view's definition and from the sources as they are gets one, all such cuts in one pass over the sources. A file
 appears whole or not at all and holds the same numbers whoever writes it, so that a pass that is killed is run again and loses only time.
@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -129,13 +130,12 @@ def _fit(spark: SparkSession, settings: Settings, todo: Mapping[FeatureView, Seq
 
 
 def _added(view: FeatureView, cuts: Sequence[int], rows: pa.Table) -> dict[str, np.ndarray]:
-    mine = rows.filter(pa.array(np.asarray(rows["view"].to_pylist(), object) == view.name))
-    names = np.asarray(mine["name"].to_pylist(), object)
-    cut, place, count = (mine[name].to_numpy() for name in ("cut", "place", "count"))
+    mine = rows.filter(pc.equal(rows["view"], view.name))
     made = {name: np.zeros((len(cuts), places), np.int64) for name, places in fit_places(view).items()}
     for name, counts in made.items():
-        some = names == name
-        counts[np.searchsorted(np.array(cuts), cut[some]), place[some]] = count[some]
+        some = mine.filter(pc.equal(mine["name"], name))
+        cut, place, count = (some[column].to_numpy() for column in ("cut", "place", "count"))
+        counts[np.searchsorted(np.array(cuts), cut), place] = count
     return made
 
 

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-
 from expectations.conditions import quoted, violation
 from expectations.profiles import Profile, Sample
 from expectations.rules import Rule, metric_of

@@ -10,7 +10,8 @@ from features.definitions.sources import Source
 from features.definitions.views import FeatureView
 from features.values import sweep as engine
 from features.values import versions
-from features.values.fits import Fits, fit_names, fitted, sums
+from features.values.fits import Fits, fit_names, fitted
+from features.values.summing import sums
 from features.values.timeline import Asks, Rows, anchors, timeline
 from tests.oracle import HELD, Answer, Row, landed
 

@@ -6,12 +6,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from features.definitions import expressions as e
-from features.definitions.features import Aggregate, Attribute, CohortRate, Difference, Rate, Ratio, Zscore
+from features.definitions.features import (
+    Aggregate,
+    AnomalyReason,
+    AnomalyScore,
+    Attribute,
+    CohortRate,
+    Difference,
+    Rate,
+    Ratio,
+    Zscore,
+)
 from features.definitions.freshness import Schedule
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
 from features.definitions.windows import Window
-from tests import oracle_aggregations, oracle_rates, oracle_texts
+from tests import oracle_aggregations, oracle_anomalies, oracle_rates, oracle_texts
 
 DAY = 86_400_000_000
 HELD = math.inf
@@ -41,6 +51,10 @@ def answer(view: FeatureView, raw: Mapping[str, Sequence[Row]], key: tuple[Any, 
             value = aggregate(view, feature, events, a)
         elif isinstance(feature, Rate):
             value = rate(view, feature, events, raw, key, t)
+        elif isinstance(feature, AnomalyScore):
+            value = oracle_anomalies.score(view, feature, raw, key, t)
+        elif isinstance(feature, AnomalyReason):
+            value = oracle_anomalies.reason(view, feature, raw, key, t)
         else:
             value = derived(feature, made)
         if isinstance(value, int) and not isinstance(value, bool) and value not in INT64:

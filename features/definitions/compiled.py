@@ -26,6 +26,7 @@ _CLASSES: dict[str, type[Any]] = {
     for cls in (
         entities.Entity, sources.Field, sources.Enrich, sources.Source, graphs.Relation, graphs.Graph, windows.Window, freshness.Schedule, freshness.EventFreshness,
         features.Aggregate, features.CohortRate, features.ArrivalRate, features.LagCorrectedRate, features.Attribute, features.Ratio, features.Difference, features.Zscore,
+        features.AnomalyScore, features.AnomalyReason,
         views.FeatureView, services.FeatureService, services.Selection, services.Policy, services.Label, metrics.RiskMetrics,
         expressions.Column, expressions.Value, expressions.Compare, expressions.Both, expressions.Either, expressions.Negation,
         expressions.Arithmetic, expressions.IsIn, expressions.IsNull, expressions.Prefix, expressions.Hour, expressions.Weekday,

@@ -1,6 +1,7 @@
-"""Features as data: aggregations over windows, attributes, rates, and what is derived from them (semantics 4)."""
+"""Features as data: aggregations over windows, attributes, rates, anomalies, and what is derived from them (semantics 4)."""
 
 from dataclasses import dataclass
+from typing import assert_never
 
 from features.definitions.aggregations import AGGREGATIONS, Aggregation
 from features.definitions.durations import duration
@@ -9,6 +10,8 @@ from features.definitions.windows import Window
 
 __all__ = [
     "Aggregate",
+    "AnomalyReason",
+    "AnomalyScore",
     "ArrivalRate",
     "Attribute",
     "CohortRate",
@@ -18,6 +21,7 @@ __all__ = [
     "Rate",
     "Ratio",
     "Zscore",
+    "taken",
 ]
 
 
@@ -172,4 +176,64 @@ class Zscore:
     description: str = ""
 
 
-Feature = Aggregate | Rate | Attribute | Ratio | Difference | Zscore
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnomalyScore:
+    """How far a key's values lie from those of all keys at the same cut, float64, from 0 to `cap`; in robust standard deviations.
+
+    The root of the mean square of the parts' distances, `|x - centre| / scale`, each at most `cap`. Centre (median) and scale (from the
+    median distance to it) of a part are fitted at each cut from all keys that were seen and are active. Null of a key that is not active or
+    was never seen, and where fewer than `least_parts` parts have a distance.
+    """
+
+    name: str
+    parts: tuple[str, ...]
+    """Numeric features above it in the view. A part that is null, not finite or not fitted has no distance."""
+
+    active: str | None = None
+    """A numeric feature above it: keys where it is above 0 are fitted and scored, no others. None: all that were seen."""
+
+    least_parts: int
+    least_keys: int = 20
+    """A part that fewer keys have at a cut is not fitted there."""
+
+    cap: float = 10.0
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnomalyReason:
+    """The name of the part with the largest distance of an anomaly score, or the second or third largest; of equal ones the first in the order of the parts.
+
+    Null where the score is, and where fewer parts have a distance above 0. Distances are ordered as they are before the cap.
+    """
+
+    name: str
+    score: str
+    """Name of the AnomalyScore, above it in the view."""
+
+    rank: int
+    """1: the part that moved the score most."""
+
+    description: str = ""
+
+
+Feature = Aggregate | Rate | Attribute | Ratio | Difference | Zscore | AnomalyScore | AnomalyReason
+
+
+def taken(feature: Feature) -> tuple[str, ...]:
+    """The features that a feature is made of."""
+    match feature:
+        case Ratio():
+            return feature.numerator, feature.denominator
+        case Difference():
+            return feature.minuend, feature.subtrahend
+        case Zscore():
+            return feature.x, feature.mean, feature.std
+        case AnomalyScore():
+            return (*feature.parts, *(() if feature.active is None else (feature.active,)))
+        case AnomalyReason():
+            return (feature.score,)
+        case Aggregate() | Attribute() | Rate():
+            return ()
+        case _:
+            assert_never(feature)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from features.definitions.expressions import Expression, columns_of
-from features.definitions.features import Aggregate, Attribute, Difference, Feature, Rate, Ratio, Zscore
+from features.definitions.features import Aggregate, Attribute, Feature, Rate, taken
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
 
@@ -34,13 +34,8 @@ class Read:
 def bases(view: FeatureView, name: str) -> tuple[Feature, ...]:
     """The features that a feature is derived from, itself where it is derived from none; each once."""
     of = {feature.name: feature for feature in view.features}
-    match of[name]:
-        case Ratio(numerator=one, denominator=two) | Difference(minuend=one, subtrahend=two):
-            parts = [one, two]
-        case Zscore(x=one, mean=two, std=three):
-            parts = [one, two, three]
-        case _:
-            return (of[name],)
+    if not (parts := taken(of[name])):
+        return (of[name],)
     return tuple(dict.fromkeys(feature for part in parts for feature in bases(view, part)))
 
 

@@ -1,9 +1,13 @@
 """What a feature means in one plain sentence, and when its value is null: its own description, or words made from its definition."""
 
+from typing import assert_never
+
 from features.definitions.aggregations import AGGREGATIONS
 from features.definitions.durations import duration_text
 from features.definitions.features import (
     Aggregate,
+    AnomalyReason,
+    AnomalyScore,
     ArrivalRate,
     Attribute,
     CohortRate,
@@ -68,7 +72,7 @@ def meaning(view: FeatureView, feature: Feature) -> str:
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
-def _sentence(view: FeatureView, feature: Feature) -> str:  # noqa: PLR0911 - one branch a kind of feature
+def _sentence(view: FeatureView, feature: Feature) -> str:  # noqa: C901, PLR0911 - one branch a kind of feature
     named = {each.name: each for each in view.features}
     match feature:
         case Aggregate():
@@ -87,8 +91,15 @@ def _sentence(view: FeatureView, feature: Feature) -> str:  # noqa: PLR0911 - on
         case Zscore():
             x = _low(_part(view, named[feature.x]))
             return f"How far this lies from {feature.mean}, in standard deviations ({feature.std}): {x}"
+        case AnomalyScore():
+            parts = ", ".join(feature.parts)
+            return f"How far the {entity_text(view.entity)} lies from all others at the same cut, in robust standard deviations of {parts}"
+        case AnomalyReason():
+            return (
+                f"Which feature moved {feature.score} most{f', but for {feature.rank - 1}' if feature.rank > 1 else ''}"
+            )
         case _:
-            return f"{feature.name.replace('_', ' ')} of the {entity_text(view.entity)}"
+            assert_never(feature)
 
 
 def _part(view: FeatureView, feature: Feature) -> str:
@@ -130,7 +141,7 @@ def _rate(view: FeatureView, feature: Rate) -> str:
     return f"{text}, drawn towards the rate of all keys as by {feature.smoothed:g} more events"
 
 
-def null_rule(view: FeatureView, feature: Feature) -> str:  # noqa: PLR0911 - one branch a kind of feature
+def null_rule(view: FeatureView, feature: Feature) -> str:  # noqa: C901, PLR0911 - one branch a kind of feature
     """When the value is null, in words."""
     match feature:
         case Aggregate():
@@ -147,8 +158,12 @@ def null_rule(view: FeatureView, feature: Feature) -> str:  # noqa: PLR0911 - on
             return f"null if either part is null{whole}"
         case Zscore():
             return "null if any part is null or the standard deviation is 0"
+        case AnomalyScore():
+            return f"null where fewer than {feature.least_parts} parts have a value and were fitted at the cut"
+        case AnomalyReason():
+            return "null where the score is, and where fewer parts moved it"
         case _:
-            return "not known"
+            assert_never(feature)
 
 
 def freshness_text(view: FeatureView) -> str:

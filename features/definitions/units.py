@@ -1,5 +1,7 @@
 """A feature's unit and reason code, derived from its operation and column: no definition says them, so they are said here, once."""
 
+from typing import assert_never
+
 from features.definitions.aggregations import AGGREGATIONS
 from features.definitions.durations import duration_text
 from features.definitions.expressions import (
@@ -14,7 +16,17 @@ from features.definitions.expressions import (
     Weekday,
     children,
 )
-from features.definitions.features import Aggregate, Attribute, Difference, Feature, Rate, Ratio, Zscore
+from features.definitions.features import (
+    Aggregate,
+    AnomalyReason,
+    AnomalyScore,
+    Attribute,
+    Difference,
+    Feature,
+    Rate,
+    Ratio,
+    Zscore,
+)
 from features.definitions.lineage import bases
 from features.definitions.phrases import noun, plural
 from features.definitions.sources import Source
@@ -41,7 +53,7 @@ _FAMILIES = {
 _SIZES = {"==": "IS", "!=": "NOT", "<": "BELOW", "<=": "UP_TO", ">": "ABOVE", ">=": "FROM"}
 
 
-def unit(view: FeatureView, feature: Feature) -> str:  # noqa: PLR0911 - one branch a kind of feature
+def unit(view: FeatureView, feature: Feature) -> str:  # noqa: C901, PLR0911 - one branch a kind of feature
     """What one of the value is: `payments`, `microseconds`, `minor units of the currency (cents)`."""
     named = {each.name: each for each in view.features}
     match feature:
@@ -58,8 +70,12 @@ def unit(view: FeatureView, feature: Feature) -> str:  # noqa: PLR0911 - one bra
             return unit(view, named[feature.minuend])
         case Zscore():
             return "standard deviations"
+        case AnomalyScore():
+            return "robust standard deviations"
+        case AnomalyReason():
+            return "name of a feature"
         case _:
-            return "not known"
+            assert_never(feature)
 
 
 def _single(source: Source) -> str:
@@ -96,6 +112,8 @@ def _column_unit(source: Source, column: str) -> str:
 
 def reason_code(view: FeatureView, feature: Feature) -> str:
     """`CARD_VELOCITY_DECLINED`: entity, kind of behaviour, column, condition. The same over all windows, so that a list of reasons says each once."""
+    if isinstance(feature, AnomalyScore | AnomalyReason):
+        return f"{_word(view.entity.name)}_ANOMALY"
     (first, *_) = bases(view, feature.name)
     kind = {Ratio: "SHARE", Difference: "CHANGE", Zscore: "UNUSUAL"}.get(type(feature))
     parts = [view.entity.name, *((kind,) if kind else ()), *_behaviour(first)]

@@ -6,18 +6,22 @@ from dataclasses import dataclass, field
 from typing import assert_never, cast
 
 from features.definitions.aggregated import operation_problems
+from features.definitions.anomalies import reason_problems, score_problems
 from features.definitions.checks import complain, where_defined
 from features.definitions.durations import DAY, duration
 from features.definitions.entities import Entity
 from features.definitions.expressions import ColumnType, Expression, columns_of, type_of
 from features.definitions.features import (
     Aggregate,
+    AnomalyReason,
+    AnomalyScore,
     Attribute,
     Difference,
     Feature,
     Rate,
     Ratio,
     Zscore,
+    taken,
 )
 from features.definitions.freshness import DAILY, EventFreshness, Freshness, Schedule
 from features.definitions.rates import rate_problems
@@ -34,7 +38,7 @@ def flat(parts: Iterable["Feature | Iterable[Feature]"]) -> tuple[Feature, ...]:
     """Features and groups of features in one tuple."""
     made: list[Feature] = []
     for part in parts:
-        if isinstance(part, Aggregate | Rate | Attribute | Ratio | Difference | Zscore):
+        if isinstance(part, Feature):
             made.append(part)
         else:
             made += part
@@ -98,8 +102,11 @@ class FeatureView:
 
     @property
     def fitted(self) -> bool:
-        """Whether values need what is fitted at each cut from all keys: lag curves, and what rates are smoothed towards."""
-        return any(isinstance(feature, Rate) and feature.fitted for feature in self.features)
+        """Whether values need what is fitted at each cut from all keys: lag curves, what rates are smoothed towards, centres and scales of anomalies."""
+        return any(
+            isinstance(feature, AnomalyScore) or (isinstance(feature, Rate) and feature.fitted)
+            for feature in self.features
+        )
 
     @property
     def stateful(self) -> bool:
@@ -145,8 +152,10 @@ class FeatureView:
                 case Difference():
                     both = {types.get(feature.minuend), types.get(feature.subtrahend)}
                     types[feature.name] = "int64" if both == {"int64"} else "float64"
-                case Rate() | Ratio() | Zscore():
+                case Rate() | Ratio() | Zscore() | AnomalyScore():
                     types[feature.name] = "float64"
+                case AnomalyReason():
+                    types[feature.name] = "string"
         return types
 
     @property
@@ -227,7 +236,6 @@ def _tiles_problems(view: FeatureView) -> list[tuple[str, str, str]]:
 
 
 def _feature_problems(view: FeatureView, feature: Feature, seen: Mapping[str, ColumnType]) -> list[tuple[str, str]]:
-    parts: tuple[str, ...]
     match feature:
         case Aggregate():
             return _aggregate_problems(view, feature)
@@ -243,16 +251,21 @@ def _feature_problems(view: FeatureView, feature: Feature, seen: Mapping[str, Co
                     ("attributes need a source of changes.", f"Source {view.source.name!r} is of events; use last().")
                 ]
             return _attribute_problems(feature, view.source.types)
-        case Ratio():
-            parts = (feature.numerator, feature.denominator)
-        case Difference():
-            parts = (feature.minuend, feature.subtrahend)
-        case Zscore():
-            parts = (feature.x, feature.mean, feature.std)
+        case AnomalyReason():
+            return list(reason_problems(feature, _above(view, seen)))
+        case AnomalyScore():
+            at_cuts = view.served and view.source.kind == "events"
+            own = list(score_problems(feature, _above(view, seen), at_cuts=at_cuts))
+        case Ratio() | Difference() | Zscore():
+            own = []
         case _:
             assert_never(feature)
-    return [(f"it is derived from {part!r}, which is no numeric feature above it.", f"Above it are {sorted(seen)}.")
-            for part in parts if seen.get(part) not in {"int64", "float64"}]  # fmt: skip
+    return own + [(f"it is derived from {part!r}, which is no numeric feature above it.", f"Above it are {sorted(seen)}.")
+                  for part in taken(feature) if seen.get(part) not in {"int64", "float64"}]  # fmt: skip
+
+
+def _above(view: FeatureView, seen: Mapping[str, ColumnType]) -> dict[str, Feature]:
+    return {feature.name: feature for feature in view.features if feature.name in seen}
 
 
 def _attribute_problems(feature: Attribute, types: Mapping[str, ColumnType]) -> list[tuple[str, str]]:

@@ -46,6 +46,8 @@ def carriable(view: FeatureView) -> str | None:
     """Why a view's cuts cannot follow from one another; None where they can."""
     if not view.tiles:
         return "it has no tiles (tiles=True)"
+    if view.fitted and len(view.sources) == 1:
+        return "it has anomaly scores, which need all keys at each cut"
     if len(view.sources) > 1:
         return f"its outcomes come from another source, {view.sources[1].name!r}"
     return None

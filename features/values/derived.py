@@ -5,47 +5,35 @@ from collections.abc import Mapping
 import numpy as np
 import pyarrow as pa
 
-from features.definitions.features import Aggregate, Attribute, Difference, Feature, Rate, Ratio, Zscore
+from features.definitions.features import Difference, Feature, Ratio, Zscore
 
-__all__ = ["derive", "taken"]
+__all__ = ["derive", "floats"]
 
 Array = np.ndarray
-
-
-def taken(feature: Feature) -> tuple[str, ...]:
-    """The features that a feature is made of."""
-    match feature:
-        case Ratio():
-            return feature.numerator, feature.denominator
-        case Difference():
-            return feature.minuend, feature.subtrahend
-        case Zscore():
-            return feature.x, feature.mean, feature.std
-        case Aggregate() | Attribute() | Rate():
-            return ()
 
 
 def derive(feature: Feature, made: Mapping[str, pa.Array]) -> tuple[pa.Array, Array]:
     """The values, and where an integer left int64 and is null for it."""
     match feature:
         case Ratio():
-            (top, a), (bottom, b) = _floats(made[feature.numerator]), _floats(made[feature.denominator])
+            (top, a), (bottom, b) = floats(made[feature.numerator]), floats(made[feature.denominator])
             return _divided(top, bottom, a & b)
         case Zscore():
             (x, a), (mean, b), (std, c) = (
-                _floats(made[feature.x]),
-                _floats(made[feature.mean]),
-                _floats(made[feature.std]),
+                floats(made[feature.x]),
+                floats(made[feature.mean]),
+                floats(made[feature.std]),
             )
             return _divided(x - mean, std, a & b & c)
         case Difference():
             return _difference(made[feature.minuend], made[feature.subtrahend])
-        case Aggregate() | Attribute() | Rate():
+        case _:
             msg = f"{feature.name} is not derived from other features."
             raise TypeError(msg)
 
 
-def _floats(values: pa.Array) -> tuple[Array, Array]:
+def floats(values: pa.Array) -> tuple[Array, Array]:
+    """The nearest float64 of numbers, 0 where null, and where they are not null."""
     valid = np.asarray(values.is_valid().to_numpy(zero_copy_only=False))
     return np.asarray(values.fill_null(0).to_numpy(zero_copy_only=False)).astype(np.float64), valid
 
@@ -57,7 +45,7 @@ def _divided(top: Array, bottom: Array, valid: Array) -> tuple[pa.Array, Array]:
 
 def _difference(minuend: pa.Array, subtrahend: pa.Array) -> tuple[pa.Array, Array]:
     if not (pa.types.is_int64(minuend.type) and pa.types.is_int64(subtrahend.type)):
-        (a, known), (b, also) = _floats(minuend), _floats(subtrahend)
+        (a, known), (b, also) = floats(minuend), floats(subtrahend)
         return pa.array(a - b, mask=~(known & also)), np.zeros(len(a), dtype=bool)
     valid = np.asarray(minuend.is_valid().to_numpy(zero_copy_only=False)) & np.asarray(
         subtrahend.is_valid().to_numpy(zero_copy_only=False)

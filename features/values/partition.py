@@ -17,9 +17,10 @@ from features.definitions.freshness import EventFreshness
 from features.definitions.names import STATE, status_column
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
-from features.values.fits import Fits, Sums, sums
+from features.values.fits import Fits
 from features.values.sorting import order_by
 from features.values.state.pack import pack
+from features.values.summing import Sums, runs_of_cuts, sums
 from features.values.sweep import ARROW_TYPES, STATUSES, Lines, line_of, sweep
 from features.values.timeline import Asks, Rows
 
@@ -159,7 +160,8 @@ def fit_sums(
         shared: Lines = {}
         for view in here.views:
             lines = {source.name: line_of(view, source, rows[source.name], shared) for source in view.sources}
-            yield from _told(view, cuts[view.name], sums(view, lines, cuts[view.name]))
+            for some in runs_of_cuts(view, cuts[view.name]):
+                yield from _told(view, some, sums(view, lines, some))
 
     return summed
 

@@ -10,11 +10,12 @@ import pyarrow.compute as pc
 
 from features.definitions.aggregations import AGGREGATIONS
 from features.definitions.expressions import Expression
-from features.definitions.features import Aggregate, Attribute, Rate
+from features.definitions.features import Aggregate, AnomalyReason, AnomalyScore, Attribute, Rate
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
 from features.definitions.windows import EVER, Window
 from features.values import exact, generic, kernels
+from features.values.anomalies import Moved, moved, part_values
 from features.values.derived import derive
 from features.values.expressions import mask
 from features.values.fits import Fits, curve_names
@@ -160,6 +161,7 @@ class Sweep:
         self.codes: dict[tuple[str, str | None], tuple[Array, int]] = {}
         self.limbs: dict[tuple[str, str | None], Array] = {}
         self.pairs: dict[tuple[str, str, str], Matched] = {}
+        self.moved: dict[str, Moved] = {}
         self.overflow = np.zeros(len(asks.key), dtype=bool)
 
     def values(self, counted: Counted | None = None) -> Values:
@@ -176,6 +178,12 @@ class Sweep:
                     self.overflow |= left
                 case Rate():
                     made[feature.name] = self.rate(feature)
+                case AnomalyScore():
+                    values = part_values(feature, made, seen > 0)
+                    self.moved[feature.name] = moved(feature, values, self.kept().of_score(feature, self.anchor))
+                    made[feature.name] = self.moved[feature.name].value()
+                case AnomalyReason():
+                    made[feature.name] = self.moved[feature.score].reason(feature.rank)
                 case Attribute():
                     raise AssertionError(feature)  # views of events have none, see FeatureView
                 case _:
@@ -316,8 +324,11 @@ class Sweep:
         """What is fitted for a rate, at each ask's cut."""
         if not feature.fitted:
             return Fitted()
-        fits = Fits(view=self.view.name, cuts=np.empty(0, np.int64), values={}) if self.fits is None else self.fits
-        return fits.of(feature, curve_names(self.view).get(feature.name, ""), self.anchor)
+        return self.kept().of(feature, curve_names(self.view).get(feature.name, ""), self.anchor)
+
+    def kept(self) -> Fits:
+        """What is fitted, at no cut if nothing was given."""
+        return self.fits or Fits(view=self.view.name, cuts=np.empty(0, np.int64), values={})
 
 
 def _by_value(kept: Timeline, column: str) -> Timeline:

@@ -13,6 +13,7 @@ from features import (
     FeatureView,
     Source,
     Window,
+    anomaly,
     count,
     distinct,
     fields,
@@ -139,6 +140,21 @@ def test_means_lie_between_extremes_with_a_tolerance_and_ages_within_their_windo
     assert made["min_amount_1d_le_mean_amount_1d"].upper == 1e-9
     assert made["mean_amount_1d_le_max_amount_1d"].columns == ("max_amount_1d", "mean_amount_1d")
     assert made["time_since_last_1d_within"].upper == DAY + Window("1d").step_us
+
+
+def test_a_reason_names_a_part_of_its_score() -> None:
+    features = flat((count("7d"), sum_("amount", "7d"), anomaly(of=("count_7d", "sum_amount_7d"))))
+    made = {
+        rule.name: rule
+        for rule in view_rules(
+            FeatureView(name="v", entity=CARD, source=PAYMENTS, features=features), KNOWN, valid_from=0
+        )
+    }
+    assert (made["anomaly_score_range"].lower, made["anomaly_score_range"].severity) == (0, "block")
+    for reason in ("anomaly_reason_1", "anomaly_reason_2", "anomaly_reason_3"):
+        rule = made[f"{reason}_known"]
+        assert (rule.columns, rule.values) == ((reason,), ("count_7d", "sum_amount_7d"))
+        assert rule.says == f"{reason} names a part of anomaly_score."
 
 
 def test_a_partition_has_its_day_its_grain_and_its_facts() -> None:

@@ -74,7 +74,12 @@ def test_rows_that_break_a_rule(broken: Rule, rows: list[dict[str, Any]], count:
 
 
 def test_what_history_compares() -> None:
-    rows: list[dict[str, Any]] = [{"city": "Rome", "visits": 0, "gone": True}, {"city": "Rome", "visits": 7}, {"city": "Bonn"}, {}]
+    rows: list[dict[str, Any]] = [
+        {"city": "Rome", "visits": 0, "gone": True},
+        {"city": "Rome", "visits": 7},
+        {"city": "Bonn"},
+        {},
+    ]
     found = measured(table(rows), VIEW, CUT, (rule("not_null", "city"),))
     assert (found.subject, found.at, found.weekday) == ("measured_view", "1970-01-02T00-00Z", 4)
     some = {name: found.metrics.get(name) for name in (

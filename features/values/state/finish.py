@@ -8,9 +8,10 @@ import numpy as np
 import pyarrow as pa
 
 from features.definitions.expressions import ColumnType, Scalar
+from features.definitions.features import taken
 from features.definitions.views import FeatureView
 from features.values import exact
-from features.values.derived import derive, taken
+from features.values.derived import derive
 from features.values.expressions import mask
 from features.values.state import kernels
 from features.values.state.blocks import Block, empty, read_blocks

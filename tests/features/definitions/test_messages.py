@@ -20,6 +20,7 @@ from features import (
     Source,
     Window,
     aggregate,
+    anomaly,
     arrival_rate,
     attribute,
     burst,
@@ -42,6 +43,7 @@ from features import (
 )
 from features.definitions.durations import duration
 from features.definitions.expressions import case, likeness, type_of
+from features.definitions.features import AnomalyReason
 from features.errors import InvalidDefinitionError
 
 COLUMNS = (*fields("string", "id card device"), *fields("int64", "amount rank"), *fields("float64", "price"), *fields("bool", "gone"),
@@ -79,6 +81,11 @@ def arrivals(**changes: Any) -> Any:
 def corrected(**changes: Any) -> Any:
     given: dict[str, Any] = {"of": "id", "over": "30d"}
     return lag_corrected_rate(DISPUTES, **given | changes)
+
+
+def unusual(*of: str, **changes: Any) -> Any:
+    """Anomalies over `count_7d`, `sum_amount_7d` and what else is named, below these two."""
+    return (count("7d"), sum_("amount", "7d"), anomaly(of=of or ("count_7d", "sum_amount_7d"), **changes))
 
 
 def label(**changes: Any) -> Label:
@@ -183,6 +190,23 @@ WRONG: dict[str, tuple[Callable[[], object], tuple[str, ...]]] = {
     "rate: type of of": (lambda: view(rate(of="amount"), outcomes=(DISPUTES,)), (VIEW, "by 'amount', whose type is not that of 'id'", "Give both one type.")),
     "rate: past remember": (lambda: view(rate(), outcomes=(DISPUTES,), remember="30d"), (VIEW, "30d_offset_7d reaches past remember='30d'", "remember longer")),
     "rate: eligible": (lambda: view(rate(eligible=col("amount")), outcomes=(DISPUTES,)), (VIEW, "is int64", "Compare columns with values.")),
+    "anomaly: part of nothing": (lambda: view(*unusual("count_7d", "count_1d")), (VIEW, "feature 'anomaly_score'", "derived from 'count_1d', which is no numeric feature above it", "Above it are ['count_7d', 'sum_amount_7d']")),
+    "anomaly: part of text": (lambda: view(last("device", "7d"), *unusual("count_7d", "last_device_7d")), (VIEW, "derived from 'last_device_7d', which is no numeric feature above it")),
+    "anomaly: part below it": (lambda: view(*unusual("count_7d", "count_1d"), count("1d")), (VIEW, "derived from 'count_1d', which is no numeric feature above it")),
+    "anomaly: active of text": (lambda: view(last("device", "7d"), *unusual(active="last_device_7d")), (VIEW, "derived from 'last_device_7d', which is no numeric feature above it")),
+    "anomaly: one part": (lambda: view(*unusual("count_7d")), (VIEW, "it has 1 part(s)", "Name at least two features above it")),
+    "anomaly: a part twice": (lambda: view(*unusual("count_7d", "sum_amount_7d", "count_7d")), (VIEW, "its part 'count_7d' is named twice", "Name it once.")),
+    "anomaly: at the ask": (lambda: view(*unusual(), freshness=ASK), (VIEW, "it is not of events with windows that end at cuts", "Schedule with anchor='cut'")),
+    "anomaly: of events as they come": (lambda: view(*unusual(), freshness=EventFreshness()), (VIEW, "centres and scales are fitted at cuts alone", "Schedule with anchor='cut'")),
+    "anomaly: of changes": (lambda: view(attribute("amount"), attribute("rank"), anomaly(of=("amount", "rank")), source=ACCOUNTS), (VIEW, "feature 'anomaly_score'", "it is not of events")),
+    "anomaly: part that is fitted": (lambda: view(rate(smoothed=20), ratio("disputes_rate_smoothed_30d_offset_7d", "disputes_rate_smoothed_30d_offset_7d", name="r"), *unusual("count_7d", "r"), outcomes=(DISPUTES,)),
+                                     (VIEW, "derived from 'r', for which 'disputes_rate_smoothed_30d_offset_7d' is itself fitted at cuts", "Leave it out")),
+    "anomaly: of a score": (lambda: view(*unusual(), anomaly(of=("count_7d", "anomaly_score"), name="again")), (VIEW, "feature 'again_score'", "derived from 'anomaly_score', for which 'anomaly_score' is itself fitted", "Leave it out")),
+    "anomaly: least_parts": (lambda: view(*unusual(least_parts=3)), (VIEW, "its least_parts is 3", "Give a whole number from 1 to its 2 parts.")),
+    "anomaly: least_keys": (lambda: view(*unusual(least_keys=0)), (VIEW, "its least_keys is 0", "at least 1")),
+    "anomaly: cap": (lambda: view(*unusual(cap=0)), (VIEW, "its cap is 0", "Give the most that one part adds, above 0.")),
+    "anomaly: reason of nothing": (lambda: view(count("7d"), AnomalyReason(name="why", score="count_7d", rank=1)), (VIEW, "feature 'why'", "its score is 'count_7d', which is no anomaly score above it", "Above it are [].")),
+    "anomaly: rank": (lambda: view(*unusual(), AnomalyReason(name="why", score="anomaly_score", rank=0)), (VIEW, "feature 'why'", "its rank is 0", "Give 1 for the part that moved the score most")),
     # Services and labels
     "service: no views": (lambda: FeatureService(name="model", views=()), ("FeatureService 'model'", "it has no views", "Name at least one.")),
     "service: a view twice": (lambda: FeatureService(name="model", views=("cards", Selection(view="cards"))), ("FeatureService 'model'", "view 'cards' is taken twice", "Join the two")),

@@ -14,7 +14,8 @@ from sklearn.metrics import roc_auc_score
 
 from features import Entity, FeatureView, Source, arrival_rate, cohort_rate, fields, flat, lag_corrected_rate
 from features.definitions.durations import DAY
-from features.values.fits import fitted, sums
+from features.values.fits import fitted
+from features.values.summing import sums
 from features.values.sweep import sweep
 from features.values.timeline import Asks, Rows, timeline
 

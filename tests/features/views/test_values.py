@@ -11,10 +11,10 @@ import pyarrow.compute as pc
 import pytest
 
 from features.definitions.catalog import load_catalog
+from features.definitions.features import taken
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
 from features.sources import PAYMENTS
-from features.values.derived import taken
 from jobs.simulate.simulation import simulate
 from tests import oracle
 from tests.properties.agreement import agree
@@ -27,6 +27,7 @@ RARE = {
     r"\w+_checkout\.\w+_(1m|15m|1h)": "bursts within minutes are what it is there for, and most payments are in none",
     r"card_velocity\.\w+_small_1d": "tiny amounts on one day are card testing",
     r"account_changed\.\w+": "an account in two hundred changes something on a day",
+    r"account_anomaly\.(new_(cards|devices|addresses)|\w*(remitted|foreign)_(1d|share))": "most accounts change none of these on a day",
     r"ip_\w+\.\w*(foreign|declined)\w*": "most addresses are a household's, whose cards are its own and are not declined",
     r"merchant_sales\.(sum_amount_minor_approved_30d_offset_335d|sales_growth_1y)": "it takes a year, the simulation has four months",
     r"merchant_advances\.(\w*missed\w*|\w*past_due\w*|\w*written_off\w*)": "few merchants fail to repay",
