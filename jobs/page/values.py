@@ -93,7 +93,7 @@ def _sample(location: str, names: Sequence[str]) -> pa.Table:
         for file in opened:
             file.close()
     rows = pa.concat_tables(parts) if parts else pa.table({})
-    step = max(1, rows.num_rows // _SAMPLED)
+    step = max(1, -(-rows.num_rows // _SAMPLED))
     return rows if step == 1 else rows.take(pa.array(np.arange(0, rows.num_rows, step)))
 
 
