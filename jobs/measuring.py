@@ -13,7 +13,6 @@ from expectations.profiles import Profile
 from expectations.rules import Rule, metric_of
 from features.definitions.names import cut_text, utc
 from features.definitions.views import FeatureView
-from features.values.partition import codes_of
 
 __all__ = ["breaking", "measured"]
 
@@ -40,7 +39,7 @@ def measured(rows: pa.Table, view: FeatureView, cut: int, rules: Sequence[Rule])
 def breaking(rule: Rule, rows: pa.Table) -> int:
     """How many rows break a row rule, as `expectations.conditions.violation` has it; of `unique`, rows beyond the first of each key."""
     if rule.check == "unique":
-        return len(rows) - len(codes_of([rows[name] for name in rule.columns])[1]) if len(rows) else 0
+        return len(rows) - len(rows.group_by(list(rule.columns)).aggregate([]))
     columns = [rows[name].combine_chunks() for name in rule.columns]
     nulls = [np.asarray(column.is_null()) for column in columns]
     match rule.check:
