@@ -73,6 +73,7 @@ from features.definitions.delayed import lag_corrected_rate as lag_corrected_rat
 from features.definitions.entities import Entity as Entity
 from features.definitions.expressions import case as case
 from features.definitions.expressions import col as col
+from features.definitions.expressions import likeness as likeness
 from features.definitions.expressions import lit as lit
 from features.definitions.freshness import DAILY as DAILY
 from features.definitions.freshness import HOURLY as HOURLY
@@ -97,6 +98,6 @@ __all__ = [
     "DAILY", "EVER", "HOURLY", "Catalog", "Entity", "EventFreshness", "FeatureService", "FeatureView", "Field", "Graph", "Label",
     "Policy", "Relation", "RiskMetrics", "Schedule", "Selection", "Source", "Window", "aggregate", "arrival_rate", "attribute", "burst", "case", "cohort_rate", "col", "count",
     "count_by", "decayed_count", "decayed_mean", "decayed_sum", "difference", "distinct", "distinct_sketch", "entropy", "fields", "first", "flat",
-    "gap_cv", "gap_mean", "lag_corrected_rate", "last", "last_k", "lit", "load_catalog", "max_", "mean", "min_", "pairs", "quantile", "ratio", "runs",
+    "gap_cv", "gap_mean", "lag_corrected_rate", "last", "last_k", "likeness", "lit", "load_catalog", "max_", "mean", "min_", "pairs", "quantile", "ratio", "runs",
     "speed", "std", "sum_", "time_since_first", "time_since_last", "top_k", "trend", "velocity", "zscore",
 ]  # fmt: skip

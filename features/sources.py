@@ -1,13 +1,16 @@
 """The risk domain's Hive tables, as sources."""
 
+from features.definitions.expressions import col, likeness
 from features.definitions.sources import Field, Source, fields
 
 __all__ = [
     "ACCOUNTS",
     "ACCOUNT_CHANGES",
+    "ACCOUNT_VERSIONS",
     "ADVANCES",
     "DEVICES",
     "DISPUTES",
+    "FRAUD_REPORTS",
     "LISTINGS",
     "LISTING_VERSIONS",
     "LOGINS",
@@ -31,6 +34,7 @@ PAYMENTS = Source(
         Field(name="three_ds", type="bool"),
         *fields("string", "status decline_code"),
         Field(name="score", type="float64"),
+        Field(name="network", type="string", computed=col("ip").subnet()),
         Field(name="policy", type="string"),
         *fields("bool", "explored voided"),
         Field(name="version", type="int64"),
@@ -59,23 +63,49 @@ DISPUTES = Source(
     void="voided",
     owner="disputes",
     description="One row per chargeback or fraud report; it learns its card, account, merchant and bin from its payment.",
-).enrich(PAYMENTS, on="payment_id", columns=("card_id", "account_id", "merchant_id", "bin"), time="payment_time")
+).enrich(
+    PAYMENTS,
+    on="payment_id",
+    columns=("card_id", "account_id", "merchant_id", "bin", "billing_country", "ip_country"),
+    time="payment_time",
+)
+
+FRAUD_REPORTS = DISPUTES.derive(
+    "fraud_reports", filter=col("reason") == "fraud", description="The disputes that say fraud."
+)
+
+_DISPOSABLE = ("mailinator.com", "trashmail.com", "guerrillamail.com", "10minutemail.com", "yopmail.com")
+
+_ACCOUNT_COLUMNS = (
+    *fields("string", "account_id country"),
+    Field(name="created_at", type="timestamp"),
+    *fields("string", "name email_local email_domain status"),
+    Field(name="name_email_likeness", type="float64", computed=likeness(col("name"), col("email_local"))),
+    Field(name="email_digit_share", type="float64", computed=col("email_local").digit_share()),
+    Field(name="email_disposable", type="bool", computed=col("email_domain").isin(*_DISPOSABLE)),
+    Field(name="deleted", type="bool"),
+    *_TIMES,
+)
 
 ACCOUNTS = Source(
     name="accounts",
     table="risk.accounts",
     kind="changes",
-    columns=(
-        *fields("string", "account_id country"),
-        Field(name="created_at", type="timestamp"),
-        *fields("string", "name email_local email_domain status"),
-        Field(name="deleted", type="bool"),
-        *_TIMES,
-    ),
+    columns=_ACCOUNT_COLUMNS,
     known_at="ingested_at",
     deleted="deleted",
     owner="identity",
     description="A row per change of an account.",
+)
+
+ACCOUNT_VERSIONS = Source(
+    name="account_versions",
+    table="risk.accounts",
+    columns=_ACCOUNT_COLUMNS,
+    known_at="ingested_at",
+    reads="accounts",
+    owner="identity",
+    description="The changes of accounts as events; the first is its creation.",
 )
 
 DEVICES = Source(
@@ -164,7 +194,7 @@ ORDERS = Source(
     void="voided",
     owner="merchants",
     description="An order as it was placed, and as version 1 once it is delivered; delivered_at is null before, and for ever if it never comes.",
-)
+).enrich(PAYMENTS, on="payment_id", columns=("amount_minor",))
 
 TICKETS = Source(
     name="tickets",
@@ -206,9 +236,16 @@ ADVANCES = Source(
     description="One row per movement of an advance (granted, repaid, missed, written_off): balance_minor is still owed, due_at the next instalment.",
 )
 
+_PROHIBITED = (
+    "replica watch", "designer replica", "no prescription", "xanax", "oxycodone", "steroid", "gun parts", "brass knuckles", "stun gun", "hacked account",
+    "fake id", "bank logs", "gift cards off", "ivory", "weight loss peptide", "herbal incense", "iptv lifetime",
+)  # fmt: skip
+"""Wording of goods that card networks forbid or that need a licence."""
+
 _LISTING_COLUMNS = (
     *fields("string", "listing_id merchant_id title category currency"),
     Field(name="price_minor", type="int64"),
+    Field(name="prohibited_likeness", type="float64", computed=likeness(col("title"), *_PROHIBITED, words=True)),
     Field(name="deleted", type="bool"),
     *_TIMES,
 )

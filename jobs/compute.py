@@ -5,24 +5,22 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import product
 
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
-from pyspark.sql.observation import Observation
+from pyspark.sql import SparkSession
 
-from features.definitions.names import STATE, cut_text, status_column, tiles_table
+from features.definitions.names import cut_text, tiles_table
 from features.definitions.views import FeatureView
 from features.settings import Settings
 from features.values.partition import EntityViews, entity_views, finish
 from jobs import attempts, carried, ledger, tiles
 from jobs.commands import Stage
 from jobs.fits import fits_at
-from jobs.rows import event_rows, output_schema
+from jobs.rows import event_rows
 from jobs.session import spark as session
 from jobs.sizing import size
 from jobs.stages import say, side_by_side, stage_views
-from jobs.tables import view_columns
+from jobs.written import Unfinished, write_attempts
 
-__all__ = ["compute", "computed", "run", "snapshot"]
+__all__ = ["compute", "computed", "run"]
 
 
 def run(command: Stage, settings: Settings) -> int:
@@ -77,49 +75,21 @@ def compute(
 def _compute_entity(
     spark: SparkSession, settings: Settings, group: EntityViews, cuts: Sequence[int]
 ) -> list[attempts.Attempt]:
-    made = []
     started = time.monotonic()
     # Before anything is read: what is held, released or ingested meanwhile makes the attempt one of the past, which nobody publishes.
     state = {(view.name, cut): ledger.source_state(settings, view, cut) for cut, view in product(cuts, group.views)}
-    wide = snapshot(spark, settings, group, cuts).persist()
-    try:
-        for cut, view in product(cuts, group.views):
-            attempt = attempts.new_attempt(settings, view, cut)
-            rows = _write(wide, group, view, cut, attempt.location)
-            seconds, started = round(time.monotonic() - started, 1), time.monotonic()
-            record = {
-                "rows": rows,
-                "seconds": seconds,
-                "finished_at": time.time(),
-                "sources": state[view.name, cut],
-            }
-            attempts.finish(attempt, record)
-            made.append(attempt)
-    finally:
-        wide.unpersist()
+    made = [attempts.new_attempt(settings, view, cut) for cut, view in product(cuts, group.views)]
+    rows = write_attempts(_shuffled(spark, settings, group, cuts), group, cuts, made)
+    seconds = round(time.monotonic() - started, 1)
+    for attempt in made:
+        record = {"rows": rows[attempt.view, attempt.cut], "seconds": seconds, "finished_at": time.time()}
+        attempts.finish(attempt, {**record, "sources": state[attempt.view, attempt.cut]})
     return made
 
 
-def snapshot(spark: SparkSession, settings: Settings, group: EntityViews, cuts: Sequence[int]) -> DataFrame:
-    """V(key, c, c) of every key of an entity at each cut (`asof_cut`), all its views side by side, a status a view."""
+def _shuffled(spark: SparkSession, settings: Settings, group: EntityViews, cuts: Sequence[int]) -> Unfinished:
     before, anchor = max(cuts), min(cuts)
     rows = event_rows(spark, settings, group, before=before, anchor=anchor)
     count = size(settings, group, before=before, anchor=anchor).partitions
     finished = finish(group, cuts=cuts, fits=fits_at(spark, settings, group, cuts))
-    return rows.repartition(count, *group.keys).mapInArrow(finished, output_schema(group, snapshot=True))
-
-
-def _write(wide: DataFrame, group: EntityViews, view: FeatureView, cut: int, location: str) -> int:
-    valid_from = F.timestamp_micros(F.lit(cut + view.schedule.lag_us))
-    keys = [F.col(key).alias(name) for key, name in zip(group.keys, view.keys, strict=True)]
-    names = [*view.types, *([STATE] if view.stateful else [])]
-    values = [F.col(f"{view.name}__{name}").alias(name) for name in names]
-    there = F.col(f"{view.name}__{STATE}").isNotNull() if view.stateful else F.col(status_column(view)) != "never_seen"
-    rows = wide.where((F.col("asof_cut") == cut) & there).select(
-        *keys, *values, F.col(status_column(view)).alias("asof_status"), valid_from.alias("event_timestamp")
-    )
-    counted = Observation()
-    rows.select(*view_columns(view)).observe(counted, F.count(F.lit(1)).alias("rows")).write.mode("overwrite").parquet(
-        location
-    )
-    return int(counted.get["rows"])
+    return Unfinished(rows=rows.repartition(count, *group.keys), finished=finished)

@@ -214,7 +214,7 @@ def answers(
     """
     both = _shuffled(spark, settings, group, asks, earliest=earliest, latest=latest, rows=rows)
     fitted = fits(spark, settings, group, cuts_of_asks(asks, group))
-    return both.mapInArrow(finish(group, fits=fitted), output_schema(group, snapshot=False))
+    return both.mapInArrow(finish(group, fits=fitted), output_schema(group))
 
 
 def _shuffled(

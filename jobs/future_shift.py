@@ -111,7 +111,7 @@ def _computed(
     both = copies.unionByName(ask_rows(asks.withColumn("k0", own), group, copies))
     count = size(settings, group, before=before, anchor=anchor, asks=len(asked)).partitions
     return both.repartition(count, *group.keys).mapInArrow(
-        finish(group), output_schema(group, snapshot=False)
+        finish(group), output_schema(group)
     ).toArrow()  # fmt: skip
 
 

@@ -152,5 +152,5 @@ def late_rows(rows: DataFrame, source: Source) -> DataFrame:
         F.col(source.event_id or source.event_time).cast("string"),
         F.date_format("asof_undoes", "yyyy-MM-dd'T'HH:mm:ss.SSSSSS'Z'"),
     )
-    row = F.to_json(F.struct(*sorted(c.name for c in source.columns)))
+    row = F.to_json(F.struct(*sorted(c.name for c in source.given)))
     return rows.select(reason.alias("asof_reason"), row.alias("asof_row"), "ds")

@@ -51,10 +51,10 @@ def read_landing(spark: SparkSession, source: Source, path: str, *, only: date |
     named = F.regexp_extract(F.col("_metadata.file_path"), r"/ds(?:=|%3D)([0-9]{4}-[0-9]{2}-[0-9]{2})/", 1)
     folder = F.when(named == "", F.lit(None)).otherwise(named)
     broken = F.col("asof_broken") if "asof_broken" in rows.columns else F.lit(None).cast("string")
-    for name in [c.name for c in source.columns if c.name not in rows.columns and _filled(source, c.name)]:
+    for name in [c.name for c in source.given if c.name not in rows.columns and _filled(source, c.name)]:
         rows = rows.withColumn(name, F.lit(False))
     return rows.select(
-        *(F.col(f"`{c.name}`") for c in source.columns), folder.alias("asof_input_ds"), broken.alias("asof_broken")
+        *(F.col(f"`{c.name}`") for c in source.given), folder.alias("asof_input_ds"), broken.alias("asof_broken")
     )
 
 
@@ -101,7 +101,7 @@ def _hidden(path: str) -> bool:
 
 def _parquet_here(source: Source, place: str, files: list[str]) -> pa.Table | None:
     """Rows of Parquet files without Spark; None where it might read them otherwise: of several schemas, other types, or folders that are columns."""
-    own = [c.name for c in source.columns]
+    own = [c.name for c in source.given]
     folders = {path[len(_plain(place)) :].rpartition("/")[0] for path in files}
     of_days = all(re.fullmatch(r"/ds=\d{4}-\d\d-\d\d", folder) for folder in folders)
     if (
@@ -159,7 +159,7 @@ def _parquet(spark: SparkSession, source: Source, place: str) -> DataFrame:
 
 
 def _refuse_missing(source: Source, files: Iterable[tuple[str, list[str]]]) -> None:
-    declared = [c.name for c in source.columns if not _filled(source, c.name)]
+    declared = [c.name for c in source.given if not _filled(source, c.name)]
     for path, there in files:
         # A folder name=… on the way to a file gives its rows that column.
         if missing := [name for name in declared if name not in there and f"/{name}=" not in path]:
@@ -228,7 +228,7 @@ def _header(spark: SparkSession, place: str) -> list[str]:
 def _csv(spark: SparkSession, source: Source, place: str) -> DataFrame:
     """All text: types are asked of each value later. The header says which columns there are."""
     header = _header(spark, place)
-    if missing := [c.name for c in source.columns if c.name not in header and not _filled(source, c.name)]:
+    if missing := [c.name for c in source.given if c.name not in header and not _filled(source, c.name)]:
         msg = f"The CSV {place} has no column {', '.join(missing)}, which source {source.name!r} ({source.where}) declares. Its header: {', '.join(header)}."
         raise MissingError(msg)
     schema = ", ".join(f"`{name}` string" for name in [*header, "asof_corrupt"])

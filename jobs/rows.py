@@ -8,7 +8,7 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from features.definitions.names import STATE, status_column, utc
+from features.definitions.names import status_column, utc
 from features.definitions.sources import Source
 from features.settings import Settings
 from features.values.partition import ASK, EntityViews
@@ -115,11 +115,7 @@ def _column(name: str, source: Source) -> Any:  # noqa: ANN401
     return F.unix_micros(name) if source.types[name] == "timestamp" else F.col(name)
 
 
-def output_schema(group: EntityViews, *, snapshot: bool) -> str:
-    """Spark schema of what `finish` yields: keys and asof_cut (snapshot) or asof_row, then each view's values and status."""
-    entity = group.views[0].entity
-    keys = [f"{key} {HIVE_TYPES[entity.type]}" for key in group.keys]
-    first = [*keys, "asof_cut bigint"] if snapshot else ["asof_row bigint"]
+def output_schema(group: EntityViews) -> str:
+    """Spark schema of what `finish` yields of asks: asof_row, then each view's values and status."""
     values = [f"{view.name}__{name} {HIVE_TYPES[kind]}" for view in group.views for name, kind in view.types.items()]
-    states = [f"{view.name}__{STATE} binary" for view in group.views if snapshot and view.stateful]
-    return ", ".join([*first, *values, *states, *(f"{status_column(view)} string" for view in group.views)])
+    return ", ".join(["asof_row bigint", *values, *(f"{status_column(view)} string" for view in group.views)])

@@ -11,7 +11,7 @@ from features.definitions.freshness import Schedule
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
 from features.definitions.windows import Window
-from tests import oracle_aggregations, oracle_rates
+from tests import oracle_aggregations, oracle_rates, oracle_texts
 
 DAY = 86_400_000_000
 HELD = math.inf
@@ -325,6 +325,13 @@ def evaluate(node: e.Expression, row: Row) -> Any:  # noqa: C901, PLR0911, PLR09
         case e.Prefix(of, prefix):
             x = evaluate(of, row)
             return None if x is None else x.startswith(prefix)
+        case e.Subnet(of):
+            return oracle_texts.network(evaluate(of, row))
+        case e.DigitShare(of):
+            x = evaluate(of, row)
+            return len([letter for letter in x if "0" <= letter <= "9"]) / len(x) if x else None
+        case e.Likeness(of, others, words):
+            return oracle_texts.likeness(evaluate(of, row), [evaluate(other, row) for other in others], words=words)
         case e.Hour(of):
             x = evaluate(of, row)
             return None if x is None else x // 3_600_000_000 % 24

@@ -20,7 +20,15 @@ _BIN = Path(sys.executable).parent
 # What a room may import beside the standard library and itself, where the room is narrower than import-linter's contracts say.
 _NARROW = {
     "features/definitions": {"features.definitions", "features.errors"},
-    "features/values": {"features.values", "features.definitions", "features.errors", "numpy", "numba", "pyarrow"},
+    "features/values": {
+        "features.values",
+        "features.definitions",
+        "features.errors",
+        "numpy",
+        "numba",
+        "pyarrow",
+        "rapidfuzz",
+    },
     "dags": {
         "dags",
         "jobs",

@@ -29,7 +29,7 @@ _CLASSES: dict[str, type[Any]] = {
         views.FeatureView, services.FeatureService, services.Selection, services.Policy, services.Label, metrics.RiskMetrics,
         expressions.Column, expressions.Value, expressions.Compare, expressions.Both, expressions.Either, expressions.Negation,
         expressions.Arithmetic, expressions.IsIn, expressions.IsNull, expressions.Prefix, expressions.Hour, expressions.Weekday,
-        expressions.Case,
+        expressions.Case, expressions.Subnet, expressions.DigitShare, expressions.Likeness,
     )
 }  # fmt: skip
 _SILENT = {"where", "description", "owner", "tags", "tiles", "silence", "policies"}

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 __all__ = [
-    "Arithmetic", "Both", "Case", "Column", "ColumnType", "Compare", "Either", "Expression", "Hour", "IsIn", "IsNull", "Negation",
-    "Prefix", "Scalar", "Value", "Weekday", "case", "col", "columns_of", "lit", "type_of",
+    "Arithmetic", "Both", "Case", "Column", "ColumnType", "Compare", "DigitShare", "Either", "Expression", "Hour", "IsIn", "IsNull", "Likeness",
+    "Negation", "Prefix", "Scalar", "Subnet", "Value", "Weekday", "case", "col", "columns_of", "likeness", "lit", "type_of",
 ]  # fmt: skip
 
 ColumnType = Literal["string", "int64", "float64", "bool", "timestamp"]
@@ -76,6 +76,14 @@ class Expression:
     def startswith(self, prefix: str) -> "Prefix":
         """Text that begins with these bytes; null where it is null."""
         return Prefix(self, prefix)
+
+    def subnet(self) -> "Subnet":
+        """The network of an IP address: its first 24 bits, of IPv6 its first 48; null for a text that is none."""
+        return Subnet(self)
+
+    def digit_share(self) -> "DigitShare":
+        """Share of a text's characters that are the digits 0 to 9; null for an empty text."""
+        return DigitShare(self)
 
     def hour(self) -> "Hour":
         """Hour of the day, UTC, 0 to 23."""
@@ -165,6 +173,29 @@ class Prefix(Expression):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Subnet(Expression):
+    """The network that an IP address lies in."""
+
+    of: Expression
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DigitShare(Expression):
+    """How much of a text is digits, 0 to 1."""
+
+    of: Expression
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Likeness(Expression):
+    """How like a text is to the one of `others` that it is most like, 0 to 1. See `likeness`."""
+
+    of: Expression
+    others: tuple[Expression, ...]
+    words: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Hour(Expression):
     """Hour of the day, UTC."""
 
@@ -206,13 +237,33 @@ def case(*branches: tuple[Expression, object], otherwise: object = None) -> Case
     return Case(tuple((condition, lit(result)) for condition, result in branches), lit(otherwise))
 
 
+def likeness(of: Expression, *others: Expression | str, words: bool = False) -> Likeness:
+    """How like a text is to the one of `others` that it is most like, 0 to 1; null where it or all others are null or have neither letter nor digit.
+
+    Case, order of words and all that is neither letter nor digit count for nothing. The rest is the share of characters that both have in the same
+    order (rapidfuzz's token_sort_ratio); with `words` a text that holds all words of the other is 1 (token_set_ratio).
+    """
+    return Likeness(of, tuple(lit(other) for other in others), words)
+
+
 def children(node: Expression) -> tuple[Expression, ...]:
     """The nodes directly below."""
     match node:
         case Compare(_, left, right) | Arithmetic(_, left, right) | Both(left, right) | Either(left, right):
             return (left, right)
-        case Negation(of) | IsNull(of) | Hour(of) | Weekday(of) | IsIn(of, _) | Prefix(of, _):
+        case (
+            Negation(of)
+            | IsNull(of)
+            | Hour(of)
+            | Weekday(of)
+            | IsIn(of, _)
+            | Prefix(of, _)
+            | Subnet(of)
+            | DigitShare(of)
+        ):
             return (of,)
+        case Likeness(of, others):
+            return (of, *others)
         case Case(branches, otherwise):
             return (*(part for branch in branches for part in branch), otherwise)
         case _:
@@ -263,6 +314,13 @@ def type_of(node: Expression, columns: Mapping[str, ColumnType]) -> ColumnType |
         case Prefix(of, _):
             _must(of, columns, {"string"}, "startswith")
             return "bool"
+        case Subnet() | DigitShare() | Likeness():
+            if isinstance(node, Likeness) and not node.others:
+                msg = f"likeness of {node.of} to nothing. Name at least one text that it may be like."
+                raise ValueError(msg)
+            for child in children(node):
+                _must(child, columns, {"string"}, "subnet, digit_share and likeness")
+            return "string" if isinstance(node, Subnet) else "float64"
         case Hour(of) | Weekday(of):
             _must(of, columns, {"timestamp"}, "hour and weekday")
             return "int64"

@@ -38,6 +38,9 @@ class Field:
     zone: str | None = None
     """IANA zone of timestamps that carry none. None refuses such timestamps."""
 
+    computed: Expression | None = None
+    """What the input does not bring: made of its columns when a row is ingested or pushed, and stored like the others."""
+
     @property
     def stored(self) -> ColumnType:
         """The type in Hive."""
@@ -136,6 +139,11 @@ class Source:
         return own
 
     @property
+    def given(self) -> tuple[Field, ...]:
+        """The columns that the input brings."""
+        return tuple(column for column in self.columns if column.computed is None)
+
+    @property
     def lag_us(self) -> int:
         """Microseconds."""
         return duration(self.lag)
@@ -194,6 +202,7 @@ def _problems(source: Source) -> list[tuple[str, str]]:  # noqa: C901, PLR0912 -
             (f"its table is {source.table!r}.", "Write database.table, each of letters, digits and underscores.")
         )
     found.extend(_field_problems(source.columns))
+    found.extend(_computed_problems(source))
     for text in (source.lag, source.correctable, source.max_future):
         try:
             duration(text)
@@ -245,6 +254,30 @@ def _field_problems(columns: tuple[Field, ...]) -> Iterator[tuple[str, str]]:
             yield (
                 f"{place} has the format {column.format!r}: {wrong}.",
                 "Write a strptime format such as %d.%m.%Y %H:%M:%S.",
+            )
+
+
+def _computed_problems(source: Source) -> Iterator[tuple[str, str]]:
+    given: dict[str, ColumnType] = {column.name: column.stored for column in source.given}
+    roles = {source.event_time, source.known_at, source.event_id, source.version, source.void, source.deleted}
+    for column in source.columns:
+        if column.computed is None:
+            continue
+        place = f"column {column.name!r}"
+        if column.name in roles or column.scale is not None or column.format is not None or column.zone is not None:
+            yield (
+                f"{place} is computed and has a role, a scale, a format or a zone.",
+                "Event id, times, version, void and deletion come from the input, and a computed value is read from no text.",
+            )
+        try:
+            kind = type_of(column.computed, given)
+        except ValueError as error:
+            yield f"{place} is computed wrongly: {error}", "Use columns that the input brings."
+            continue
+        if kind != column.type:
+            yield (
+                f"{place} of type {column.type} is computed as {kind or 'null'}.",
+                "Give it the type of its expression.",
             )
 
 

@@ -43,7 +43,7 @@ def _event_view(followed: Followed) -> EventView:
     view = FeastView(
         name=name,
         entities=[entity],
-        schema=[_field(column.name, column.type) for column in source.columns],
+        schema=[_field(column.name, column.type) for column in source.given],
         source=sources[1],
         # It holds no values: nothing to make room for, to materialize or to read.
         online=False,

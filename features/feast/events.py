@@ -52,7 +52,7 @@ def take_events(settings: Settings, view: Any, data: Sequence[Any]) -> None:  # 
 
 def _table(source: Source, data: Sequence[Any]) -> pa.Table:
     made: dict[str, pa.Array] = {}
-    for column in source.columns:
+    for column in source.given:
         cells = [_cell(key, values, column.name) for key, values, _, _ in data]
         if column.type == "int64":
             _refuse_rounded(source, column.name, cells)

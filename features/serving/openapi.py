@@ -106,7 +106,7 @@ def _pushed(source: Source) -> dict[str, Any]:
         "bool": False,
         "timestamp": "2026-03-02T12:00:00+00:00",
     }
-    return {"push_source_name": source.name, "df": {column.name: [values[column.type]] for column in source.columns}}
+    return {"push_source_name": source.name, "df": {column.name: [values[column.type]] for column in source.given}}
 
 
 def _example(catalog: Catalog, service: str) -> dict[str, Any]:

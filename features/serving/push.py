@@ -162,7 +162,7 @@ class Pusher:
 
 
 def _table(source: Source, rows: Sequence[Mapping[str, object]]) -> pa.Table:
-    names = list(dict.fromkeys(name for row in rows for name in row)) or list(source.types)
+    names = list(dict.fromkeys(name for row in rows for name in row)) or [column.name for column in source.given]
     made: dict[str, pa.Array] = {}
     for name in names:
         values = [row.get(name) for row in rows]
@@ -175,7 +175,7 @@ def _table(source: Source, rows: Sequence[Mapping[str, object]]) -> pa.Table:
 
 
 def _refuse_columns(source: Source, names: Sequence[str]) -> None:
-    declared = [column.name for column in source.columns]
+    declared = [column.name for column in source.given]
     lacking, unknown = (
         [name for name in declared if name not in names],
         [name for name in names if name not in declared],

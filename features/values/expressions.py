@@ -12,18 +12,22 @@ from features.definitions.expressions import (
     Case,
     Column,
     Compare,
+    DigitShare,
     Either,
     Expression,
     Hour,
     IsIn,
     IsNull,
+    Likeness,
     Negation,
     Prefix,
+    Subnet,
     Value,
     Weekday,
 )  # fmt: skip
+from features.values.texts import digit_shares, likenesses, subnets
 
-__all__ = ["evaluate", "mask"]
+__all__ = ["evaluate", "evaluate_column", "mask"]
 
 _HOUR = 3_600_000_000
 _COMPARE = {
@@ -40,6 +44,11 @@ def mask(where: Expression | None, columns: Mapping[str, pa.Array], length: int)
         return np.ones(length, dtype=bool)
     met = _broadcast(evaluate(where, columns), length).cast(pa.bool_())  # a bare null has a type of its own
     return np.asarray(pc.fill_null(met, False).to_numpy(zero_copy_only=False))
+
+
+def evaluate_column(node: Expression, columns: Mapping[str, pa.Array], length: int) -> pa.Array:
+    """The value of each of `length` rows."""
+    return _broadcast(evaluate(node, columns), length)
 
 
 def evaluate(node: Expression, columns: Mapping[str, pa.Array]) -> pa.Array | pa.Scalar:  # noqa: C901, PLR0911, PLR0912
@@ -67,6 +76,13 @@ def evaluate(node: Expression, columns: Mapping[str, pa.Array]) -> pa.Array | pa
             return _is_in(evaluate(of, columns), values)
         case Prefix(of, prefix):
             return pc.starts_with(_typed(evaluate(of, columns), pa.string()), pattern=prefix)
+        case Subnet(of):
+            return subnets(_typed(evaluate(of, columns), pa.string()))
+        case DigitShare(of):
+            return digit_shares(_typed(evaluate(of, columns), pa.string()))
+        case Likeness(of, others, words):
+            texts = [_typed(evaluate(part, columns), pa.string()) for part in (of, *others)]
+            return likenesses(*_broadcasts(texts), words=words)
         case Hour(of):
             return _clock(evaluate(of, columns), _HOUR, 24, 0)
         case Weekday(of):
@@ -87,6 +103,12 @@ def _broadcast(found: pa.Array | pa.Scalar, length: int) -> pa.Array:
     if isinstance(found, pa.ChunkedArray):
         return found.combine_chunks()
     return found if isinstance(found, pa.Array) else pa.array([found.as_py()] * length, found.type)
+
+
+def _broadcasts(found: list[pa.Array | pa.Scalar]) -> list[pa.Array]:
+    """All of one length: that of the columns among them, else 1."""
+    length = max((len(part) for part in found if not isinstance(part, pa.Scalar)), default=1)
+    return [_broadcast(part, length) for part in found]
 
 
 def _typed(found: pa.Array | pa.Scalar, kind: pa.DataType) -> pa.Array | pa.Scalar:

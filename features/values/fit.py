@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from features.definitions.durations import duration
 from features.definitions.sources import Field, Source
+from features.values.expressions import evaluate_column
 from features.values.sweep import ARROW_TYPES
 
 __all__ = ["Fitted", "fit", "fitted_schema", "known_at"]
@@ -54,13 +55,17 @@ def fit(source: Source, raw: pa.Table) -> Fitted:
     reasons: dict[int, str] = {}
     made: dict[str, pa.Array] = {}
     cleared = 0
-    for column in source.columns:
+    for column in source.given:
         values = raw[column.name].combine_chunks()
         made[column.name], wrong = _convert(column, values)
         for row, reason in wrong.items():
             reasons.setdefault(row, f"{column.name}: {reason}")
         if column.type == "float64":
             cleared += int(made[column.name].null_count) - _empty(values) - len(wrong)
+    for column in source.columns:
+        if column.computed is not None:
+            found = evaluate_column(column.computed, made, len(raw))
+            made[column.name] = found.cast(ARROW_TYPES[column.stored])
     known = _lagged(source, made[source.known_at or source.event_time])
     _refuse(source, made, known, reasons)
     good = np.ones(len(raw), dtype=bool)

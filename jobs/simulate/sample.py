@@ -6,15 +6,21 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from features.sources import PAYMENTS
+from features.values.fit import fit
+
 __all__ = ["sample"]
 
-_KEYS = ["card_id", "account_id", "device_id", "merchant_id"]
+_KEYS = [
+    "card_id", "account_id", "device_id", "merchant_id", "ip", "network", "email_id", "address_id", "bin", "billing_country", "ip_country",
+]  # fmt: skip
 
 
 def sample(day: Path, out: Path, rows: int) -> list[dict[str, str]]:
     """Writes the first payments that arrived on a day, each asked at its own instant; gives their keys."""
     columns = ["payment_id", *_KEYS, "status", "event_time"]
-    table = pq.read_table(day, columns=columns, partitioning=None).slice(0, rows)  # pyright: ignore[reportArgumentType] - pyarrow infers str from "hive"
+    raw = pq.read_table(day, partitioning=None).slice(0, rows)  # pyright: ignore[reportArgumentType] - pyarrow infers str from "hive"
+    table = fit(PAYMENTS, raw).rows.select(columns)
     pq.write_table(table.rename_columns([*table.column_names[:-1], "event_timestamp"]), out)
     keys: list[dict[str, str]] = table.select(_KEYS).to_pylist()
     return keys

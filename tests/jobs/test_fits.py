@@ -22,13 +22,14 @@ from features.values.partition import entity_views
 from features.values.sweep import ARROW_TYPES
 from jobs import fits, ledger, materialize, tables
 from jobs.commands import Materialize
-from jobs.compute import compute, snapshot
+from jobs.compute import compute
 from jobs.frame import answers, frame
 from jobs.ingest import ingest
 from tests.jobs import hostile_days as days
 from tests.jobs.late_shop import BOUGHT, CARD_RATES, DISPUTED, SHOP_RATES
 from tests.jobs.shop import DISPUTES, PAYMENTS
 from tests.oracle import answer
+from tests.snapshots import snapshot
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:The spark data source API")]
 CATALOG = load_catalog("tests.jobs.late_shop")
@@ -83,12 +84,12 @@ def test_a_frame_gives_what_the_oracle_gives(
 
 
 def test_snapshots_of_many_cuts_give_what_the_oracle_gives(spark: SparkSession, home: Settings, raw: Raw) -> None:
-    (group,) = entity_views([SHOP_RATES])
-    rows = snapshot(spark, home, group, CUTS).collect()
+    rows = snapshot(spark, home, SHOP_RATES, CUTS)
     assert {row["asof_cut"] for row in rows} == set(CUTS)
     for row in rows:
-        meant = answer(SHOP_RATES, raw, (row["k0"],), row["asof_cut"] + SHOP_RATES.schedule.lag_us)
-        assert {name: row[f"late_by_shop__{name}"] for name in meant.values} == meant.values
+        key = (row[SHOP_RATES.keys[0]],)
+        meant = answer(SHOP_RATES, raw, key, row["asof_cut"] + SHOP_RATES.schedule.lag_us)
+        assert {name: row[name] for name in meant.values} == meant.values
 
 
 @pytest.mark.usefixtures("raw")

@@ -10,11 +10,10 @@ from pyspark.sql import SparkSession
 from features import Source
 from features.errors import InputError
 from features.settings import Settings
-from features.values.partition import entity_views
 from jobs import ledger
-from jobs.compute import snapshot
 from jobs.ingest import ingest
 from tests.jobs.merchants import DAYS, SOURCE, VIEW, land, own
+from tests.snapshots import snapshot
 
 pytestmark = pytest.mark.slow
 
@@ -52,9 +51,7 @@ def test_snapshots_become_changes_and_deletions(spark: SparkSession, home: Setti
 def cities(spark: SparkSession, home: Settings, day: int) -> set[tuple[str, str]]:
     """Of the keys that are there at a cut."""
     cut = int(datetime(2026, 3, day, tzinfo=UTC).timestamp() * 1e6)
-    (group,) = entity_views((VIEW,))
-    rows = snapshot(spark, home, group, [cut]).where("full_record__asof_status != 'never_seen'")
-    return {(row["k0"], row["full_record__city"]) for row in rows.collect()}
+    return {(row[VIEW.keys[0]], row["city"]) for row in snapshot(spark, home, VIEW, [cut])}
 
 
 def test_day_by_day_gives_what_all_days_at_once_give_and_a_day_again_changes_nothing(

@@ -18,15 +18,16 @@ from features.definitions.views import FeatureView
 from features.settings import Settings
 from features.values.partition import entity_views
 from jobs import compute, ledger
-from jobs.compute import snapshot
 from jobs.frame import answers
 from jobs.ingest import ingest
+from jobs.written import write_attempts
 from tests.jobs import hostile_days as days
 from tests.jobs.merchants import DAYS as SNAPSHOTS
 from tests.jobs.merchants import MERCHANT, land, own
 from tests.jobs.merchants import VIEW as RECORD
 from tests.jobs.shop import DAILY_VIEW, DISPUTES, FEATURES, LIVE_VIEW, PAYMENTS
 from tests.oracle import HELD, answer
+from tests.snapshots import snapshot
 
 pytestmark = pytest.mark.slow
 assert DISPUTES.enriched is not None
@@ -110,14 +111,13 @@ def test_a_frame_gives_what_the_oracle_gives(
 def test_a_snapshot_gives_what_the_oracle_gives(
     spark: SparkSession, home: Settings, raw: dict[str, list[dict[str, Any]]]
 ) -> None:
-    (group,) = entity_views((DAILY,))
     for cut in (days.START + n * days.DAY for n in (2, 3, 4, 5)):
-        rows = {row["k0"]: row for row in snapshot(spark, home, group, [cut]).collect()}
+        rows = {row[DAILY.keys[0]]: row for row in snapshot(spark, home, DAILY, [cut])}
         for key in (key for key in days.KEYS if key is not None):
             meant = answer(DAILY, raw, (key,), cut + DAILY.schedule.lag_us)
-            assert (rows[key]["held_daily__asof_status"] if key in rows else "never_seen") == meant.status
+            assert (rows[key]["asof_status"] if key in rows else "never_seen") == meant.status
             if key in rows:
-                assert {name: rows[key][f"held_daily__{name}"] for name in meant.values} == meant.values, (key, cut)
+                assert {name: rows[key][name] for name in meant.values} == meant.values, (key, cut)
 
 
 def micros(day: int) -> int:
@@ -155,9 +155,8 @@ def test_a_held_day_is_known_to_no_version_after_it(
         ingest(spark, home, source, str(tmp_path), only=date(2026, 3, day))
         if day == 2:
             close(home, source, "2026-03-02", released)
-    (group,) = entity_views((view,))
-    found = [row for row in snapshot(spark, home, group, [micros(4)]).collect() if row["k0"] == "c"]
-    got = [(row[f"{name}__count_9d"], row[f"{name}__sum_amount_9d"]) for row in found] or [(0, 0)]
+    found = [row for row in snapshot(spark, home, view, [micros(4)]) if row[view.keys[0]] == "c"]
+    got = [(row["count_9d"], row["sum_amount_9d"]) for row in found] or [(0, 0)]
     assert got == [meant]
 
 
@@ -173,10 +172,9 @@ def test_a_held_snapshot_says_nothing_and_the_next_one_says_all(
     view = replace(RECORD, name=source.name, entity=MERCHANT, source=source)
     ingest(spark, home, source, land(tmp_path, SNAPSHOTS))
     close(home, source, "2026-03-02", released)
-    (group,) = entity_views((view,))
     for day, cities in meant.items():
-        rows = snapshot(spark, home, group, [micros(day)]).where(f"{source.name}__asof_status != 'never_seen'")
-        assert {(row["k0"], row[f"{source.name}__city"]) for row in rows.collect()} == cities, day
+        rows = snapshot(spark, home, view, [micros(day)])
+        assert {(row[view.keys[0]], row["city"]) for row in rows} == cities, day
 
 
 def test_a_child_waits_for_a_parent_that_is_held(spark: SparkSession, home: Settings, tmp_path: Path) -> None:
@@ -271,12 +269,12 @@ def test_an_attempt_during_which_a_day_was_held_is_one_of_the_past(
     view = FeatureView(name="held_meanwhile", entity=DAILY.entity, source=source, features=flat((count("9d"),)))
     days.write([sale("p", 1, 100)], source, tmp_path / "ds=2026-03-01" / "part-0.parquet")
     ingest(spark, home, source, str(tmp_path))
-    right = compute._write
+    right = write_attempts
 
-    def slow(*given: Any) -> int:
+    def slow(*given: Any) -> Any:
         close(home, source, "2026-03-01", None)
         return right(*given)
 
-    monkeypatch.setattr(compute, "_write", slow)
+    monkeypatch.setattr("jobs.compute.write_attempts", slow)
     compute.compute(spark, home, (view,), [micros(2)])
     assert not compute.computed(home, view, micros(2))

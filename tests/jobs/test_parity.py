@@ -3,6 +3,7 @@
 import random
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from features.definitions.views import FeatureView
 from features.settings import Settings
 from features.values.partition import entity_views
 from features.values.sweep import ARROW_TYPES
-from jobs.compute import snapshot
+from jobs.compute import compute
 from jobs.frame import frame
 from jobs.ingest import ingest
 from tests.jobs import hostile_days as days
@@ -128,26 +129,23 @@ def test_a_snapshot_gives_what_the_oracle_gives(
 ) -> None:
     views = tuple(view for view in catalog.views if view.served)
     for cut in (days.START + days.DAY, days.START + 4 * days.DAY):
-        for group in entity_views(views):
-            rows = {
-                tuple(row[key] for key in group.keys): row
-                for row in map(dict, (r.asDict() for r in snapshot(spark, spark_settings, group, [cut]).collect()))
-            }
+        attempts = compute(spark, spark_settings, views, [cut])
+        for view, attempt in zip(
+            [view for group in entity_views(views) for view in group.views], attempts, strict=True
+        ):
+            assert attempt.view == view.name
+            rows = {tuple(row[key] for key in view.keys): row for row in pq.read_table(attempt.location).to_pylist()}
             candidates = (
                 [(c,) for c in days.KEYS]
-                if group.views[0].entity.name == "card"
+                if view.entity.name == "card"
                 else [(c, s) for c in days.KEYS for s in days.SHOPS]
             )
-            for view in group.views:
-                for key in (key for key in candidates if None not in key):
-                    found = answer(view, raw, key, cut + view.schedule.lag_us)
-                    row = rows.get(key)
-                    assert (row[f"{view.name}__asof_status"] if row else "never_seen") == found.status, (view.name, key)
-                    if row is not None:
-                        assert {name: row[f"{view.name}__{name}"] for name in found.values} == found.values, (
-                            view.name,
-                            key,
-                        )
+            for key in (key for key in candidates if None not in key):
+                found = answer(view, raw, key, cut + view.schedule.lag_us)
+                row = rows.get(key)
+                assert (row["asof_status"] if row else "never_seen") == found.status, (view.name, key)
+                if row is not None:
+                    assert {name: row[name] for name in found.values} == found.values, (view.name, key)
 
 
 def test_cuts_of_any_period_in_one_pass_give_what_the_oracle_gives(
@@ -158,14 +156,15 @@ def test_cuts_of_any_period_in_one_pass_give_what_the_oracle_gives(
     morning = [midnight + n * 1_800_000_000 for n in (1, 19, 20, 47)]
     # A daily view beside it at midnight: its publish lag is longer than the other's period.
     for views, cuts in (((DAILY_VIEW, halfhourly), [midnight]), ((halfhourly,), morning)):
-        (group,) = entity_views(views)
-        rows = [row.asDict() for row in snapshot(spark, spark_settings, group, cuts).collect()]
-        assert {row["asof_cut"] for row in rows} == set(cuts)
-        for row in rows:
-            for view in views:
-                found = answer(view, raw, (row["k0"],), row["asof_cut"] + view.schedule.lag_us)
-                assert row[f"{view.name}__asof_status"] == found.status
-                assert {name: row[f"{view.name}__{name}"] for name in found.values} == found.values
+        made = {(attempt.view, attempt.cut): attempt for attempt in compute(spark, spark_settings, views, cuts)}
+        assert set(made) == {(view.name, cut) for view in views for cut in cuts}
+        for view, cut in product(views, cuts):
+            rows = {row[view.keys[0]]: row for row in pq.read_table(made[view.name, cut].location).to_pylist()}
+            for key in (key for key in days.KEYS if key is not None):
+                found = answer(view, raw, (key,), cut + view.schedule.lag_us)
+                assert (rows[key]["asof_status"] if key in rows else "never_seen") == found.status
+                if key in rows:
+                    assert {name: rows[key][name] for name in found.values} == found.values
 
 
 def test_the_days_hold_what_makes_them_hostile(raw: dict[str, list[dict[str, Any]]]) -> None:

@@ -13,11 +13,11 @@ from features.definitions.names import micros
 from features.definitions.views import FeatureView
 from features.settings import Settings
 from features.values.partition import entity_views
-from jobs.compute import snapshot
 from jobs.rows import event_rows
 from jobs.sizing import reached
 from tests.jobs.audited_days import CATALOG, sales, store
 from tests.jobs.shop import DAILY_VIEW, RECORD_VIEW
+from tests.snapshots import snapshot
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -46,8 +46,8 @@ def test_a_snapshot_reads_what_its_views_remember(spark: "SparkSession", home: S
     assert read.selectExpr("min(asof_time) t").collect()[0]["t"] == CUT - 7 * DAY
     # One more: a row may be known up to five minutes before its event_time.
     assert partitions(read) == {str(day) for day in DAYS[-8:]}
-    found = snapshot(spark, home, group, [CUT]).collect()
-    assert {row["shop_sales__count_7d"] for row in found} == {21}
+    found = snapshot(spark, home, WEEK, [CUT])
+    assert {row["count_7d"] for row in found} == {21}
     assert len(found) == 40
 
 

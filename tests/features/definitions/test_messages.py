@@ -41,7 +41,7 @@ from features import (
     zscore,
 )
 from features.definitions.durations import duration
-from features.definitions.expressions import case, type_of
+from features.definitions.expressions import case, likeness, type_of
 from features.errors import InvalidDefinitionError
 
 COLUMNS = (*fields("string", "id card device"), *fields("int64", "amount rank"), *fields("float64", "price"), *fields("bool", "gone"),
@@ -202,6 +202,10 @@ WRONG: dict[str, tuple[Callable[[], object], tuple[str, ...]]] = {
     "label: propensity of nothing": (lambda: label(propensity=0.5), (LABEL, "it has the propensity 0.5 and no explored", "Say which events were explored.")),
     "label: propensity too large": (lambda: label(propensity=1.5, explored=col("gone")), (LABEL, "its propensity is 1.5", "in (0, 1]")),
     "label: propensity zero": (lambda: label(propensity=0, explored=col("gone")), (LABEL, "its propensity is 0.", "in (0, 1]")),
+    "source: computed of nothing": (lambda: source(columns=(*COLUMNS, Field(name="net", type="string", computed=col("ip").subnet()))), ("Source 'payments'", "column 'net' is computed wrongly: there is no column 'ip'", "Use columns that the input brings.")),
+    "source: computed of another type": (lambda: source(columns=(*COLUMNS, *fields("string", "ip"), Field(name="net", type="int64", computed=col("ip").subnet()))), ("Source 'payments'", "column 'net' of type int64 is computed as string", "Give it the type of its expression.")),
+    "source: computed of computed": (lambda: source(columns=(*COLUMNS, *fields("string", "ip"), Field(name="net", type="string", computed=col("ip").subnet()), Field(name="again", type="string", computed=col("net").subnet()))), ("Source 'payments'", "column 'again' is computed wrongly: there is no column 'net'")),
+    "source: computed time": (lambda: source(columns=(*COLUMNS, Field(name="seen", type="timestamp", computed=lit(None))), known_at="seen"), ("Source 'payments'", "column 'seen' is computed and has a role", "come from the input")),
     "label: propensity of text": (lambda: label(propensity="card", explored=col("gone")), (LABEL, "its propensity is 'card', which is no float64 column of 'payments'", "Name one")),
 }  # fmt: skip
 
@@ -229,6 +233,8 @@ def test_the_line_is_the_author_s() -> None:
     (col("amount").startswith("4"), "startswith needs string, but Column(name='amount') is int64."),
     (col("amount").hour(), "hour and weekday needs timestamp, but Column(name='amount') is int64."),
     (col("card").isin(1), "isin between string and int64 has no meaning."),
+    (col("amount").subnet(), "subnet, digit_share and likeness needs string, but Column(name='amount') is int64."),
+    (likeness(col("card")), "likeness of Column(name='card') to nothing. Name at least one text that it may be like."),
     (case((col("gone"), 1), otherwise="x"), "case between string and int64 has no meaning."),
     (col("nope"), "there is no column 'nope'; the source has amount, card, device, event_time, gone, id, known, price, rank."),
 ])  # fmt: skip

@@ -285,16 +285,16 @@ def test_the_page_about_it_is_true(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("ASOF_CLOCK", "2026-01-01T02:00:00Z")
     apply(catalog, settings)
     online = SqliteStore(settings.online_db)
-    for view, _ in catalog.views_of(catalog.service("radar_v1")):
+    for view, _ in catalog.views_of(catalog.service("identity_v1")):
         online.load(Layout.of(view, view.schedule.cut_served(CUT + HOUR)), [], CUT + 2 * HOUR)
     online.close()
     own: dict[str, Any] = {}
     exec(looked_up, own)  # noqa: S102 - our own page
-    assert own["table"]["card_velocity__count_7d"].to_pylist() == [0]
+    assert own["table"]["account_history__count_7d"].to_pylist() == [0]
     assert asyncio.run(own["looked_up"]()) == own["found"]
     names: dict[str, Any] = {}
     exec(read, names)  # noqa: S102 - our own page
-    assert (names["values"]["card_id"], names["values"]["card_velocity__count_7d"]) == (["card_1"], [0])
+    assert (names["values"]["account_id"], names["values"]["account_history__count_7d"]) == (["account_1"], [0])
     example = openapi.push(catalog)["openapi_extra"]["requestBody"]["content"]["application/json"]["examples"][
         "payments"
     ]

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from features import col, likeness
 from features.definitions.sources import Field, Source, fields
 from features.values.fit import Fitted, fit, fitted_schema
 
@@ -43,6 +44,33 @@ def test_good_rows_come_in_the_declared_types_with_known_at() -> None:
         {"amount": 1234, "event_time": NOON, "asof_known_at": NOON.replace(hour=13)},
         {"amount": None, "event_time": NOON, "asof_known_at": NOON.replace(hour=13)},
     ]
+
+
+def test_computed_columns_are_made_of_what_the_input_brings() -> None:
+    here = Source(
+        name="logins",
+        table="fits.rows",
+        columns=(
+            *fields("string", "ip name mail"),
+            Field(name="network", type="string", computed=col("ip").subnet()),
+            Field(name="alike", type="float64", computed=likeness(col("name"), col("mail"))),
+            Field(name="late", type="bool", computed=col("event_time").hour() >= 12),
+            *fields("timestamp", "event_time"),
+        ),
+    )
+    raw = {
+        "ip": ["192.0.2.7", "home"],
+        "name": ["Ann Lee", None],
+        "mail": ["lee.ann", "x"],
+        "event_time": [str(NOON), "never"],
+    }
+    found = fit(here, pa.table(raw))
+    assert found.rows.schema == fitted_schema(here)
+    assert found.rows.drop_columns(["event_time", "asof_known_at"]).to_pylist() == [
+        {"ip": "192.0.2.7", "name": "Ann Lee", "mail": "lee.ann", "network": "192.0.2.0/24", "alike": 1.0, "late": True}
+    ]
+    assert list(found.reasons) == [1]
+    assert [column.name for column in here.given] == ["ip", "name", "mail", "event_time"]
 
 
 INT, FLOAT, TEXT, FLAG = (Field(name="x", type=kind) for kind in ("int64", "float64", "string", "bool"))

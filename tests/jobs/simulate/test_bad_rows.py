@@ -17,11 +17,10 @@ from features.entities import MERCHANT
 from features.errors import InputError, MissingError
 from features.settings import Settings
 from features.sources import LISTING_VERSIONS
-from features.values.partition import entity_views
 from features.values.versions import AGAIN
 from jobs import ledger, tables
 from jobs.audit_sources import audit_partition
-from jobs.compute import snapshot
+from jobs.compute import compute
 from jobs.ingest import ingest
 from jobs.simulate import BAD_ROWS, Report, corrupt, simulate
 from jobs.simulate.truth import attacks, attacks_file
@@ -134,9 +133,8 @@ def test_versions_of_listings_are_counted_for_their_merchant(spark: SparkSession
         description="How often a merchant changes what it offers.",
         features=flat((count("30d"),)),
     )
-    (group,) = entity_views((view,))
-    cut = micros(datetime(2026, 1, 10, tzinfo=UTC))
-    counted = {row["k0"]: row["listing_churn__count_30d"] for row in snapshot(spark, stored, group, [cut]).collect()}
+    (attempt,) = compute(spark, stored, (view,), [micros(datetime(2026, 1, 10, tzinfo=UTC))])
+    counted = {row["merchant_id"]: row["count_30d"] for row in pq.read_table(attempt.location).to_pylist()}
     listings = table(days, "listings").to_pandas()
     new = listings[listings["event_time"] >= "2025-12-11"].groupby("merchant_id").size()
     # A merchant without a recent version may have a row, or none: 0 either way.

@@ -1,0 +1,91 @@
+"""Who shares devices, cards, addresses and networks with whom, and how far known fraud is: a graph as of any instant."""
+
+from features import FeatureView, Graph, Relation, col, count, difference, distinct, flat, ratio, sum_, time_since_last
+from features.entities import ACCOUNT, CARD
+from features.sources import FRAUD_REPORTS, PAYMENTS
+
+SHARED = Graph(
+    name="shared",
+    entity=ACCOUNT,
+    relations=(
+        Relation(name="device", sources=(PAYMENTS,), to="device_id", hub=20),
+        Relation(name="card", sources=(PAYMENTS,), to="card_id", hub=8),
+        Relation(name="address", sources=(PAYMENTS,), to="address_id", hub=12),
+        # A carrier's or a café's address has more, and says nothing.
+        Relation(name="ip", sources=(PAYMENTS,), to="ip", hub=5),
+    ),
+    marks=(FRAUD_REPORTS,),
+    owner="identity",
+    description="Accounts, and what they pay with, from and to; accounts with a fraud report are marked.",
+)
+
+
+ACCOUNT_LINKS = FeatureView(
+    name="account_links",
+    entity=ACCOUNT,
+    source=SHARED.links,
+    owner="identity",
+    description="Accounts that share something with this one, by what they share.",
+    features=flat(
+        (
+            distinct("other", "1d 7d 30d ever", limit=100),
+            distinct("other", "7d ever", limit=50, where=col("relation") == "device", suffix="device"),
+            distinct("other", "7d ever", limit=50, where=col("relation") == "card", suffix="card"),
+            distinct("other", "7d ever", limit=50, where=col("relation") == "address", suffix="address"),
+            distinct("other", "7d ever", limit=50, where=col("relation") == "ip", suffix="ip"),
+            ratio("distinct_other_7d", "distinct_other_ever"),
+            time_since_last("ever"),
+        )
+    ),
+)
+
+ACCOUNT_EXPOSURE = FeatureView(
+    name="account_exposure",
+    entity=ACCOUNT,
+    source=SHARED.exposures,
+    owner="identity",
+    description="Known fraud within two hops: accounts with a fraud report that share something with this one.",
+    features=flat(
+        (
+            distinct("other", "7d 30d ever", limit=50),
+            distinct("other", "ever", limit=50, where=col("relation") == "device", suffix="device"),
+            distinct("other", "ever", limit=50, where=col("relation") == "card", suffix="card"),
+            time_since_last("ever"),
+        )
+    ),
+)
+
+ACCOUNT_COMPONENT = FeatureView(
+    name="account_component",
+    entity=ACCOUNT,
+    source=SHARED.components,
+    owner="identity",
+    description="The component of the graph that the account lies in: its size, and how it grew.",
+    features=flat(
+        (
+            sum_("entities_added", "1d 7d 30d ever"),
+            sum_("nodes_added", "7d ever"),
+            ratio("sum_entities_added_7d", "sum_entities_added_ever"),
+            ratio("sum_nodes_added_ever", "sum_entities_added_ever"),
+        )
+    ),
+)
+
+CARD_SHARING = FeatureView(
+    name="card_sharing",
+    entity=CARD,
+    source=PAYMENTS,
+    owner="payments",
+    description="How many accounts, devices, addresses and e-mails use one card.",
+    features=flat(
+        (
+            *(
+                distinct(column, "7d 30d ever", limit=50)
+                for column in ("account_id", "device_id", "address_id", "email_id", "ip", "network")
+            ),
+            count("ever"),
+            difference("distinct_device_id_30d", "distinct_device_id_7d"),
+            ratio("distinct_account_id_30d", "distinct_device_id_30d"),
+        )
+    ),
+)
