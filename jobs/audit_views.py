@@ -16,7 +16,9 @@ from features.settings import Settings
 from jobs import audits
 from jobs.attempts import Attempt
 from jobs.audits import Judgement
+from jobs.files import FEW, bytes_of
 from jobs.profiling import profile_cut, view_types
+from jobs.tables import files_of, view_columns
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -40,9 +42,13 @@ def audit_view(
         *view_rules(view, facts_of(view.source), valid_from=attempt.cut + view.schedule.lag_us),
         *written_rules(view),
     )
-    frame = spark.read.parquet(attempt.location).cache()
+    columns = ", ".join(f"`{name}` {kind}" for name, kind in view_columns(view).items())
+    frame = spark.read.schema(columns).parquet(attempt.location)
+    files = files_of(frame)
+    few = bytes_of(files) <= FEW
+    frame = frame if few else frame.cache()  # one job reads it where few rows are counted here
     try:
-        profile = profile_cut(frame, view, attempt.cut, rules)
+        profile = profile_cut(frame, view, attempt.cut, rules, files=files if few else None)
         ages = source_age_rules(settings, view, attempt.cut)
         profile = replace(profile, metrics={**profile.metrics, **{rule.metric: age for rule, age in ages}})
         history = audits.cut_history(settings, view, attempt.cut)

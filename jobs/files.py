@@ -1,7 +1,7 @@
 """The tables' file system (a local folder, hdfs:// or s3://) without Spark: small records, written whole or not at all, and rows."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -14,19 +14,25 @@ from pyarrow import fs
 from features.errors import AsofError, BusyError, SettingsError
 
 __all__ = [
+    "FEW",
+    "bytes_of",
     "exists",
     "folders",
     "make_folder",
     "open_system",
     "parquet_rows",
+    "read_files",
     "read_record",
     "remove_folder",
+    "rows_of",
     "write_record",
     "write_rows",
     "write_text",
 ]
 
 Record = dict[str, Any]
+FEW = 32 * 1024 * 1024
+"""Bytes of files that a process reads by itself, at the most; what is larger is Spark's."""
 
 
 def open_system(path: str) -> tuple[fs.FileSystem, str]:
@@ -160,3 +166,32 @@ def parquet_rows(
         found, schema, format="parquet", filesystem=files[0][0], partitioning=ds.partitioning(partitions, flavor="hive")
     )
     return read.to_table(list(columns), filter=where)
+
+
+def bytes_of(paths: Iterable[str]) -> int:
+    """Of all of these files."""
+    return sum(system.get_file_info(place).size or 0 for system, place in map(open_system, paths))
+
+
+def rows_of(paths: Iterable[str]) -> int:
+    """Of all of these Parquet files, by what stands at their ends."""
+    total = 0
+    for system, place in map(open_system, paths):
+        with system.open_input_file(place) as opened:
+            total += pq.ParquetFile(opened).metadata.num_rows
+    return total
+
+
+def read_files(paths: Iterable[str], schema: pa.Schema) -> pa.Table:
+    """The columns of some Parquet files of a table; null where a column came later than its file."""
+    parts = [schema.empty_table()]
+    for path in sorted(paths):
+        system, place = open_system(path)
+        with system.open_input_file(place) as opened:
+            file = pq.ParquetFile(opened)
+            there = set(file.schema_arrow.names)
+            rows = file.read([name for name in schema.names if name in there])
+        for name in (name for name in schema.names if name not in there):
+            rows = rows.append_column(name, pa.nulls(len(rows), schema.field(name).type))
+        parts.append(rows.select(schema.names).cast(schema))
+    return pa.concat_tables(parts)

@@ -1,6 +1,6 @@
 """An ingest whose rows are few: the same functions on Arrow tables in this process. A Spark job of a few rows takes longer than all of them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from uuid import uuid4
 
@@ -19,7 +19,7 @@ from features.values.snapshots import Snapshot, changes
 from features.values.sweep import ARROW_TYPES
 from features.values.versions import ADD, AGAIN, RETRACT, STORED_FIELDS, VOID
 from jobs import ledger, tables
-from jobs.files import exists, open_system
+from jobs.files import FEW, bytes_of, exists, open_system, read_files
 from jobs.fitting import NO_DAY, fitted_table, table_of_the_day_before
 from jobs.ingest_counts import Read, Written, reads
 from jobs.ingest_spark import late_rows
@@ -29,10 +29,7 @@ from jobs.parents import enriched_schema
 from jobs.placing import ROLES, joined, stored_children, waiting_day
 from jobs.resolving import LATE, resolved
 
-__all__ = ["FEW", "DriverWork"]
-
-FEW = 32 * 1024 * 1024
-"""Bytes of files that are read in this process, at the most: of the input, of the source's table, of its parent's."""
+__all__ = ["DriverWork"]
 
 _INSTANT = ARROW_TYPES["timestamp"]
 Array = np.ndarray
@@ -67,7 +64,7 @@ class DriverWork:
         kept = [source.table] if source.event_id is not None else []
         kept += [source.enriched.parent.table] if source.enriched is not None else []
         files = {table: tables.files_of(spark.table(table)) for table in kept if spark.catalog.tableExists(table)}
-        if any(_bytes(paths) > FEW for paths in files.values()):
+        if any(bytes_of(paths) > FEW for paths in files.values()):
             return None
         fitted = _landed(spark, source, path, only)
         return None if fitted is None else DriverWork(spark, settings, source, root, fitted, files)
@@ -127,7 +124,7 @@ class DriverWork:
         newest = waiting_day(spark, source, days[0])
         if newest is not None:
             rows = spark.table(waiting_of(source)).where(F.col("ds") == newest)
-            good = pa.concat_tables([good, _stored(tables.files_of(rows), good.schema)])
+            good = pa.concat_tables([good, read_files(tables.files_of(rows), good.schema)])
         columns = [name for name in link.parent.types if name in {*link.columns, link.parent.event_id, link.parent.event_time}]  # fmt: skip
         children = good.append_column("asof_role", _role("child", len(good)))
         parts = [children, self._parents(link, columns, days)]
@@ -158,7 +155,7 @@ class DriverWork:
         else:
             kinds = [(name, ARROW_TYPES[link.parent.types[name]]) for name in columns]
             schema = pa.schema([*kinds, ("asof_known_at", _INSTANT), ("asof_op", pa.string())])
-            rows = _stored(self._files[link.parent.table], schema)
+            rows = read_files(self._files[link.parent.table], schema)
             there = pc.is_in(rows["asof_op"], pa.array([ADD, RETRACT]))
             rows = rows.filter(pc.and_(there, pc.less(rows["asof_known_at"].cast(pa.int64()), end)))
         rows = rows.rename_columns([*(f"p_{name}" for name in columns), "asof_known_at", "p_op"])
@@ -232,7 +229,7 @@ def _standing(source: Source, files: Sequence[str], ids: pa.ChunkedArray, first:
     """See `jobs.resolving._standing`."""
     start, event_id = _start(first), source.event_id or ""
     kinds = [(name, ARROW_TYPES[kind]) for name, kind in source.types.items()]
-    rows = _stored(files, pa.schema([*kinds, *STORED_FIELDS]))
+    rows = read_files(files, pa.schema([*kinds, *STORED_FIELDS]))
     kept = pc.and_(pc.less(rows["asof_known_at"].cast(pa.int64()), start), pc.not_equal(rows["asof_op"], RETRACT))
     if source.kind != "full":
         kept = pc.and_(kept, pc.is_in(rows[event_id], ids.combine_chunks(), skip_nulls=True))
@@ -267,26 +264,6 @@ def _latest(instants: Array, *keys: Array) -> pa.Array:
     made = np.empty(len(order), np.int64)
     made[order] = instants[order][last[np.searchsorted(last, np.arange(len(order)))]]
     return pa.array(made).cast(_INSTANT)
-
-
-def _stored(paths: Sequence[str], schema: pa.Schema) -> pa.Table:
-    """The columns of some files of a table; null where a column came later than its file."""
-    parts = [schema.empty_table()]
-    for path in sorted(paths):
-        system, place = open_system(path)
-        with system.open_input_file(place) as opened:
-            file = pq.ParquetFile(opened)
-            there = set(file.schema_arrow.names)
-            rows = file.read([name for name in schema.names if name in there])
-        for name in (name for name in schema.names if name not in there):
-            rows = rows.append_column(name, pa.nulls(len(rows), schema.field(name).type))
-        parts.append(rows.select(schema.names).cast(schema))
-    return pa.concat_tables(parts)
-
-
-def _bytes(paths: Iterable[str]) -> int:
-    """Of all of these files."""
-    return sum(system.get_file_info(place).size or 0 for system, place in map(open_system, paths))
 
 
 def _counts(source: Source, stored: pa.Table, late: pa.Table) -> dict[str, Written]:

@@ -20,7 +20,8 @@ from features.store.redis_store import Load, RedisStore, remove_rows, write_rows
 from features.store.sqlite_store import SqliteStore
 from features.store.stores import open_store, redis_url
 from jobs.commands import Exit, Materialize
-from jobs.stages import say, stage_views
+from jobs.files import rows_of
+from jobs.stages import say, side_by_side, stage_views
 from jobs.tails import trim_tail
 
 if TYPE_CHECKING:
@@ -49,11 +50,12 @@ def run(command: Materialize, settings: Settings) -> int:
     from jobs import tables  # noqa: PLC0415 - Spark costs seconds; a refused command does not pay them
     from jobs.session import spark  # noqa: PLC0415
 
+    names = [view.name for view in views]
     with ThreadPoolExecutor(max_workers=1) as other:
         # Feast's import takes seconds too, and runs while Spark starts.
         found = other.submit(_watermarks, settings, views)
         session = spark(settings, "materialize")
-        cuts = {view.name: tables.published_cuts(session, view) for view in views}
+        cuts = dict(zip(names, side_by_side(partial(tables.published_cuts, session), views), strict=True))
         watermarks = found.result()
     for view in views:
         published = cuts[view.name]
@@ -133,8 +135,10 @@ def _batches(layout: Layout, rows: "Callable[[], DataFrame]") -> Iterator[pa.Rec
     """Through the driver, in slices of keys: asked for only once the store knows that a load is due."""
     from pyspark.sql import functions as f  # noqa: PLC0415 - a second, and only where Spark runs already
 
+    from jobs.tables import files_of  # noqa: PLC0415 - the same
+
     frame = rows()
-    slices = frame.count() // _ROWS_IN_DRIVER + 1
+    slices = rows_of(files_of(frame)) // _ROWS_IN_DRIVER + 1
     for number in range(slices):
         some = frame if slices == 1 else frame.where(f.pmod(f.xxhash64(*layout.keys), f.lit(slices)) == number)
         yield from some.toArrow().combine_chunks().to_batches()

@@ -5,12 +5,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from expectations.conditions import quoted, violation
 from expectations.profiles import Profile, Sample
 from expectations.rules import Rule, metric_of
 from features.definitions.names import cut_text, utc
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
+from features.values.sweep import ARROW_TYPES
+from jobs.files import read_files
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -49,16 +53,20 @@ def sample_modulus(rows: int) -> int:
     return modulus
 
 
-def profile_cut(frame: "DataFrame", view: FeatureView, cut: int, rules: Sequence[Rule]) -> Profile:
-    """Of an attempt's rows: one Spark job, and a second one for keys that occur twice."""
+def profile_cut(
+    frame: "DataFrame", view: FeatureView, cut: int, rules: Sequence[Rule], *, files: Sequence[str] | None = None
+) -> Profile:
+    """Of an attempt's rows: one Spark job, and a second one for keys that occur twice, unless `files` names the files of the rows, which are then asked here."""
     types = view_types(view)
     metrics = {"rows": "count(*)"} | _violations(rules, types)
     for name, kind in view.types.items():
         metrics |= _column(name, kind)
     row = frame.selectExpr(*(f"{text} as {quoted(name)}" for name, text in metrics.items())).collect()[0].asDict()
-    found = _flat(row, view.types) | {
-        f"violations/{rule.name}": _repeated(frame, rule).get("", 0.0) for rule in rules if rule.check == "unique"
+    unique = [rule for rule in rules if rule.check == "unique"]
+    again = {
+        rule.name: _repeated(frame, rule) if files is None else _repeated_here(files, rule, types) for rule in unique
     }
+    found = _flat(row, view.types) | {f"violations/{name}": counts.get("", 0.0) for name, counts in again.items()}
     return Profile(subject=view.name, at=cut_text(cut), weekday=utc(cut).weekday(), metrics=found)
 
 
@@ -217,6 +225,13 @@ def _repeated(frame: "DataFrame", rule: Rule, partition: str | None = None) -> M
     of = f"cast({quoted(partition)} as string)" if partition else "''"
     rows = counts.selectExpr(f"{of} as ds", "count - 1 as again").groupBy("ds").sum("again").collect()
     return {str(row[0]): float(row[1]) for row in rows}
+
+
+def _repeated_here(files: Sequence[str], rule: Rule, types: Mapping[str, str]) -> Mapping[str, float]:
+    """As `_repeated` of the rows in some files."""
+    rows = read_files(files, pa.schema([(name, ARROW_TYPES[types[name]]) for name in rule.columns]))
+    again = len(rows) - len(rows.group_by(list(rule.columns)).aggregate([]))
+    return {"": float(again)} if again else {}
 
 
 def _flat(row: Mapping[str, Any], types: Mapping[str, str]) -> Metrics:

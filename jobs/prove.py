@@ -10,6 +10,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -26,11 +29,13 @@ from features.settings import Settings
 from features.store.reads import Question
 from features.store.stores import open_store
 from features.store.tails import tail_source
+from features.values.hashing import row_hashes
 from features.values.partition import EntityViews, entity_views
+from features.values.sweep import ARROW_TYPES
 from features.values.versions import ADD
 from jobs import ledger, tables
 from jobs.commands import Prove
-from jobs.files import read_record
+from jobs.files import FEW, bytes_of, read_files, read_record, rows_of
 from jobs.frame import answers
 from jobs.proofs import PROOF_COLUMNS, PROOFS, add_to_history, record_proof
 from jobs.session import spark as session
@@ -108,7 +113,8 @@ def prove(
     keys: int = KEYS,
 ) -> Proof:
     """Compares lookups with frames for keys of every entity at the edges of the cut's time and within it, and counts keys of every view."""
-    missing = [line for view in views for line in _miscounted(spark, settings, view, cut)]
+    counted = side_by_side(lambda view: _miscounted(spark, settings, view, cut), views)
+    missing = [line for lines in counted for line in lines]
     total = Proof(
         compared=0, different=len(missing), informative=0, keys=0, instants=0, examples=tuple(missing[:_SHOWN])
     )
@@ -211,9 +217,9 @@ def _prove_entity(
 
 def _miscounted(spark: SparkSession, settings: Settings, view: FeatureView, cut: int) -> list[str]:
     """A sentence where fewer or more keys are published, or online, than were computed."""
-    published = tables.published(spark, view, cut).count()
     place = tables.location(spark, view_table(view), "cut", cut_text(cut))
     record = read_record(f"{place}/_finished.json") or {}
+    published = rows_of(tables.files_of(tables.published(spark, view, cut)))
     found = {"computed": record.get("rows"), "published": published}
     store = open_store(settings, writable=False)
     try:
@@ -233,25 +239,40 @@ def _draw(spark: SparkSession, group: EntityViews, cut: int, keys: int) -> list[
     share = -(-keys // (2 * len(group.views)))
     found: dict[tuple[Any, ...], None] = {}
     entity = group.views[0].entity
+    kind = ARROW_TYPES[entity.type]
     for view in group.views:
-        found |= dict.fromkeys(_first(tables.published(spark, view, cut), list(view.keys), cut, share))
+        found |= dict.fromkeys(_first(tables.published(spark, view, cut), list(view.keys), cut, share, kind))
     for source in group.sources:
         columns = list(source.key_columns(entity.name, entity.keys))
         rows = tables.stored_rows(spark, source, before=cut).where(F.col("asof_op") == ADD)
         # The last days' rows: keys that are asked for tomorrow, and not every partition is read.
-        recent = rows.where(F.col(source.partition) >= str(utc(cut - _RECENT).date())).dropna(subset=columns)
-        found |= dict.fromkeys(
-            _first(recent.select(*columns).distinct(), columns, cut, share * len(group.views) // len(group.sources) + 1)
-        )
+        recent = rows.where(F.col(source.partition) >= str(utc(cut - _RECENT).date()))
+        count = share * len(group.views) // len(group.sources) + 1
+        found |= dict.fromkeys(_first(recent, columns, cut, count, kind, stored=True))
     strange = (f"never seen {n}" if entity.type == "string" else -(2**62) - n for n in range(UNKNOWN))
     return [*found, *(tuple(value for _ in entity.keys) for value in strange)]
 
 
-def _first(rows: DataFrame, columns: list[str], cut: int, count: int) -> list[tuple[Any, ...]]:
-    keys = [F.col(name) for name in columns]
-    return [
-        tuple(row) for row in rows.select(*keys).orderBy(F.xxhash64(*keys, F.lit(cut)), *keys).limit(count).collect()
-    ]
+def _first(
+    rows: DataFrame, columns: list[str], cut: int, count: int, kind: pa.DataType, *, stored: bool = False
+) -> list[tuple[Any, ...]]:
+    """Keys of rows that lie in files, each once, nulls left out; of stored rows those that were added before the cut."""
+    files = tables.files_of(rows)
+    if bytes_of(files) > FEW:
+        keys = [F.col(name) for name in columns]
+        some = rows.select(*keys).dropna().distinct().orderBy(F.xxhash64(*keys, F.lit(cut)), *keys).limit(count)
+        return [tuple(row) for row in some.collect()]
+    own = [("asof_op", pa.string()), ("asof_known_at", ARROW_TYPES["timestamp"])] if stored else []
+    table = read_files(files, pa.schema([*((name, kind) for name in columns), *own]))
+    if stored:
+        known = pc.less(table["asof_known_at"].cast(pa.int64()), cut)
+        table = table.filter(pc.and_(pc.equal(table["asof_op"], ADD), known))
+    table = table.select(columns).drop_null().group_by(columns).aggregate([]).combine_chunks()
+    if not len(table):
+        return []
+    hashes = row_hashes([*(table[name].combine_chunks() for name in columns), pa.array([cut] * len(table), pa.int64())])
+    chosen = table.take(pa.array(np.argsort(hashes, kind="stable")[:count]))
+    return list(zip(*(chosen[name].to_pylist() for name in columns), strict=True))
 
 
 def _looked_up(

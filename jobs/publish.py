@@ -9,7 +9,7 @@ from features.settings import Settings
 from jobs import attempts, ledger, tables
 from jobs.commands import Publish
 from jobs.session import spark as session
-from jobs.stages import say, stage_views
+from jobs.stages import say, side_by_side, stage_views
 
 __all__ = ["publish", "run", "validated"]
 
@@ -27,8 +27,8 @@ def run(command: Publish, settings: Settings) -> int:
     passed = [(view, attempt) for view in views if (attempt := chosen[view.name]) is not None]
     if passed:
         spark = session(settings, "publish")
-        for view, attempt in passed:
-            changed = publish(spark, settings, view, attempt)
+        made = side_by_side(lambda pair: publish(spark, settings, *pair), passed)
+        for (view, _), changed in zip(passed, made, strict=True):
             say(f"{view.name} at {cut_text(cut)}: {'published' if changed else 'published before, nothing to do'}.")
     for name in held:
         say(f"{name} at {cut_text(cut)}: held, not published; the last good cut stays.")
@@ -68,9 +68,10 @@ def publish(spark: SparkSession, settings: Settings, view: FeatureView, attempt:
     """Points the cut's partition at the attempt. False where it pointed there already."""
     table, value = view_table(view), cut_text(attempt.cut)
     tables.ensure_table(spark, settings, table, tables.view_columns(view), "cut")
-    changed = tables.location(spark, table, "cut", value) != attempt.location
+    there = tables.partition_values(spark, table)
+    changed = tables.location(spark, table, "cut", value, there=there) != attempt.location
     if changed:
-        tables.point_at(spark, table, "cut", {value: attempt.location})
+        tables.point_at(spark, table, "cut", {value: attempt.location}, there=there)
     if attempt.record("published") is None:  # what `asof status` shows; Hive alone decides what readers see
         attempt.write("published", {"at": settings.now().isoformat()})
     return changed

@@ -171,17 +171,21 @@ def partition_values(spark: SparkSession, table: str) -> tuple[str, ...]:
     return tuple(row[0].partition("=")[2] for row in spark.sql(f"SHOW PARTITIONS {table}").collect())
 
 
-def location(spark: SparkSession, table: str, partition: str, value: str) -> str | None:
-    """The folder a partition points at; None where there is no such partition."""
-    if value not in partition_values(spark, table):
+def location(
+    spark: SparkSession, table: str, partition: str, value: str, *, there: Collection[str] | None = None
+) -> str | None:
+    """The folder a partition points at; None where there is no such partition. `there`: what `partition_values` says."""
+    if value not in (partition_values(spark, table) if there is None else there):
         return None
     rows = spark.sql(f"DESCRIBE FORMATTED {table} PARTITION (`{partition}`='{value}')").collect()
     return next(str(row[1]).removeprefix("file:") for row in rows if row[0] == "Location")
 
 
-def point_at(spark: SparkSession, table: str, partition: str, folders: Mapping[str, str]) -> None:
-    """Shows each partition value's folder: readers see the old rows or the new, never a part. Again is harmless."""
-    there = partition_values(spark, table)
+def point_at(
+    spark: SparkSession, table: str, partition: str, folders: Mapping[str, str], *, there: Collection[str] | None = None
+) -> None:
+    """Shows each partition value's folder: readers see the old rows or the new, never a part. Again is harmless. `there`: what `partition_values` says."""
+    there = partition_values(spark, table) if there is None else there
     new = {value: folder for value, folder in folders.items() if value not in there}
     for value, folder in folders.items():
         if value in there:
