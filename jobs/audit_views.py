@@ -4,24 +4,32 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from expectations import drift, suites
 from expectations.derived import view_rules
+from expectations.profiles import Profile
 from expectations.report import Report, report
 from expectations.rules import Rule
 from expectations.views import facts_of, written_rules
 from features.definitions.durations import DAY
-from features.definitions.names import cut_text
+from features.definitions.names import STATE, cut_text
 from features.definitions.views import FeatureView
 from features.settings import Settings
 from jobs import audits
 from jobs.attempts import Attempt
 from jobs.audits import Judgement
-from jobs.files import FEW, bytes_of
+from jobs.files import parquet_rows
+from jobs.measuring import measured
 from jobs.profiling import profile_cut, view_types
-from jobs.tables import files_of, view_columns
+from jobs.written import attempt_schema
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+_CELLS = 20_000_000
+"""An attempt of more values is profiled by Spark; those of fewer take 200 MB in the driver at most."""
 
 __all__ = ["audit_view", "held_by_source", "source_age_rules"]
 
@@ -42,28 +50,36 @@ def audit_view(
         *view_rules(view, facts_of(view.source), valid_from=attempt.cut + view.schedule.lag_us),
         *written_rules(view),
     )
-    columns = ", ".join(f"`{name}` {kind}" for name, kind in view_columns(view).items())
-    frame = spark.read.schema(columns).parquet(attempt.location)
-    files = files_of(frame)
-    few = bytes_of(files) <= FEW
-    frame = frame if few else frame.cache()  # one job reads it where few rows are counted here
-    try:
-        profile = profile_cut(frame, view, attempt.cut, rules, files=files if few else None)
-        ages = source_age_rules(settings, view, attempt.cut)
-        profile = replace(profile, metrics={**profile.metrics, **{rule.metric: age for rule, age in ages}})
-        history = audits.cut_history(settings, view, attempt.cut)
-        judged = (*rules, *(rule for rule, _ in ages), *drift.drift_rules(profile, history, trend=True))
-        name = f"{view.name} {cut_text(attempt.cut)}"
-        outcomes, result = suites.judge(name, judged, profile.metrics)
-        failed = [outcome.rule for outcome in outcomes if not outcome.passed and outcome.rule.rows]
-        closer = {f"{name} rows": suites.look_closer(name, failed, frame, view_types(view))} if failed else {}
+    profile = _profile(spark, view, attempt, rules)
+    ages = source_age_rules(settings, view, attempt.cut)
+    profile = replace(profile, metrics={**profile.metrics, **{rule.metric: age for rule, age in ages}})
+    history = audits.cut_history(settings, view, attempt.cut)
+    judged = (*rules, *(rule for rule, _ in ages), *drift.drift_rules(profile, history, trend=True))
+    name = f"{view.name} {cut_text(attempt.cut)}"
+    outcomes, result = suites.judge(name, judged, profile.metrics)
+    closer, shown = {}, {}
+    if failed := [outcome.rule for outcome in outcomes if not outcome.passed and outcome.rule.rows]:
+        frame = spark.read.parquet(attempt.location)
+        closer = {f"{name} rows": suites.look_closer(name, failed, frame, view_types(view))}
         shown = {rule.name: suites.examples(rule, frame, view_types(view), view.keys) for rule in failed}
-    finally:
-        frame.unpersist()
     made = held_by_source(report(view.name, cut_text(attempt.cut), outcomes, shown), held)
     attempt.write("profile", profile.record())
     attempt.write("verdict", made.record())
     return Judgement(report=made, results={name: result, **closer})
+
+
+def _profile(spark: "SparkSession", view: FeatureView, attempt: Attempt, rules: Sequence[Rule]) -> Profile:
+    rows = (attempt.record("finished") or {}).get("rows", _CELLS)
+    if rows * len(view.types) > _CELLS:
+        frame = spark.read.parquet(attempt.location).cache()
+        try:
+            return profile_cut(frame, view, attempt.cut, rules)
+        finally:
+            frame.unpersist()
+    schema = attempt_schema(view)
+    columns = [name for name in schema.names if name != STATE]
+    table = parquet_rows([attempt.location], schema, pa.schema([]), columns, pc.scalar(True))
+    return measured(table, view, attempt.cut, rules)
 
 
 def held_by_source(made: Report, held: Mapping[str, Report]) -> Report:

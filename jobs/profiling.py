@@ -5,16 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from expectations.conditions import quoted, violation
 from expectations.profiles import Profile, Sample
 from expectations.rules import Rule, metric_of
 from features.definitions.names import cut_text, utc
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
-from features.values.sweep import ARROW_TYPES
-from jobs.files import read_files
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -53,20 +49,16 @@ def sample_modulus(rows: int) -> int:
     return modulus
 
 
-def profile_cut(
-    frame: "DataFrame", view: FeatureView, cut: int, rules: Sequence[Rule], *, files: Sequence[str] | None = None
-) -> Profile:
-    """Of an attempt's rows: one Spark job, and a second one for keys that occur twice, unless `files` names the files of the rows, which are then asked here."""
+def profile_cut(frame: "DataFrame", view: FeatureView, cut: int, rules: Sequence[Rule]) -> Profile:
+    """Of an attempt's rows: one Spark job, and a second one for keys that occur twice."""
     types = view_types(view)
     metrics = {"rows": "count(*)"} | _violations(rules, types)
     for name, kind in view.types.items():
         metrics |= _column(name, kind)
     row = frame.selectExpr(*(f"{text} as {quoted(name)}" for name, text in metrics.items())).collect()[0].asDict()
-    unique = [rule for rule in rules if rule.check == "unique"]
-    again = {
-        rule.name: _repeated(frame, rule) if files is None else _repeated_here(files, rule, types) for rule in unique
+    found = _flat(row, view.types) | {
+        f"violations/{rule.name}": _repeated(frame, rule).get("", 0.0) for rule in rules if rule.check == "unique"
     }
-    found = _flat(row, view.types) | {f"violations/{name}": counts.get("", 0.0) for name, counts in again.items()}
     return Profile(subject=view.name, at=cut_text(cut), weekday=utc(cut).weekday(), metrics=found)
 
 
@@ -166,14 +158,14 @@ def _column(name: str, kind: str, *, whole: bool = False) -> dict[str, str]:
     metrics = {f"null_share/{name}": _nulls(name)}
     if kind in {"int64", "float64"}:
         number = _log(f"nanvl(cast({column} as double), null)")
-        metrics |= {f"log_mean/{name}": f"avg({number})", f"top/{name}": f"approx_top_k({column}, 1, {_TRACKED})"}
+        metrics |= {f"log_mean/{name}": f"avg({number})", f"top/{name}": f"approx_top_k({column}, 2, {_TRACKED})"}
         if whole:
             metrics |= {
                 f"log_max/{name}": f"max({number})",
                 f"deciles/{name}": f"percentile_approx({number}, array(0.1, 0.5, 0.9), 200)",
             }
     elif kind == "string":
-        metrics[f"top/{name}"] = f"approx_top_k({column}, {_CATEGORIES + 1}, {_TRACKED})"
+        metrics[f"top/{name}"] = f"approx_top_k({column}, {_CATEGORIES + 2}, {_TRACKED})"
         if whole:
             metrics |= {f"distinct/{name}": _distinct_count(column, 12), f"length/{name}": f"avg(length({column}))"}
     elif kind == "bool":
@@ -227,13 +219,6 @@ def _repeated(frame: "DataFrame", rule: Rule, partition: str | None = None) -> M
     return {str(row[0]): float(row[1]) for row in rows}
 
 
-def _repeated_here(files: Sequence[str], rule: Rule, types: Mapping[str, str]) -> Mapping[str, float]:
-    """As `_repeated` of the rows in some files."""
-    rows = read_files(files, pa.schema([(name, ARROW_TYPES[types[name]]) for name in rule.columns]))
-    again = len(rows) - len(rows.group_by(list(rule.columns)).aggregate([]))
-    return {"": float(again)} if again else {}
-
-
 def _flat(row: Mapping[str, Any], types: Mapping[str, str]) -> Metrics:
     """A collected row as metrics: arrays and counted values spread out, nulls left away."""
     rows = float(row["rows"])
@@ -269,6 +254,6 @@ def _top(name: str, entries: Sequence[Any], rows: float, *, text: bool) -> Metri
     if not counted:
         return {}
     found = {f"top_share/{name}": max(count for _, count in counted) / rows}
-    if text and len(entries) <= _CATEGORIES:
+    if text and len(counted) <= _CATEGORIES:
         found |= {f"share/{name}={value}": count / rows for value, count in counted}
     return found

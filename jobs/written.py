@@ -16,7 +16,7 @@ from features.values.sweep import ARROW_TYPES
 from jobs.attempts import Attempt
 from jobs.files import write_rows
 
-__all__ = ["Unfinished", "write_attempts"]
+__all__ = ["Unfinished", "attempt_schema", "write_attempts"]
 
 _TOLD = "place int, rows bigint"
 _TOLD_TYPES = pa.schema([("place", pa.int32()), ("rows", pa.int64())])
@@ -45,7 +45,7 @@ def write_attempts(
         found: an attempt a cut and view, in the order of `product(cuts, group.views)`.
     """
     parts = [
-        _Part(place=n, key=view.name, schema=_schema(view), columns=_columns(view), stateful=view.stateful, cut=cut,
+        _Part(place=n, key=view.name, schema=attempt_schema(view), columns=_columns(view), stateful=view.stateful, cut=cut,
               valid_from=cut + view.schedule.lag_us, location=attempt.location)
         for n, ((cut, view), attempt) in enumerate(zip(product(cuts, group.views), found, strict=True))
     ]  # fmt: skip
@@ -75,7 +75,8 @@ class _Part:
     location: str
 
 
-def _schema(view: FeatureView) -> pa.Schema:
+def attempt_schema(view: FeatureView) -> pa.Schema:
+    """Of the files of a view's attempts."""
     keys = [(name, ARROW_TYPES[view.entity.type]) for name in view.keys]
     values = [(name, ARROW_TYPES[kind]) for name, kind in view.types.items()]
     state = [(STATE, pa.binary())] if view.stateful else []
