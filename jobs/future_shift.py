@@ -22,6 +22,7 @@ from features.values.partition import EntityViews, entity_views, finish
 from jobs import ledger
 from jobs.audited import AuditedFrame
 from jobs.findings import Finding
+from jobs.fits import cuts_of_asks, fits
 from jobs.frame import ask_edges
 from jobs.labels import EVENT_TIMESTAMP
 from jobs.rows import Shape, ask_rows, event_rows, output_schema
@@ -110,9 +111,10 @@ def _computed(
     own = F.col("asof_row").cast(kind)
     both = copies.unionByName(ask_rows(asks.withColumn("k0", own), group, copies))
     count = size(settings, group, before=before, anchor=anchor, asks=len(asked)).partitions
-    return both.repartition(count, *group.keys).mapInArrow(
-        finish(group), output_schema(group)
-    ).toArrow()  # fmt: skip
+    # What was fitted at the rows' cuts, from what those knew.
+    fitted = fits(spark, settings, group, cuts_of_asks(asks, group))
+    made = both.repartition(count, *group.keys).mapInArrow(finish(group, fits=fitted), output_schema(group))
+    return made.toArrow()
 
 
 def _known_until(settings: Settings, group: EntityViews, before: int) -> int:

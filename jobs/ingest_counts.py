@@ -1,15 +1,15 @@
 """What an ingest knows of the rows that it read and wrote, by day and folder: plain values, from which the rest follows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from features.definitions.names import utc
 from features.definitions.sources import Source
 from features.values.snapshots import Snapshot
 from jobs.fitting import NO_DAY
 
-__all__ = ["Read", "Work", "Written", "refused", "snapshots", "stated"]
+__all__ = ["Read", "Work", "Written", "reads", "refused", "snapshots", "stated"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +30,17 @@ class Read:
 
     raised: int
     """Rows that are known from their folder's day on, after their known_at."""
+
+
+def reads(rows: Iterable[Mapping[str, Any]]) -> list[Read]:
+    """Of rows that have its fields; a sum of nothing is null."""
+    return [
+        Read(
+            **{field: row[field] for field in Read.__slots__}
+            | {"cleared": row["cleared"] or 0, "raised": row["raised"] or 0}
+        )
+        for row in rows
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ from features.values.versions import ADD, AGAIN, RETRACT, STORED_FIELDS, VOID
 from jobs import ledger, tables
 from jobs.files import FEW, bytes_of, exists, open_system, read_files
 from jobs.fitting import NO_DAY, fitted_table, table_of_the_day_before
-from jobs.ingest_counts import Read, Written
+from jobs.ingest_counts import Read, Written, reads
 from jobs.ingest_spark import late_rows
 from jobs.known import known_rows
 from jobs.landing import read_few
@@ -78,14 +78,8 @@ class DriverWork:
             "last": pc.if_else(good, rows["asof_known_at"].cast(pa.int64()), None), "cleared": rows["asof_cleared"], "raised": rows["asof_raised"],
         })  # fmt: skip
         sums = [(name, "sum") for name in ("good", "bad", "cleared", "raised")]
-        found = rows.group_by(["ds", "folder"]).aggregate([*sums, ("last", "max")]).to_pylist()
-        return [
-            Read(
-                ds=row["ds"], folder=row["folder"], good=row["good_sum"], bad=row["bad_sum"], last=row["last_max"],
-                cleared=row["cleared_sum"] or 0, raised=row["raised_sum"] or 0,
-            )
-            for row in found
-        ]  # fmt: skip
+        found = rows.group_by(["ds", "folder"]).aggregate([*sums, ("last", "max")])
+        return reads(found.rename_columns(["ds", "folder", *(name for name, _ in sums), "last"]).to_pylist())
 
     def write(self, days: list[str], taken: tuple[Snapshot, ...]) -> dict[str, Written]:
         """Writes what is stored of the days, what waits for a parent, and what snapshots said."""

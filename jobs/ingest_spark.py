@@ -12,7 +12,7 @@ from features.values.versions import ADD, AGAIN
 from jobs import tables
 from jobs.files import exists, remove_folder
 from jobs.fitting import NO_DAY, fitted, fitted_columns, from_the_day_before
-from jobs.ingest_counts import Read, Written
+from jobs.ingest_counts import Read, Written, reads
 from jobs.landing import read_landing
 from jobs.placing import placed
 from jobs.resolving import LATE, stored_columns, to_stored
@@ -39,17 +39,11 @@ class SparkWork:
     def read(self) -> list[Read]:
         """Counts of the fitted rows."""
         good = F.col("asof_reason").isNull()
-        rows = self._fitted().groupBy("ds", "asof_folder").agg(
+        rows = self._fitted().groupBy("ds", F.col("asof_folder").alias("folder")).agg(
             F.count_if(good).alias("good"), F.count_if(~good).alias("bad"), F.unix_micros(F.max(F.when(good, F.col("asof_known_at")))).alias("last"),
             F.sum("asof_cleared").alias("cleared"), F.sum("asof_raised").alias("raised"),
         ).collect()  # fmt: skip
-        return [
-            Read(
-                ds=row["ds"], folder=row["asof_folder"], good=row["good"], bad=row["bad"], last=row["last"],
-                cleared=row["cleared"] or 0, raised=row["raised"] or 0,
-            )
-            for row in rows
-        ]  # fmt: skip
+        return reads(row.asDict() for row in rows)
 
     def write(self, days: list[str], taken: tuple[Snapshot, ...]) -> dict[str, Written]:
         """Writes what is stored of the days, what waits for a parent, and what snapshots said."""

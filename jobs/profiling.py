@@ -56,9 +56,9 @@ def profile_cut(frame: "DataFrame", view: FeatureView, cut: int, rules: Sequence
     for name, kind in view.types.items():
         metrics |= _column(name, kind)
     row = frame.selectExpr(*(f"{text} as {quoted(name)}" for name, text in metrics.items())).collect()[0].asDict()
-    unique = [rule for rule in rules if rule.check == "unique"]
-    again = {rule.name: _repeated(frame, rule) for rule in unique}
-    found = _flat(row, view.types) | {f"violations/{name}": counts.get("", 0.0) for name, counts in again.items()}
+    found = _flat(row, view.types) | {
+        f"violations/{rule.name}": _repeated(frame, rule).get("", 0.0) for rule in rules if rule.check == "unique"
+    }
     return Profile(subject=view.name, at=cut_text(cut), weekday=utc(cut).weekday(), metrics=found)
 
 
