@@ -8,7 +8,7 @@ from datetime import date, datetime
 from enum import IntEnum
 from typing import ClassVar, Literal
 
-from jobs.frame_commands import Audit, Censoring, Frame, LabelledFrame, Rebuild
+from jobs.frame_commands import Audit, Censoring, Frame, LabelledFrame, Rebuild, Report
 from jobs.store_commands import Grant, Lookup, Push, Rollback, Serve, Why, instant_text
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "Ready",
     "Rebuild",
     "Release",
+    "Report",
     "Rollback",
     "Serve",
     "Simulate",
@@ -337,6 +338,7 @@ Command = (
     | Rebuild
     | Censoring
     | Audit
+    | Report
     | Lookup
     | Explain
     | Stats
