@@ -15,7 +15,7 @@ __all__ = ["SETTINGS", "Inputs", "fitted", "inputs_of", "scored"]
 
 Array = np.ndarray
 SETTINGS: Mapping[str, object] = {
-    "learning_rate": 0.1, "max_iter": 100, "max_leaf_nodes": 15, "min_samples_leaf": 20, "l2_regularization": 1.0, "early_stopping": False,
+    "learning_rate": 0.1, "max_iter": 60, "max_leaf_nodes": 15, "min_samples_leaf": 20, "l2_regularization": 1.0, "early_stopping": False,
 }  # fmt: skip
 """Of every model; chosen beforehand, and never tuned."""
 
@@ -43,6 +43,8 @@ class Inputs:
 def inputs_of(frame: pa.Table, names: Sequence[str], train: Array) -> Inputs:
     """Columns as the trees read them: nulls are missing values, instants ages in microseconds, texts the rank of how frequent they are in training.
 
+    A column that has no value in training is 0 everywhere: nothing can be learned of it.
+
     Args:
         frame: with `event_timestamp`.
         names: of columns.
@@ -59,7 +61,10 @@ def inputs_of(frame: pa.Table, names: Sequence[str], train: Array) -> Inputs:
         raise MissingError.of("column of the frame", lost[0], frame.column_names, "Make the frame of this catalogue.")
     values = np.empty((len(frame), len(names)))
     for place, name in enumerate(names):
-        values[:, place] = _numbers(frame, name, train)
+        column = _numbers(frame, name, train)
+        values[:, place] = (
+            0.0 if np.isnan(column[train]).all() else column
+        )  # scikit-learn refuses a column without any value
     return Inputs(names=tuple(names), values=values)
 
 

@@ -13,7 +13,7 @@ from jobs.report.truths import asked, with_truth
 
 START = micros(datetime(2026, 1, 5, tzinfo=UTC))
 PLAN = Plan(
-    start=START, held_back=START + 16 * DAY, end=START + 28 * DAY, gap=4 * DAY, budget=0.05, honest=0.5, samples=20
+    start=START, held_back=START + 16 * DAY, end=START + 28 * DAY, gap=4 * DAY, budget=0.05, honest=0.5, samples=10
 )
 SERVICES = {"radar_v1": ["v__telling", "v__mute"], "fraud_v1": ["merchant_risk__disputes_rate_7d"]}
 _TEXTS = "bin device_id ip network email_id address_id"
@@ -45,10 +45,10 @@ def truth(*lines: str) -> pa.Table:
 
 
 def month(seed: int = 0) -> tuple[pa.Table, pa.Table]:
-    """A frame and all payments, with outcomes: 100 a day of 60 accounts, 4 in a hundred by stolen cards, in campaigns of some days."""
-    rng, count = np.random.default_rng(seed), 2_800
+    """A frame and all payments, with outcomes: 60 a day of 60 accounts, 5 in a hundred by stolen cards, in campaigns of some days."""
+    rng, count = np.random.default_rng(seed), 1_680
     time = START + np.sort(rng.integers(0, 28 * DAY, count))
-    stolen = rng.random(count) < 0.04
+    stolen = rng.random(count) < 0.05
     ids = [f"p{n}" for n in range(count)]
     events = _whole(
         {
