@@ -32,7 +32,7 @@ ALL = "all three"
 ANY = "any attack"
 FEW = 10
 """Of fewer campaigns than that an interval holds less than it promises."""
-CARRIED = 1 / 3
+CARRIED = 0.2
 """Of the held-back rows that are not the attack, the share by which it is told what carried a model."""
 RARE = 0.001
 """The share of attacks for which precision and savings are told again."""

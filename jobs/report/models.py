@@ -20,6 +20,9 @@ SETTINGS: Mapping[str, object] = {
 """Of every model; chosen beforehand, and never tuned."""
 
 
+_BINS = 250
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:
     """Numbers in place of a frame's columns."""
@@ -43,7 +46,7 @@ class Inputs:
 def inputs_of(frame: pa.Table, names: Sequence[str], train: Array) -> Inputs:
     """Columns as the trees read them: nulls are missing values, instants ages in microseconds, texts the rank of how frequent they are in training.
 
-    A column that has no value in training is 0 everywhere: nothing can be learned of it.
+    Of numbers with many values their bin is told, by quantiles of training. A column that has no value in training is 0 everywhere: nothing can be learned of it.
 
     Args:
         frame: with `event_timestamp`.
@@ -61,11 +64,20 @@ def inputs_of(frame: pa.Table, names: Sequence[str], train: Array) -> Inputs:
         raise MissingError.of("column of the frame", lost[0], frame.column_names, "Make the frame of this catalogue.")
     values = np.empty((len(frame), len(names)))
     for place, name in enumerate(names):
-        column = _numbers(frame, name, train)
-        values[:, place] = (
-            0.0 if np.isnan(column[train]).all() else column
-        )  # scikit-learn refuses a column without any value
+        values[:, place] = _binned(_numbers(frame, name, train), train)
     return Inputs(names=tuple(names), values=values)
+
+
+def _binned(column: Array, train: Array) -> Array:
+    """Numbers of many values as the bins that the trees would make of them, told once for all models; 0 where training has no value, which scikit-learn refuses."""
+    seen = column[train]
+    seen = seen[~np.isnan(seen)]
+    if not len(seen):
+        return np.zeros(len(column))
+    if len(np.unique(seen)) <= _BINS:
+        return column
+    edges = np.unique(np.quantile(seen, np.linspace(0, 1, _BINS + 1)[1:-1]))
+    return np.where(np.isnan(column), np.nan, np.searchsorted(edges, column, "right"))
 
 
 def _numbers(frame: pa.Table, name: str, train: Array) -> Array:

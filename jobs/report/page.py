@@ -33,7 +33,7 @@ grey line the most that so few reviews can find. All models have the same settin
 <div class="wide">{money}</div>
 <h2>What carried it</h2>
 <p>From the model with everything: how much recall is lost when all columns of a view are shuffled among the held-back payments, and then single features of the two views that carry
-most; on all payments of the attack and a third of the others. Where several views know the same thing, none of them is missed much when it alone is shuffled, so small losses do not mean that a view is useless.</p>
+most; on all payments of the attack and a fifth of the others. Where several views know the same thing, none of them is missed much when it alone is shuffled, so small losses do not mean that a view is useless.</p>
 <div class="wide said">{carried}</div>
 <h2>Rates that wait, and rates that do not</h2>
 {rates}

@@ -4,7 +4,7 @@ A naive rate counts the frauds that are known when the data ends over the paymen
 model is used the frauds of those days are not known yet, and the same question gets another answer.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -131,10 +131,3 @@ def _naive(frame: pa.Table, events: pa.Table, time: Array, seen: Array) -> Array
 
 def _micros(rows: pa.Table, name: str) -> Array:
     return np.asarray(rows[name].cast(pa.int64()).to_numpy())
-
-
-def own_rates(names: Sequence[str]) -> list[str]:
-    """Of columns `view__feature`, those of rates that wait for their outcomes."""
-    return [
-        name for name in names if any(part in name for part in ("cohort_rate", "arrival_rate", "lag_corrected_rate"))
-    ]

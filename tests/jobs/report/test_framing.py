@@ -22,10 +22,10 @@ from jobs.report.writing import disputed, write
 from jobs.simulate.simulation import simulate
 from jobs.simulate.truth import attacks
 
-FIRST, DAYS = datetime(2026, 1, 5, tzinfo=UTC), 40
+FIRST, DAYS = datetime(2026, 1, 5, tzinfo=UTC), 30
 CATALOGUE = "tests.jobs.catalogue_of_reports"
 COMMAND = Report(
-    truth="", start=FIRST + timedelta(days=5), held_back=FIRST + timedelta(days=26), end=FIRST + timedelta(days=DAYS), out="r.html", gap="3d", samples=5, honest=0.5,
+    truth="", start=FIRST + timedelta(days=3), held_back=FIRST + timedelta(days=20), end=FIRST + timedelta(days=DAYS), out="r.html", gap="3d", samples=3, honest=0.3,
 )  # fmt: skip
 
 

@@ -26,8 +26,8 @@ def test_columns_become_numbers() -> None:
 def test_a_column_without_values_in_training_teaches_nothing() -> None:
     train = np.array([False, True, False, False])
     found = inputs_of(FRAME, ["n", "text"], train)
-    assert found.values[:, 0].tolist() == [0, 0, 0, 0]  # noqa: PD011 - no pandas
-    fitted(np.tile(found.values[:, :1], (10, 1)), np.arange(40) % 2 == 0, np.ones(40), 0)  # noqa: PD011 - no pandas
+    assert found.values[:, 0].tolist() == [0, 0, 0, 0]
+    fitted(np.tile(found.values[:, :1], (10, 1)), np.arange(40) % 2 == 0, np.ones(40), 0)
 
 
 def test_what_is_not_there_is_said() -> None:
