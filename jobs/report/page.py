@@ -21,7 +21,8 @@ _BODY = """<div class="short">{short}</div>
 {done}
 <h2>What is found, attack by attack</h2>
 <p>Each attack has a model of its own, and its own {budget} reviews a day. Recall: of the attack's payments, the share that is reviewed; the bar is the 95% interval, the
-grey line the most that so few reviews can find. All models have the same settings, which were not tuned, and differ in their columns alone.</p>
+grey line the most that so few reviews can find. All models have the same settings, which were not tuned, and differ in their columns alone. A draw that has a
+campaign twice needs twice the reviews of its day: where the budget is nearly used up, an interval lies below its value, and gains are the safer reading.</p>
 <div class="drawing">{picture}</div>
 <div class="wide">{recall}</div>
 <h2>What the features add</h2>
