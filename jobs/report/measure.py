@@ -230,6 +230,8 @@ def _is(rows: pa.Table, name: str, value: str) -> Array:
 
 
 def _told(plan: Plan) -> dict[str, object]:
-    instants = {name: utc(getattr(plan, name)).isoformat() for name in ("start", "train_end", "held_back", "end")}
+    instants: dict[str, object] = {
+        name: utc(getattr(plan, name)).isoformat() for name in ("start", "train_end", "held_back", "end")
+    }
     numbers = {name: getattr(plan, name) for name in ("budget", "review_cost", "honest", "judged", "samples", "seed")}
     return instants | {"gap_days": plan.gap / DAY} | numbers

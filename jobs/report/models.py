@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +15,7 @@ from features.errors import InputError, MissingError
 __all__ = ["SETTINGS", "Inputs", "fitted", "inputs_of", "scored"]
 
 Array = np.ndarray
-SETTINGS: Mapping[str, object] = {
+SETTINGS: Mapping[str, Any] = {
     "learning_rate": 0.1, "max_iter": 60, "max_leaf_nodes": 15, "min_samples_leaf": 20, "l2_regularization": 1.0, "early_stopping": False,
 }  # fmt: skip
 """Of every model; chosen beforehand, and never tuned."""

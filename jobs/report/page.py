@@ -79,9 +79,9 @@ def _short(found: Mapping[str, Any], measured: Mapping[str, Any]) -> str:
         ("less", "Less is found with them"),
     )
     for word, text in told:
-        names = [NAMES.get(kind, kind) for kind, each in said.items() if each == word]
+        names = [str(NAMES.get(kind, kind)) for kind, each in said.items() if each == word]
         lines += [f"{text}: {', '.join(names)}."] if names else []
-    unseen = [NAMES.get(kind, kind) for kind, one in found["kinds"].items() if one["why"] is not None]
+    unseen = [str(NAMES.get(kind, kind)) for kind, one in found["kinds"].items() if one["why"] is not None]
     lines += [f"Not measured: {', '.join(unseen)}; see below why."] if unseen else []
     return "".join(f"<p>{escape(line)}</p>" for line in lines)
 
