@@ -254,6 +254,36 @@ def audit(  # noqa: PLR0913, PLR0917 - an option each
 
 
 @app.command()
+def report(  # noqa: PLR0913, PLR0917 - an option each
+    truth: Annotated[
+        str, typer.Option(help="The folder of `asof simulate --out`, whose files this home has ingested.")
+    ],
+    start: Annotated[str, typer.Option(help="The first payment to learn from, UTC: 2026-03-02 or 2026-03-02T06:00Z.")],
+    held_back: Annotated[str, typer.Option(help="From here on payments judge; training ends --gap before.")],
+    end: Annotated[str, typer.Option(help="Up to here, not included.")],
+    out: Annotated[str, typer.Option(help="The page to write, .html; its numbers go beside it as .json.")],
+    gap: Annotated[str, typer.Option(help="Between training and the held-back weeks.")] = "14d",
+    budget: Annotated[float, typer.Option(help="The share of payments that is reviewed each day.")] = 0.01,
+    review_cost: Annotated[float, typer.Option(help="Of one review, in euros.")] = 3.0,
+    honest: Annotated[float, typer.Option(help="The share of honest payments to learn from.")] = 0.1,
+    judged: Annotated[float, typer.Option(help="The share of honest held-back payments that judges.")] = 1.0,
+    samples: Annotated[int, typer.Option(min=0, help="Of the bootstrap that gives intervals.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Of samples, models and shuffles.")] = 0,
+) -> Command:
+    """Say which attacks of the simulator plain models find with these features, and which they do not (docs/report.md)."""
+    edges = (("--start", start), ("--held-back", held_back), ("--end", end))
+    first, later, last = (instant_of(name, text, plain_date=True) for name, text in edges)
+    if not out.endswith(".html"):
+        raise InputError(
+            f"--out {out!r} does not end with .html. Give a file name that does; its numbers go beside it as .json."
+        )
+    return commands.Report(
+        truth=truth, start=first, held_back=later, end=last, out=out, gap=gap, budget=budget, review_cost=review_cost, honest=honest,
+        judged=judged, samples=samples, seed=seed,
+    )  # fmt: skip
+
+
+@app.command()
 def explain(
     view: Annotated[str, typer.Argument(help="A view of the catalogue.")],
     at: Annotated[

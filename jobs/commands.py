@@ -8,7 +8,7 @@ from datetime import date, datetime
 from enum import IntEnum
 from typing import ClassVar, Literal
 
-from jobs.frame_commands import Audit, Censoring, Frame, LabelledFrame, Rebuild
+from jobs.frame_commands import Audit, Censoring, Frame, LabelledFrame, Rebuild, Report
 from jobs.store_commands import Grant, Lookup, Push, Rollback, Serve, Why, instant_text
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "Ready",
     "Rebuild",
     "Release",
+    "Report",
     "Rollback",
     "Serve",
     "Simulate",
@@ -354,6 +355,7 @@ Command = (
     | Rebuild
     | Censoring
     | Audit
+    | Report
     | Lookup
     | Explain
     | Stats

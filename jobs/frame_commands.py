@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from jobs.store_commands import instant_text
 
-__all__ = ["Audit", "Censoring", "Frame", "LabelledFrame", "Rebuild"]
+__all__ = ["Audit", "Censoring", "Frame", "LabelledFrame", "Rebuild", "Report"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,3 +114,49 @@ class Audit:
         more = [argument for option, given in named if given is not None for argument in (option, given)]
         numbers = ["--rows", str(self.rows), "--seed", str(self.seed), "--threshold", repr(self.threshold)]
         return [self.name, *more, *numbers, "--output", self.output, "--", self.frame]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What plain models find of the simulator's attacks on held-back weeks."""
+
+    name: ClassVar[str] = "report"
+    truth: str
+    """The folder of `asof simulate --out`."""
+    start: datetime
+    """With its zone: the first payment that is learned from."""
+    held_back: datetime
+    """With its zone: from here on payments judge."""
+    end: datetime
+    """With its zone; not included."""
+    out: str
+    """The page, a file that ends with .html; its numbers go beside it as .json."""
+    gap: str = "14d"
+    """Between what is learned from and what is held back."""
+    budget: float = 0.01
+    """The share of payments that is reviewed."""
+    review_cost: float = 3.0
+    """Euros."""
+    honest: float = 0.1
+    """The share of honest payments that is learned from."""
+    judged: float = 1.0
+    """The share of honest payments held back that judges."""
+    samples: int = 200
+    """Of the bootstrap."""
+    seed: int = 0
+
+    def argv(self) -> list[str]:
+        """The arguments after `asof`."""
+        instants = ("--start", self.start), ("--held-back", self.held_back), ("--end", self.end)
+        shares = (
+            ("--budget", self.budget),
+            ("--review-cost", self.review_cost),
+            ("--honest", self.honest),
+            ("--judged", self.judged),
+        )
+        return [
+            *(self.name, "--truth", self.truth, "--out", self.out, "--gap", self.gap),
+            *(argument for option, instant in instants for argument in (option, instant_text(instant))),
+            *(argument for option, share in shares for argument in (option, repr(share))),
+            *("--samples", str(self.samples), "--seed", str(self.seed)),
+        ]

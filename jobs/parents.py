@@ -47,9 +47,10 @@ def enrich(source: Source, link: Enrich, children: pa.Table, parents: pa.Table) 
     found[found] = of_parent[order][first[found]] == of_child[found]
     at = np.maximum(_micros(children, "asof_known_at")[found], known[order][first[found]])
     # The newest version of the parent that is known then: parents are sorted by (id, known_at).
+    known = known[order]
     end = np.searchsorted(of_parent[order], of_child[found], "right")
     newest = (
-        order[[_last(known[order], int(lo), int(hi), int(t)) for lo, hi, t in zip(first[found], end, at, strict=True)]]
+        order[[_last(known, int(lo), int(hi), int(t)) for lo, hi, t in zip(first[found], end, at, strict=True)]]
         if found.any()
         else np.array([], np.int64)
     )

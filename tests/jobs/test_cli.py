@@ -52,6 +52,22 @@ _ROOT = Path(__file__).resolve().parents[2]
         ),
         (["stats", "v", "--window", "1d", "--out", "f"], r"--output parquet and --out FILE go together"),
         (["stats", "v"], r"Missing option '--window'"),
+        (
+            [
+                "report",
+                "--truth",
+                "t",
+                "--start",
+                "2026-01-01",
+                "--held-back",
+                "2026-02-01",
+                "--end",
+                "2026-03-01",
+                "--out",
+                "r.pdf",
+            ],
+            r"--out 'r\.pdf' does not end with \.html\. Give a file name that does",
+        ),
         (["frame", "--out", "o", "--service", "s"], r"Neither --labels nor --label given\. Give --labels FILE"),
         (
             ["frame", "--out", "o", "--service", "s", "--labels", "l", "--label", "n"],
