@@ -27,8 +27,8 @@ from jobs.commands import Apply, Command, Demo, Frame, Ingest, Lookup, Page, Sim
 __all__ = ["run"]
 
 START = date(2026, 1, 5)
-HISTORY_DAYS = 42
-SCALE = 0.1
+HISTORY_DAYS = 35
+SCALE = 0.06
 SEED = 7
 CORRUPTION = "unit_x100"
 SERVICE, TRAINING = "radar_v1", "radar_checkout_v1"
