@@ -64,7 +64,15 @@ CARDS = FeatureView(
     entity=CARD,
     source=PAID,
     outcomes=(DISPUTED,),
-    features=flat((count("1d 3d"), sum_("amount", "3d"), cohort_rate(DISPUTED, of="payment", over="5d", delay="4d"))),
+    features=flat(
+        (
+            count("1d 3d"),
+            sum_("amount", "3d"),
+            cohort_rate(DISPUTED, of="payment", over="5d", delay="4d"),
+            # Drawn towards what is fitted from all keys at each cut.
+            cohort_rate(DISPUTED, of="payment", over="5d", delay="4d", smoothed=5),
+        )
+    ),
     remember="20d",
 )
 LIVE = FeatureView(

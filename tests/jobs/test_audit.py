@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
@@ -25,6 +26,7 @@ from tests.jobs.catalogue_of_leaks import AT_ONCE, DISPUTED, PAID, REVIEWS, STAM
 from tests.jobs.leaky_days import at, land, raw
 
 CATALOGUE = "tests.jobs.catalogue_of_leaks"
+SMOOTHED = "leak_cards__leak_disputes_rate_smoothed_5d_offset_4d"
 RATE = "leak_rates__leak_outcomes_at_once_rate_5d_offset_1h"
 
 
@@ -73,8 +75,10 @@ def test_a_clean_frame_passes(home: Settings, clean: str, tmp_path: Path, capsys
     shuffled = found["checks"]["shuffled labels"]
     assert len(shuffled["areas"]) == 20
     assert shuffled["low"] < 0.5
-    (rate, label) = found["checks"]["arrival"]["outcomes"]
-    assert (rate["name"], label["name"]) == ("leak_cards__leak_disputes_rate_5d_offset_4d", "label dispute")
+    assert [each["name"] for each in found["checks"]["arrival"]["outcomes"]] == [
+        "leak_cards__leak_disputes_rate_5d_offset_4d", SMOOTHED, "label dispute"
+    ]  # fmt: skip
+    assert pq.read_table(clean)[SMOOTHED].null_count < pq.read_metadata(clean).num_rows
     assert "No leak was found." in page.read_text()
 
 
