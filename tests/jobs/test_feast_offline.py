@@ -362,6 +362,7 @@ print(store.get_historical_features(rows[["card_id", "event_timestamp"]], ["bala
 """
 
 
+@pytest.mark.slow
 def test_a_session_of_its_own_runs_tasks_in_this_python(tmp_path: Path) -> None:
     """Another python3, which cannot run Asof, is first on the PATH."""
     other = tmp_path / "bin" / "python3"
