@@ -3,6 +3,8 @@
 The classes that Feast asks for, and what of its objects the work needs; the work is done by `jobs.retrieval` and `jobs.feast_sources`.
 """
 
+import os
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -266,9 +268,12 @@ def _session(config: RepoConfig) -> "SparkSession":
         from jobs.session import spark  # noqa: PLC0415 - the same
 
         return spark(settings_of(config), "feast")
-    builder = SparkSession.builder.appName("feast")
-    for name, value in (options(config).spark_conf or {}).items():
+    builder, given = SparkSession.builder.appName("feast"), options(config).spark_conf or {}
+    for name, value in given.items():
         builder = builder.config(name, value)
+    if given.get("spark.master", "local").startswith("local"):
+        # Else tasks take the first python3 of the PATH, which need not have Asof.
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     return builder.getOrCreate()
 
 

@@ -59,6 +59,12 @@ _RULES = (
         "spark.driver_memory larger than the machine's, or a wrong name in spark.conf.",
     ),
     _Rule(
+        pattern=r"(?s:Python worker.*?)ModuleNotFoundError: No module named '(?P<name>[^']+)'",
+        kind=SettingsError,
+        sentence="The Python that runs Spark's tasks has no module {name}. Set PYSPARK_PYTHON to the Python that Asof is installed in before the "
+        "Spark session starts; on a cluster, install it on every node.",
+    ),
+    _Rule(
         pattern=r"\[TABLE_OR_VIEW_NOT_FOUND\][^\n]*?(?P<name>`[^\n]*`) cannot be found",
         kind=MissingError,
         sentence="There is no table {name}. `asof ingest` makes the tables of sources, `asof publish` those of views; check the name.",

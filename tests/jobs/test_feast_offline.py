@@ -1,5 +1,8 @@
 """The offline store through Feast's own FeatureStore: rows in, rows out, in every form of entity frame, whatever the session's zone."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -336,3 +339,39 @@ def test_logs_of_a_service_are_kept_by_day(
         store.get_feature_service("scored"), at("03T00:00"), at("03T01:00"), store.config, store.registry
     )
     assert sorted(job.to_df()["card_id"]) == [0, 1]
+
+
+ALONE = """
+import pandas as pd
+from feast import FeatureStore, RepoConfig
+from feast.types import Float64
+from jobs.feast_offline import AsofOfflineStoreConfig
+from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SparkSource
+from tests.jobs.feast_store import CARD, view
+
+conf = {"spark.master": "local[1]", "spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1"}
+store = FeatureStore(config=RepoConfig(
+    project="alone", provider="local", registry="registry.db", entity_key_serialization_version=3, online_store={"type": "sqlite", "path": "online.db"},
+    offline_store=AsofOfflineStoreConfig(spark_conf=conf),
+))
+rows = pd.DataFrame({"card_id": [1], "event_timestamp": pd.to_datetime(["2026-03-02T00:00:00Z"]), "balance": [2.5]})
+rows.to_parquet("rows.parquet", coerce_timestamps="us", index=False)
+made = SparkSource(name="rows", path="rows.parquet", file_format="parquet", timestamp_field="event_timestamp")
+store.apply([CARD, view("balances", made, CARD, balance=Float64)])
+print(store.get_historical_features(rows[["card_id", "event_timestamp"]], ["balances:balance"]).to_df()["balance"].tolist())
+"""
+
+
+@pytest.mark.slow
+def test_a_session_of_its_own_runs_tasks_in_this_python(tmp_path: Path) -> None:
+    """Another python3, which cannot run Asof, is first on the PATH."""
+    other = tmp_path / "bin" / "python3"
+    other.parent.mkdir()
+    other.write_text("#!/bin/sh\nexit 1\n")
+    other.chmod(0o755)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYSPARK_")}
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE], capture_output=True, text=True, check=False, cwd=tmp_path,
+        env=kept | {"PATH": f"{other.parent}:{kept['PATH']}", "PYTHONPATH": str(Path(__file__).parents[2])},
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-1:] == ["[2.5]"], done.stderr

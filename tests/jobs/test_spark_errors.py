@@ -37,6 +37,11 @@ def test_a_full_disk_behind_another_error_is_found(tmp_path: Path) -> None:
             BusyError,
             "The Hive metastore does not answer. Try again",
         ),
+        (
+            "An exception was thrown from the Python worker.\nModuleNotFoundError: No module named 'pyarrow'\n\tat org.apache",
+            SettingsError,
+            r"no module pyarrow\. Set PYSPARK_PYTHON to the Python that Asof is installed in",
+        ),
         ("[JAVA_GATEWAY_EXITED] Java gateway process exited", SettingsError, "Its last words are in spark.log"),
         (
             "[UNABLE_TO_INFER_SCHEMA] Unable to infer schema for Parquet.",
@@ -58,6 +63,10 @@ def test_an_unknown_error_is_its_first_line_and_the_log(tmp_path: Path) -> None:
     assert str(caught.value) == f"KeyError: 'k\\nmore'\nThe full text is in {tmp_path / 'errors.log'}."
     assert isinstance(caught.value.__cause__, KeyError)
     assert "KeyError" in (tmp_path / "errors.log").read_text()
+
+
+def test_a_module_that_this_python_lacks_is_not_a_tasks(tmp_path: Path) -> None:
+    assert "PYSPARK_PYTHON" not in str(translate(ModuleNotFoundError("No module named 'x'"), tmp_path))
 
 
 def test_an_error_of_ours_stays_the_same_object(tmp_path: Path) -> None:
