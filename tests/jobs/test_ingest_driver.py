@@ -25,10 +25,10 @@ from tests.jobs.shop import CARDS, DISPUTES, PAYMENTS
 
 __all__ = ["home"]  # the fixture
 
-pytestmark = pytest.mark.slow
 Both = Callable[[str, Callable[[str], Sequence[Source]]], list[dict[str, Any]]]
 
 
+@pytest.mark.slow
 def test_a_hash_of_a_row_is_sparks(spark: SparkSession) -> None:
     rows = pa.table({
         "text": ["", "a", None, "ü" * 9, "x" * 71], "number": [0, -1, None, 2**63 - 1, 7], "real": [0.0, -0.0, None, 1e300, -2.5],
@@ -82,6 +82,7 @@ def named(source: Source, name: str, **more: Any) -> Source:
     return replace(source, name=f"{name}_{source.name}", table=f"few_or_many.{name}_{source.name}", **more)
 
 
+@pytest.mark.long
 def test_hostile_days_and_a_parent_that_is_held_afterwards(
     spark: SparkSession, home: Settings, tmp_path: Path, both: Both
 ) -> None:
@@ -112,6 +113,7 @@ def test_hostile_days_and_a_parent_that_is_held_afterwards(
 
 
 @pytest.mark.parametrize("daily", [True, False], ids=["day by day", "at once"])
+@pytest.mark.slow
 def test_whole_snapshots_one_of_them_broken(
     spark: SparkSession,
     home: Settings,
@@ -132,6 +134,7 @@ def test_whole_snapshots_one_of_them_broken(
     assert [found[f"2026-03-0{day}"]["whole"] for day in (1, 2, 3)] == [True, False, True]
 
 
+@pytest.mark.slow
 def test_bad_rows_and_rows_of_other_days(spark: SparkSession, home: Settings, tmp_path: Path, both: Both) -> None:
     landed = {
         1: [sale("a"), sales.known("b", "2026-03-02T00:00:01Z"), "c,s1,1.00,someday,someday", sale("d", amount="much")],

@@ -48,7 +48,7 @@ def home(
     spark.sql("DROP DATABASE IF EXISTS risk CASCADE")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_home_gives_the_numbers_that_the_same_functions_give_without_spark(
     spark: SparkSession, home: Settings, folder: Path, tmp_path: Path
 ) -> None:
@@ -69,7 +69,7 @@ def test_a_home_gives_the_numbers_that_the_same_functions_give_without_spark(
     assert "card testing" in (tmp_path / "r.html").read_text()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_truth_of_another_simulation_is_refused_and_leaves_nothing(
     spark: SparkSession, home: Settings, tmp_path: Path
 ) -> None:
