@@ -30,7 +30,8 @@ START = date(2026, 1, 5)
 HISTORY_DAYS = 35
 SCALE = 0.06
 SEED = 7
-CORRUPTION = "unit_x100"
+CORRUPTION = "country_nulls"
+"""Nothing that orders take of their payments: what they took of amounts would have them held a day later as well."""
 SERVICE, TRAINING = "radar_v1", "radar_checkout_v1"
 LABELS = 2_000
 _FEW_ROWS = {"ASOF_SPARK__COMPILER": "quick", "ASOF_SPARK__CONF": json.dumps({"spark.sql.codegen.wholeStage": "false"})}
