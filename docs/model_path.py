@@ -28,7 +28,7 @@ from features import Catalog, FeatureService, FeatureView, Label, flat, last_k, 
 from features.definitions.names import micros, utc
 from features.entities import CARD
 from features.errors import AsofError, InputError
-from features.services import FRAUD, RADAR
+from features.services import FRAUD
 from features.serving.reader import Reader
 from features.serving.tables import table_of
 from features.settings import Settings, load
@@ -52,7 +52,8 @@ CARD_SEQUENCE = FeatureView(
     description="The last payments of a card, for models that read sequences.",
     features=flat((last_k("amount_minor", "30d", k=8), last_k("merchant_id", "30d", k=8))),
 )
-TRAINING = FeatureService(name="radar_training_v1", owner="fraud-models", views=(*RADAR.views, CARD_SEQUENCE.name))
+SERVICE, TRAINING = "radar_v1", "radar_training_v1"
+"""What lookups are asked for, and that with the sequence, for training."""
 CALIBRATION = 0.25
 """The last part of the training rows: the model does not learn from it, its probabilities are set by it."""
 CATEGORIES = 200
@@ -167,26 +168,26 @@ def midnight(day: date) -> datetime:
 
 def with_ours(catalog: Catalog) -> Catalog:
     """The catalogue with what is defined above."""
+    views = (*(selection.view for selection in catalog.service(SERVICE).selections), CARD_SEQUENCE.name)
+    training = FeatureService(name=TRAINING, owner="fraud-models", views=views)
     return replace(
-        catalog, views=(*catalog.views, CARD_SEQUENCE), services=(*catalog.services, TRAINING), labels=(*catalog.labels, EARLY)
+        catalog, views=(*catalog.views, CARD_SEQUENCE), services=(*catalog.services, training), labels=(*catalog.labels, EARLY)
     )  # fmt: skip
 
 
 def labelled(spark: SparkSession, settings: Settings, catalog: Catalog, days: Days, out: Path) -> pa.Table:
     """As `asof frame --label fraud_4d --sample keep=mature --split train_end=…` makes it."""
     asked = LabelledFrame(
-        label=EARLY.name, start=days.start, end=days.end, as_of=days.as_of, service=TRAINING.name, out=str(out),
+        label=EARLY.name, start=days.start, end=days.end, as_of=days.as_of, service=TRAINING, out=str(out),
         sample=("keep=mature",), split=(f"train_end={days.train_end.isoformat()}",),
     )  # fmt: skip
-    labelled_frame(spark, settings, catalog, label_ask(asked, EARLY), service=TRAINING.name, out=str(out))
+    labelled_frame(spark, settings, catalog, label_ask(asked, EARLY), service=TRAINING, out=str(out))
     return pq.read_table(out)
 
 
 def model_columns(catalog: Catalog) -> tuple[str, ...]:
     """Features of radar_v1, as the frame names them."""
-    return tuple(
-        f"{view.name}__{name}" for view, names in catalog.views_of(catalog.service(RADAR.name)) for name in names
-    )
+    return tuple(f"{view.name}__{name}" for view, names in catalog.views_of(catalog.service(SERVICE)) for name in names)
 
 
 def inputs(rows: pa.Table, columns: Sequence[str], categories: Mapping[str, Sequence[str]]) -> pd.DataFrame:
@@ -251,7 +252,7 @@ def compared(
     The store answers for instants of the generation that it serves. The frame's last rows within it are asked again at their own instants; where there are
     none, the last rows are asked anew at its beginning, in another frame and by lookups.
     """
-    keys = sorted({name for view in views_for(catalog, RADAR.name) for name in view.keys})
+    keys = sorted({name for view in views_for(catalog, SERVICE) for name in view.keys})
     with Reader(settings, catalog) as reader:
         start, end = served(reader, catalog, rows.select(keys).slice(0, 1).to_pylist(), micros(settings.now()))
         asked = rows["event_timestamp"].cast(pa.int64())
@@ -266,14 +267,12 @@ def compared(
                 settings,
                 catalog,
                 labels=str(out / "asked.parquet"),
-                service=RADAR.name,
+                service=SERVICE,
                 out=str(out / "asked_frame.parquet"),
             )
             offline = pq.read_table(out / "asked_frame.parquet")
         at = offline["event_timestamp"].cast(pa.int64()).to_pylist()
-        found = [
-            reader.lookup(RADAR.name, [key], t) for key, t in zip(offline.select(keys).to_pylist(), at, strict=True)
-        ]
+        found = [reader.lookup(SERVICE, [key], t) for key, t in zip(offline.select(keys).to_pylist(), at, strict=True)]
     answers = pa.concat_tables([table_of(answer, catalog) for answer in found])
     online = answers.append_column("event_timestamp", offline["event_timestamp"])
     different = model.scores(offline).view(np.int64) != model.scores(online).view(np.int64)
@@ -287,7 +286,7 @@ def compared(
 
 def served(reader: Reader, catalog: Catalog, keys: Sequence[Mapping[str, str]], now: int) -> tuple[int, int]:
     """From when and until when frames too have the cuts that the store serves; microseconds UTC."""
-    views = reader.lookup(RADAR.name, keys, now).views
+    views = reader.lookup(SERVICE, keys, now).views
     spans = [
         (view.cuts[0] + schedule.lag_us, view.cuts[0] + schedule.lag_us + schedule.period_us)
         for view in views

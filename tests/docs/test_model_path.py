@@ -29,6 +29,7 @@ from jobs.materialize import load_view
 from jobs.publish import publish
 from jobs.simulate.simulation import simulate
 
+CATALOGUE = "tests.docs.catalogue_of_path"
 FIRST, DAYS = date(2026, 1, 5), 19
 CUT = micros(datetime(2026, 1, 19, tzinfo=UTC))
 """Of the loaded values: the test's last payments are asked after it, at their own instants."""
@@ -48,7 +49,7 @@ def path() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def catalog() -> Catalog:
-    return load_catalog("features.catalogue")
+    return load_catalog(CATALOGUE)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,11 @@ def home(
 ) -> Iterator[Settings]:
     """Simulated days, ingested; one cut of radar_v1, loaded."""
     settings = spark_settings.model_copy(
-        update={"home": tmp_path_factory.mktemp("model"), "clock": datetime(2026, 1, 24, tzinfo=UTC)}
+        update={
+            "home": tmp_path_factory.mktemp("model"),
+            "catalog": CATALOGUE,
+            "clock": datetime(2026, 1, 24, tzinfo=UTC),
+        }
     )
     landing = tmp_path_factory.mktemp("landing") / "days"
     simulate(landing, start=FIRST, days=DAYS, scale=0.06, seed=3)
