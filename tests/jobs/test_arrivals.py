@@ -91,7 +91,7 @@ def test_features_that_read_the_label_s_outcomes_earlier_than_the_label() -> Non
     assert (finding.name, finding.severity, finding.says) == (
         "leak_disputes", "leak",
         ("it reads the label's outcomes (leaks.disputes) 30d after they happened at the earliest for the label, and at once for "
-        "leak_cards__leak_disputes_rate_5d_offset_4d. Give both one lag."),
+        "leak_cards__leak_disputes_rate_5d_offset_4d, leak_cards__leak_disputes_rate_smoothed_5d_offset_4d. Give both one lag."),
     )  # fmt: skip
     assert list(earlier_outcomes(frame(), sources_of(frame()))) == []
     assert list(earlier_outcomes(frame(label=None), sources_of(frame(label=None)))) == []
