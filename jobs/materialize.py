@@ -20,7 +20,7 @@ from features.store.redis_store import Load, RedisStore, remove_rows, write_rows
 from features.store.sqlite_store import SqliteStore
 from features.store.stores import open_store, redis_url
 from jobs.commands import Exit, Materialize
-from jobs.files import FEW, bytes_of, read_files, rows_of
+from jobs.files import rows_of
 from jobs.stages import say, side_by_side, stage_views
 from jobs.tails import trim_tail
 
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["load_view", "run"]
 
-_ARROW = {
-    "string": pa.string(), "bigint": pa.int64(), "double": pa.float64(), "boolean": pa.bool_(), "timestamp": pa.timestamp("us", "UTC"), "binary": pa.binary(),
-}  # fmt: skip
 _ROWS_IN_DRIVER = 200_000
 """What one slice on its way into SQLite may hold at most, on average."""
 
@@ -141,11 +138,7 @@ def _batches(layout: Layout, rows: "Callable[[], DataFrame]") -> Iterator[pa.Rec
     from jobs.tables import files_of  # noqa: PLC0415 - the same
 
     frame = rows()
-    files = files_of(frame)
-    if bytes_of(files) <= FEW:
-        yield from read_files(files, pa.schema([(name, _ARROW[kind]) for name, kind in frame.dtypes])).to_batches()
-        return
-    slices = rows_of(files) // _ROWS_IN_DRIVER + 1
+    slices = rows_of(files_of(frame)) // _ROWS_IN_DRIVER + 1
     for number in range(slices):
         some = frame if slices == 1 else frame.where(f.pmod(f.xxhash64(*layout.keys), f.lit(slices)) == number)
         yield from some.toArrow().combine_chunks().to_batches()
