@@ -145,7 +145,9 @@ def test_what_is_no_longer_defined_is_deleted_with_its_online_values(settings: S
     gone = {view.name for view in CATALOG.views} - {view.name for view in views}
     assert gone == {"device_sharing", "device_profile"}
     deleted = {f"{part}{name}" for name in gone for part in ("view ", "source features.")}
-    assert set(applied.deleted) == deleted | {f"service {service.name}" for service in CATALOG.services}
+    assert set(applied.deleted) == deleted | {"entity device_id"} | {
+        f"service {service.name}" for service in CATALOG.services
+    }
     assert {view.name for view in stock(settings).list_feature_views()} == {*(view.name for view in views), *EVENTS}
     assert store.head("device_sharing") is None
     assert store.head("card_velocity") is not None
