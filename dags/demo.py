@@ -236,7 +236,7 @@ class _Demo:
             Frame(labels=str(self.home / "labels.parquet"), service=TRAINING, out=str(self.home / "frame.parquet"))
         ).strip()
         self.say(out)
-        return int(out.split()[0])
+        return int(out.splitlines()[-1].split()[0])  # before it, what was fitted
 
     def _feast(self) -> dict[str, int]:
         """A stock Feast client reads the registry and the store by itself; its answers against the lookup's."""
