@@ -45,7 +45,7 @@ def write_attempts(
         found: an attempt a cut and view, in the order of `product(cuts, group.views)`.
     """
     parts = [
-        _Part(place=n, key=view.name, schema=attempt_schema(view), columns=_columns(view), stateful=view.stateful, cut=cut,
+        _Part(place=n, view=view.name, schema=attempt_schema(view), columns=_columns(view), stateful=view.stateful, cut=cut,
               valid_from=cut + view.schedule.lag_us, location=attempt.location)
         for n, ((cut, view), attempt) in enumerate(zip(product(cuts, group.views), found, strict=True))
     ]  # fmt: skip
@@ -56,7 +56,7 @@ def write_attempts(
     for part in parts:
         if not rows[part.place]:
             write_rows(f"{part.location}/part-none.parquet", part.schema.empty_table())
-    return {(part.key, part.cut): rows[part.place] for part in parts}
+    return {(part.view, part.cut): rows[part.place] for part in parts}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +64,7 @@ class _Part:
     """One attempt's share of what a task does."""
 
     place: int
-    key: str
+    view: str
     schema: pa.Schema
     columns: Mapping[str, str]
     """Its own column to that of what is finished."""
@@ -116,7 +116,7 @@ def _write(table: pa.Table, part: _Part, name: str) -> int:
     if not len(rows):
         return 0
     since = pa.array([part.valid_from], pa.int64()).cast(ARROW_TYPES["timestamp"])
-    columns = {own: rows[column].cast(part.schema.field(own).type) for own, column in part.columns.items()}
+    columns = {own: rows[column] for own, column in part.columns.items()}
     columns["event_timestamp"] = pa.repeat(since[0], len(rows))
     write_rows(f"{part.location}/{name}", pa.table(columns).select(part.schema.names).cast(part.schema))
     return len(rows)

@@ -29,10 +29,10 @@ ACCOUNT_LINKS = FeatureView(
     features=flat(
         (
             distinct("other", "1d 7d 30d ever", limit=100),
-            distinct("other", "7d ever", limit=50, where=col("relation") == "device", suffix="device"),
-            distinct("other", "7d ever", limit=50, where=col("relation") == "card", suffix="card"),
-            distinct("other", "7d ever", limit=50, where=col("relation") == "address", suffix="address"),
-            distinct("other", "7d ever", limit=50, where=col("relation") == "ip", suffix="ip"),
+            *(
+                distinct("other", "7d ever", limit=50, where=col("relation") == relation.name, suffix=relation.name)
+                for relation in SHARED.relations
+            ),
             ratio("distinct_other_7d", "distinct_other_ever"),
             time_since_last("ever"),
         )
@@ -48,8 +48,10 @@ ACCOUNT_EXPOSURE = FeatureView(
     features=flat(
         (
             distinct("other", "7d 30d ever", limit=50),
-            distinct("other", "ever", limit=50, where=col("relation") == "device", suffix="device"),
-            distinct("other", "ever", limit=50, where=col("relation") == "card", suffix="card"),
+            *(
+                distinct("other", "ever", limit=50, where=col("relation") == relation, suffix=relation)
+                for relation in ("device", "card")
+            ),
             time_since_last("ever"),
         )
     ),
