@@ -16,24 +16,14 @@ from uuid import uuid4
 import numpy as np
 import psutil
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
 
 from features.definitions.compiled import compile_definition, load_definition
-from features.definitions.durations import duration
 from features.definitions.names import utc
-from features.definitions.sources import Source
 from features.definitions.views import FeatureView
 from features.settings import Settings
-from features.values.hashing import hash64
 from features.values.partition import ASK, EntityViews, entity_views
-from features.values.sweep import ARROW_TYPES
-from features.values.versions import ADD, RETRACT
 from jobs import ledger, workers
-from jobs.graph_state import refuse_changed
-from jobs.known import refuse_gaps
 from jobs.rows import Shape
 from jobs.shares import Keep, Share, slicing
 from jobs.sizing import reached

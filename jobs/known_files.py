@@ -100,7 +100,8 @@ def _around(source: Source, files: Sequence[str], held: Sequence[Partition]) -> 
 
 def _day(path: str) -> str:
     """Of a partition's file; ingest writes each day into a folder of its name."""
-    return re.findall(r"/ds=(\d{4}-\d\d-\d\d)/", path)[-1]
+    days: list[str] = re.findall(r"/ds=(\d{4}-\d\d-\d\d)/", path)
+    return days[-1]
 
 
 def _dated(rows: pa.Table, ds: str) -> pa.Table:

@@ -1,6 +1,6 @@
 """Rows of sources and asks out of Parquet files, in the shape that `features.values.partition` finishes. Spark only names the files."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from features.definitions.names import utc
 from features.definitions.sources import Source
 from features.settings import Settings
 from features.values.hashing import hash64
-from features.values.partition import ASK, EntityViews
+from features.values.partition import EntityViews
 from features.values.sweep import ARROW_TYPES
 from features.values.versions import ADD, RETRACT
 from jobs import ledger

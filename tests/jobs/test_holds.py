@@ -1,6 +1,5 @@
 """Held and released partitions through real Spark and Hive: what frames and snapshots know, against the oracle and by literal days."""
 
-import math
 import random
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -11,13 +10,12 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
-from features import Schedule, cohort_rate, count, flat, sum_
+from features import Schedule, count, flat, sum_
 from features.definitions.names import utc
-from features.definitions.sources import Source
 from features.definitions.views import FeatureView
 from features.settings import Settings
 from features.values.partition import entity_views
-from jobs import compute, ledger
+from jobs import compute
 from jobs.frame import answers
 from jobs.ingest import ingest
 from jobs.written import write_attempts
@@ -26,8 +24,8 @@ from tests.jobs.held_days import DAILY, LIVE, close, home, raw
 from tests.jobs.merchants import DAYS as SNAPSHOTS
 from tests.jobs.merchants import MERCHANT, land, own
 from tests.jobs.merchants import VIEW as RECORD
-from tests.jobs.shop import DAILY_VIEW, DISPUTES, FEATURES, LIVE_VIEW, PAYMENTS
-from tests.oracle import HELD, answer
+from tests.jobs.shop import DISPUTES, PAYMENTS
+from tests.oracle import answer
 from tests.snapshots import snapshot
 
 __all__ = ["home", "raw"]  # the fixtures

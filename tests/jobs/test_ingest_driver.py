@@ -25,7 +25,7 @@ from tests.jobs.shop import CARDS, DISPUTES, PAYMENTS
 
 __all__ = ["home"]  # the fixture
 
-Both = Callable[[str, Callable[[str], Sequence[Source]]], list[dict[str, Any]]]
+Both = Callable[[str, Callable[[str, Settings], Sequence[Source]]], list[dict[str, Any]]]
 
 
 @pytest.mark.slow
