@@ -63,6 +63,8 @@ class SparkSettings(_Group):
     """quick: the JVM's first compiler only; seconds less for each short command, slower past a minute."""
     shuffle_partitions: Annotated[int, Field(ge=1)] | None = None
     """None: from the data's size where an entity's rows are brought together (`asof explain`); elsewhere two for each core when Spark is local, else Spark's own default."""
+    few_bytes: Annotated[int, Field(ge=0)] = 32 * 1024 * 1024
+    """Of files that a process reads by itself at the most, 32 MB; what is larger is Spark's tasks'. 0: all is."""
     conf: dict[str, str] = Field(default_factory=dict, repr=False)
     """More Spark settings; may hold keys of object stores, so it is never printed."""
 

@@ -165,15 +165,13 @@ class Computed:
         return found.select(ROW, *columns)
 
     def collected(self) -> pa.Table:
-        """As `Part` says; of many asks by the exchange of files."""
-        from jobs.frame import exchanged  # noqa: PLC0415 - as above
+        """As `Part` says."""
+        from jobs.frame import collected  # noqa: PLC0415 - as above
 
-        frame, found = self.frame, None
-        if frame.rows > FEW:
-            spark = _own(frame.spark)
-            found = exchanged(spark, self.settings, self.group, self._asks().toArrow(), earliest=frame.earliest, latest=frame.latest)  # fmt: skip
-        if found is None:
-            return self.answers().toArrow()
+        frame = self.frame
+        found = collected(
+            _own(frame.spark), self.settings, self.group, self._asks().toArrow(), earliest=frame.earliest, latest=frame.latest
+        )  # fmt: skip
         columns = {name: found[held] for name, held in self.names.items()}
         columns = {name: column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column for name, column in columns.items()}  # fmt: skip
         return pa.table({ROW: found[ROW], **columns})

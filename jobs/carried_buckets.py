@@ -14,7 +14,8 @@ from features.definitions.views import FeatureView
 from features.values.carrying import Carried, carry, edges, start, tile_rows
 from features.values.tiles import tiles
 from jobs.bucket_files import read_bucket, read_tiles, write_bucket, write_tiles
-from jobs.exchange import Exchange, Shuffled, bucket_rows, bucket_schema, bytes_read
+from jobs.exchange import Exchange, Shuffled, bucket_rows, bytes_read
+from jobs.source_files import entity_schema
 from jobs.workers import settle
 
 __all__ = ["TOLD", "Part", "bucket_task"]
@@ -48,7 +49,7 @@ def bucket_task(
     what: Exchange, files: Shuffled, parts: Sequence[Part], cut: int
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """For mapInArrow over the numbers of buckets: each view's values and state, written; what is told is how much."""
-    compiled, schema = json.dumps(compile_definition(what.group.views)), bucket_schema(what.group, what.shape)
+    compiled, schema = json.dumps(compile_definition(what.group.views)), entity_schema(what.group, what.shape)
     told, buckets, folder = files.files, what.buckets, what.folder
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -13,6 +13,7 @@ from features.settings import Settings
 from features.values.partition import EntityViews, entity_views, finish
 from jobs import attempts, carried, ledger, tiles
 from jobs.commands import Stage
+from jobs.few import few_rows
 from jobs.fits import fits_at
 from jobs.rows import event_rows
 from jobs.session import spark as session
@@ -21,6 +22,9 @@ from jobs.stages import say, side_by_side, stage_views
 from jobs.written import Unfinished, write_attempts
 
 __all__ = ["compute", "computed", "run"]
+
+_FEW = 4_000_000
+"""Rows times cuts that this process finishes by itself at the most: what it makes of them must fit into it."""
 
 
 def run(command: Stage, settings: Settings) -> int:
@@ -79,7 +83,7 @@ def _compute_entity(
     # Before anything is read: what is held, released or ingested meanwhile makes the attempt one of the past, which nobody publishes.
     state = {(view.name, cut): ledger.source_state(settings, view, cut) for cut, view in product(cuts, group.views)}
     made = [attempts.new_attempt(settings, view, cut) for cut, view in product(cuts, group.views)]
-    rows = write_attempts(_shuffled(spark, settings, group, cuts), group, cuts, made)
+    rows = write_attempts(_unfinished(spark, settings, group, cuts), group, cuts, made)
     seconds = round(time.monotonic() - started, 1)
     for attempt in made:
         record = {"rows": rows[attempt.view, attempt.cut], "seconds": seconds, "finished_at": time.time()}
@@ -87,9 +91,13 @@ def _compute_entity(
     return made
 
 
-def _shuffled(spark: SparkSession, settings: Settings, group: EntityViews, cuts: Sequence[int]) -> Unfinished:
+def _unfinished(spark: SparkSession, settings: Settings, group: EntityViews, cuts: Sequence[int]) -> Unfinished:
     before, anchor = max(cuts), min(cuts)
-    rows = event_rows(spark, settings, group, before=before, anchor=anchor)
-    count = size(settings, group, before=before, anchor=anchor).partitions
     finished = finish(group, cuts=cuts, fits=fits_at(spark, settings, group, cuts))
-    return Unfinished(rows=rows.repartition(count, *group.keys), finished=finished)
+    about = size(settings, group, before=before, anchor=anchor)
+    if about.rows * len(cuts) <= _FEW:
+        rows = few_rows(spark, settings, group, before=before, anchor=anchor)
+        if rows is not None:
+            return Unfinished(rows=rows, finished=finished)
+    rows = event_rows(spark, settings, group, before=before, anchor=anchor)
+    return Unfinished(rows=rows.repartition(about.partitions, *group.keys), finished=finished)

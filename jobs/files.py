@@ -1,5 +1,6 @@
 """The tables' file system (a local folder, hdfs:// or s3://) without Spark: small records, written whole or not at all, and rows."""
 
+import errno
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -14,7 +15,7 @@ from pyarrow import fs
 from features.errors import AsofError, BusyError, SettingsError
 
 __all__ = [
-    "FEW",
+    "FULL",
     "bytes_of",
     "exists",
     "folders",
@@ -31,8 +32,8 @@ __all__ = [
 ]
 
 Record = dict[str, Any]
-FEW = 32 * 1024 * 1024
-"""Bytes of files that a process reads by itself, at the most; what is larger is Spark's."""
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What a disk without room says."""
 
 
 def open_system(path: str) -> tuple[fs.FileSystem, str]:
@@ -65,17 +66,14 @@ def write_text(path: str, text: str) -> None:
     """Replaces a file in one move.
 
     Raises:
-        BusyError: the file system refuses, for instance because it is full.
+        BusyError: the file system refuses.
+        OSError: the disk is full; `spark_errors` has the words for that, wherever it is met.
     """
     _replace(path, lambda stream: stream.write(text.encode()))
 
 
 def write_rows(path: str, rows: pa.Table) -> None:
-    """Replaces a Parquet file in one move.
-
-    Raises:
-        BusyError: the file system refuses, for instance because it is full.
-    """
+    """Replaces a Parquet file in one move; raises as `write_text` does."""
     _replace(path, lambda stream: pq.write_table(rows, stream))
 
 
@@ -91,7 +89,9 @@ def _replace(path: str, write: Callable[[Any], object]) -> None:
             write(stream)
         files.move(temporary, place)
     except OSError as error:
-        msg = f"{path} cannot be written: {error}. Nothing was changed; make room or mend the file system and run the same command again."
+        if error.errno in FULL:
+            raise
+        msg = f"{path} cannot be written: {error}. Nothing was changed; mend the file system and run the same command again."
         raise BusyError(msg) from error
 
 

@@ -21,13 +21,14 @@ from features.settings import Settings
 from features.values.fits import Fits, fit_names, fit_places, fitted
 from features.values.partition import EntityViews, entity_views, fit_sums
 from jobs import ledger, tables
+from jobs.few import few_rows
 from jobs.files import exists, open_system, write_rows
 from jobs.labels import EVENT_TIMESTAMP, Labels
 from jobs.rows import event_rows
 from jobs.sizing import size
 from jobs.stages import say
 
-__all__ = ["FITS", "FIT_COLUMNS", "cuts_of_asks", "cuts_of_labels", "fits", "fits_at"]
+__all__ = ["FITS", "FIT_COLUMNS", "cuts_at", "cuts_of_asks", "cuts_of_labels", "fits", "fits_at"]
 
 FITS = "asof.fits"
 """The Hive table of all fits, a row each."""
@@ -42,6 +43,9 @@ _SCHEMA = pa.schema([
     ("fit", pa.list_(pa.float64())),
 ])  # fmt: skip
 _SUMS = "view string, name string, cut bigint, place bigint, count bigint"
+_NOTHING = pa.schema([
+    *((name, pa.string()) for name in ("view", "name")), *((name, pa.int64()) for name in ("cut", "place", "count")),
+]).empty_table()  # fmt: skip
 Cuts = Mapping[str, Sequence[int]]
 """By view, microseconds UTC, ascending."""
 
@@ -72,14 +76,22 @@ def fits(spark: SparkSession, settings: Settings, group: EntityViews, cuts: Cuts
     return {view.name: _together(view, cuts[view.name], found[view.name]) for view in views}
 
 
+def cuts_at(group: EntityViews, instants: np.ndarray) -> dict[str, list[int]]:
+    """The cuts that are served at instants, microseconds UTC, of the views that have something fitted."""
+    once = np.unique(instants).tolist()
+    return {
+        view.name: sorted({view.schedule.cut_served(instant) for instant in once})
+        for view in group.views
+        if view.fitted
+    }
+
+
 def cuts_of_labels(labels: Labels, group: EntityViews) -> dict[str, list[int]]:
-    """The cuts that are served at the instants of staged labels, of the views that have something fitted."""
-    views = [view for view in group.views if view.fitted]
-    found: dict[str, set[int]] = {view.name: set() for view in views}
-    for batch in pq.ParquetFile(labels.path).iter_batches(columns=[EVENT_TIMESTAMP]) if views else ():
-        instants = np.unique(np.asarray(batch[EVENT_TIMESTAMP].cast(pa.int64())))
-        for view in views:
-            found[view.name] |= {view.schedule.cut_served(instant) for instant in instants.tolist()}
+    """The same of staged labels, a batch at a time."""
+    found: dict[str, set[int]] = {view.name: set() for view in group.views if view.fitted}
+    for batch in pq.ParquetFile(labels.path).iter_batches(columns=[EVENT_TIMESTAMP]) if found else ():
+        for name, cuts in cuts_at(group, np.asarray(batch[EVENT_TIMESTAMP].cast(pa.int64()))).items():
+            found[name].update(cuts)
     return {name: sorted(cuts) for name, cuts in found.items()}
 
 
@@ -118,14 +130,18 @@ def _kept(settings: Settings, view: FeatureView, states: Mapping[int, str]) -> d
 
 
 def _fit(spark: SparkSession, settings: Settings, todo: Mapping[FeatureView, Sequence[int]]) -> dict[FeatureView, Fits]:
-    """One scan, one shuffle; what comes back is as many integers as a fit has places, for each fit and cut."""
+    """One scan, and one shuffle unless rows are few; what comes back is as many integers as a fit has places, for each fit and cut."""
     (group,) = entity_views(todo)
     before, anchor = max(cuts[-1] for cuts in todo.values()), min(cuts[0] for cuts in todo.values())
-    rows = event_rows(spark, settings, group, before=before, anchor=anchor)
-    parts = size(settings, group, before=before, anchor=anchor).partitions
     task = fit_sums(group, {view.name: list(cuts) for view, cuts in todo.items()})
-    found = rows.repartition(parts, *group.keys).mapInArrow(task, _SUMS)
-    added = found.groupBy("view", "name", "cut", "place").agg(F.sum("count").alias("count")).toArrow()
+    few = few_rows(spark, settings, group, before=before, anchor=anchor)
+    if few is not None:
+        added = pa.concat_tables([_NOTHING, *(pa.Table.from_batches([batch]) for batch in task(few.to_batches()))])
+    else:
+        rows = event_rows(spark, settings, group, before=before, anchor=anchor)
+        parts = size(settings, group, before=before, anchor=anchor).partitions
+        found = rows.repartition(parts, *group.keys).mapInArrow(task, _SUMS)
+        added = found.groupBy("view", "name", "cut", "place").agg(F.sum("count").alias("count")).toArrow()
     return {view: fitted(view, cuts, _added(view, cuts, added)) for view, cuts in todo.items()}
 
 

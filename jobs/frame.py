@@ -18,26 +18,29 @@ from features.definitions.views import FeatureView
 from features.errors import BusyError, InputError
 from features.settings import Settings
 from features.values.fits import Fits
-from features.values.partition import EntityViews, entity_views, finish
+from features.values.partition import ASK, EntityViews, entity_views, finish
 from features.values.sweep import ARROW_TYPES
 from jobs.assembling import assemble
 from jobs.commands import Frame
 from jobs.exchange import Exchange, exchange, exchangeable, in_buckets
-from jobs.fits import cuts_of_asks, cuts_of_labels, fits
+from jobs.few import few_rows
+from jobs.fits import cuts_at, cuts_of_asks, cuts_of_labels, fits
 from jobs.labels import EVENT_TIMESTAMP, Labels, stage_labels
 from jobs.manifest import Snapshots, befores_of, manifest_path, sha256, snapshots, source_changes, write_manifest
 from jobs.rows import ask_rows, event_rows, output_schema, shape_of
 from jobs.session import spark as session
 from jobs.shares import shares
 from jobs.sizing import earliest_anchor, size
+from jobs.source_files import Unit, asked
 from jobs.stages import say, side_by_side
+from jobs.tables import HIVE_TYPES
 from jobs.workers import tasks
 
-__all__ = ["Asked", "answers", "ask_edges", "exchanged", "frame", "joined", "run", "views_for"]
+__all__ = ["Asked", "answers", "ask_edges", "collected", "frame", "joined", "run", "views_for"]
 
 _TOLD = "path string, rows bigint"
 _FEW = 20_000
-"""So many asks are sent to the sources as keys, which then shuffle only their rows."""
+"""So many asks are answered here where rows are few too; else they are sent to the sources as keys, which then shuffle only their rows."""
 
 
 def run(command: Frame, settings: Settings) -> int:
@@ -123,8 +126,12 @@ def _answered(
 ) -> tuple[Path, ...]:
     """The answers of an entity's views as Parquet files, each by asof_row. Workers write them: Spark's writer takes rows one by one."""
     before, anchor = ask_edges(group, staged.earliest, staged.latest)
-    count = size(settings, group, before=before, anchor=anchor, asks=staged.rows).partitions
     to_files = _to_files(group, str(work), fits(spark, settings, group, cuts_of_labels(staged, group)))
+    if staged.rows <= _FEW:
+        asks = asked(group, Unit(part=ASK, paths=[staged.path]))
+        if (few := few_rows(spark, settings, group, before=before, anchor=anchor, asks=asks)) is not None:
+            return tuple(Path(path) for told in to_files(few.to_batches()) for path in told["path"].to_pylist())
+    count = size(settings, group, before=before, anchor=anchor, asks=staged.rows).partitions
     if staged.rows > _FEW and exchangeable(settings, group, before):
         what = Exchange(
             group=group, shape=shape_of(settings, group, before), before=before, anchor=anchor, folder=f"{work}/{uuid4().hex}", buckets=count
@@ -134,10 +141,10 @@ def _answered(
         finished = in_buckets(what, found.files, work_of, to_files)
         count = len(work_of) if work_of[0].of > 1 else tasks(settings, len(work_of))  # heavy ones side by side
         return _paths(spark.range(0, len(work_of), 1, count).mapInArrow(finished, _TOLD))
-    asked = spark.read.parquet(staged.path)
     keys = [F.col(name).alias(key) for name, key in zip(group.views[0].keys, group.keys, strict=True)]
-    asks = asked.select(*keys, "asof_row", F.unix_micros(EVENT_TIMESTAMP).alias("asof_time"))
-    rows = _shuffled(spark, settings, group, asks, earliest=staged.earliest, latest=staged.latest, rows=staged.rows)
+    labels = spark.read.parquet(staged.path)
+    there = labels.select(*keys, "asof_row", F.unix_micros(EVENT_TIMESTAMP).alias("asof_time"))
+    rows = _shuffled(spark, settings, group, there, earliest=staged.earliest, latest=staged.latest, rows=staged.rows)
     return _paths(rows.mapInArrow(to_files, _TOLD))
 
 
@@ -162,10 +169,10 @@ def _to_files(
     return write
 
 
-def exchanged(
+def collected(
     spark: SparkSession, settings: Settings, group: EntityViews, asks: pa.Table, *, earliest: int, latest: int
-) -> pa.Table | None:
-    """What `answers` gives, by the exchange of files that `frame` uses; None where the asks are few or tables cannot be read so.
+) -> pa.Table:
+    """What `answers` gives, in the order of `asof_row` where asks are few: by this process where rows are few too, by the exchange of files where asks are many.
 
     Args:
         spark: the session.
@@ -175,8 +182,25 @@ def exchanged(
         earliest: no ask is before this.
         latest: no ask is later than this.
     """
-    if len(asks) <= _FEW or not exchangeable(settings, group, ask_edges(group, earliest, latest)[0]):
-        return None
+    before, anchor = ask_edges(group, earliest, latest)
+    asks = asks.drop_null()
+    if len(asks) <= _FEW:
+        fitted = fits(spark, settings, group, cuts_at(group, asks["asof_time"].to_numpy()))
+        rows = few_rows(spark, settings, group, before=before, anchor=anchor, asks=asks)
+        if rows is not None and len(asks):
+            return pa.Table.from_batches(list(finish(group, fits=fitted)(rows.to_batches())))
+    elif exchangeable(settings, group, before):
+        return _by_exchange(spark, settings, group, asks, earliest=earliest, latest=latest)
+    kind = HIVE_TYPES[group.views[0].entity.type]
+    schema = ", ".join([*(f"{key} {kind}" for key in group.keys), "asof_row bigint", "asof_time bigint"])
+    there = spark.createDataFrame(asks.select([*group.keys, "asof_row", "asof_time"]), schema)
+    made = answers(spark, settings, group, there, earliest=earliest, latest=latest, rows=len(asks))
+    return made.orderBy("asof_row").toArrow()
+
+
+def _by_exchange(
+    spark: SparkSession, settings: Settings, group: EntityViews, asks: pa.Table, *, earliest: int, latest: int
+) -> pa.Table:
     work = settings.home / "frames" / uuid4().hex[:12]
     work.mkdir(parents=True)
     try:
@@ -185,8 +209,9 @@ def exchanged(
         path = str(work / "labels.parquet")
         pq.write_table(pa.table(columns), path)
         staged = Labels(path=path, rows=len(asks), columns=(), earliest=earliest, latest=latest)
-        found = [pq.ParquetFile(each).read() for each in _answered(spark, settings, group, staged, work)]
-        return pa.concat_tables(found) if found else None
+        return pa.concat_tables(
+            [pq.ParquetFile(each).read() for each in _answered(spark, settings, group, staged, work)]
+        )
     finally:
         shutil.rmtree(work, ignore_errors=True)
 

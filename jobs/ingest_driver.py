@@ -19,7 +19,7 @@ from features.values.snapshots import Snapshot, changes
 from features.values.sweep import ARROW_TYPES
 from features.values.versions import ADD, AGAIN, RETRACT, STORED_FIELDS, VOID
 from jobs import ledger, tables
-from jobs.files import FEW, bytes_of, exists, open_system, read_files
+from jobs.files import bytes_of, exists, open_system, read_files
 from jobs.fitting import NO_DAY, fitted_table, table_of_the_day_before
 from jobs.ingest_counts import Read, Written, reads
 from jobs.ingest_spark import late_rows
@@ -64,9 +64,9 @@ class DriverWork:
         kept = [source.table] if source.event_id is not None else []
         kept += [source.enriched.parent.table] if source.enriched is not None else []
         files = {table: tables.files_of(spark.table(table)) for table in kept if spark.catalog.tableExists(table)}
-        if any(bytes_of(paths) > FEW for paths in files.values()):
+        if any(bytes_of(paths) >= settings.spark.few_bytes for paths in files.values()):
             return None
-        fitted = _landed(spark, source, path, only)
+        fitted = _landed(spark, source, path, only, settings.spark.few_bytes)
         return None if fitted is None else DriverWork(spark, settings, source, root, fitted, files)
 
     def read(self) -> list[Read]:
@@ -181,11 +181,11 @@ def _runs(days: pa.ChunkedArray) -> list[tuple[str, int, int]]:
     return [(item["values"], start, item["counts"]) for item, start in zip(found, starts, strict=False)]
 
 
-def _landed(spark: SparkSession, source: Source, path: str, only: date | None) -> pa.Table | None:
+def _landed(spark: SparkSession, source: Source, path: str, only: date | None, most: int) -> pa.Table | None:
     """See `jobs.ingest_spark.landed`."""
     there = only is not None and exists(f"{path.rstrip('/')}/ds={only}")
     whole = source.kind == "full" and there
-    raw = read_few(spark, source, path, FEW, only=only)
+    raw = read_few(spark, source, path, most, only=only)
     if raw is None:
         return None
     rows = fitted_table(source, raw, None if whole else only)
@@ -194,7 +194,7 @@ def _landed(spark: SparkSession, source: Source, path: str, only: date | None) -
     before = f"{path.rstrip('/')}/ds={only - timedelta(days=1)}"
     if not exists(before):
         return rows
-    more = read_few(spark, source, before, FEW)
+    more = read_few(spark, source, before, most)
     if more is None:
         return None
     return pa.concat_tables([

@@ -19,7 +19,7 @@ from jobs.graph_state import refuse_changed
 from jobs.ledger import Partition
 from jobs.resolving import by_event, changes_of, newest_of
 
-__all__ = ["known_rows", "refuse_gaps"]
+__all__ = ["delayed", "known_rows", "refuse_gaps"]
 
 
 def known_rows(
@@ -45,16 +45,36 @@ def known_rows(
     partitions = ledger.partitions(settings, source.ingested_by)
     refuse_gaps(source, partitions, before)
     refuse_changed(settings, source, before)
-    last = str((utc(before) - timedelta(microseconds=1)).date())
-    # known_at may be earlier than event_time, by max_future at most.
-    oldest = first_day or ("" if since is None else str(utc(since - duration(source.max_future)).date()))
-    delayed = [item for item in partitions if item.ds <= last and _matters(source, item, oldest)]
+    last, oldest = _newest(before), first_day or _oldest(source, since)
+    held = delayed(source, partitions, before=before, since=since, first_day=first_day)
     stored = tables.source_table(spark, source).where(F.col(source.partition) <= last)
     rows = stored.where(F.col(source.partition) >= oldest) if oldest else stored
-    made = _shaped(rows, source) if not delayed else _around(spark, source, stored, rows, partitions, delayed)
+    made = _shaped(rows, source) if not held else _around(spark, source, stored, rows, partitions, held)
     if since is not None:
         made = made.where(F.unix_micros(source.event_time) >= since)
     return made.where(F.col("asof_known") < before)
+
+
+def delayed(
+    source: Source,
+    partitions: Sequence[Partition],
+    *,
+    before: int,
+    since: int | None = None,
+    first_day: str | None = None,
+) -> list[Partition]:
+    """Partitions that are or were held, whose rows may therefore be known otherwise than they are stored; instants and days as `known_rows` has them."""
+    last, oldest = _newest(before), first_day or _oldest(source, since)
+    return [item for item in partitions if item.ds <= last and _matters(source, item, oldest)]
+
+
+def _newest(before: int) -> str:
+    return str((utc(before) - timedelta(microseconds=1)).date())
+
+
+def _oldest(source: Source, since: int | None) -> str:
+    """known_at may be earlier than event_time, by max_future at most."""
+    return "" if since is None else str(utc(since - duration(source.max_future)).date())
 
 
 def _matters(source: Source, item: Partition, oldest: str) -> bool:

@@ -59,7 +59,7 @@ def read_landing(spark: SparkSession, source: Source, path: str, *, only: date |
 
 
 def read_few(spark: SparkSession, source: Source, path: str, most: int, *, only: date | None = None) -> pa.Table | None:
-    """What `read_landing` gives, in this process; None where the files have more than so many bytes together, or nobody here can tell.
+    """What `read_landing` gives, in this process; None where the files have so many bytes together, or nobody here can tell.
 
     Raises:
         MissingError: as there.
@@ -67,7 +67,7 @@ def read_few(spark: SparkSession, source: Source, path: str, most: int, *, only:
     """
     place = _place(source, path, only)
     files = _listed(place)
-    if files is None or sum(_PACKED.get(file.extension, 1) * file.size for file in files) > most:
+    if files is None or sum(_PACKED.get(file.extension, 1) * file.size for file in files) >= most:
         return None
     found = None if _is_csv(place) else _parquet_here(source, place, sorted(file.path for file in files))
     return read_landing(spark, source, path, only=only).toArrow() if found is None else found

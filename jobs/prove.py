@@ -35,8 +35,8 @@ from features.values.sweep import ARROW_TYPES
 from features.values.versions import ADD
 from jobs import ledger, tables
 from jobs.commands import Prove
-from jobs.files import FEW, bytes_of, read_files, read_record, rows_of
-from jobs.frame import answers
+from jobs.files import bytes_of, read_files, read_record, rows_of
+from jobs.frame import collected
 from jobs.proofs import PROOF_COLUMNS, PROOFS, add_to_history, record_proof
 from jobs.session import spark as session
 from jobs.stages import say, side_by_side, stage_views
@@ -185,7 +185,7 @@ def _prove_entity(
             f"{names}: the stream and Hive do not both reach {utc(cut).isoformat()} and the publish lag yet: nothing to compare."
         )
         return Proof(compared=0, different=0, informative=0, keys=0, instants=0)
-    drawn = _draw(spark, group, cut, keys)
+    drawn = _draw(spark, settings.spark.few_bytes, group, cut, keys)
     asked = [(key, instant) for key in drawn for instant in instants]
     online = _looked_up(settings, catalog, group, drawn, instants)
     offline = _computed(spark, settings, group, asked, told.known_before)
@@ -234,31 +234,31 @@ def _miscounted(spark: SparkSession, settings: Settings, view: FeatureView, cut:
     return [f"{view.name}: {', '.join(f'{rows} keys {where}' for where, rows in found.items())}"]
 
 
-def _draw(spark: SparkSession, group: EntityViews, cut: int, keys: int) -> list[tuple[Any, ...]]:
+def _draw(spark: SparkSession, few: int, group: EntityViews, cut: int, keys: int) -> list[tuple[Any, ...]]:
     """Keys by the order of a hash that changes with the cut: published ones, those of source rows, and some that nobody ever saw."""
     share = -(-keys // (2 * len(group.views)))
     found: dict[tuple[Any, ...], None] = {}
     entity = group.views[0].entity
     kind = ARROW_TYPES[entity.type]
     for view in group.views:
-        found |= dict.fromkeys(_first(tables.published(spark, view, cut), list(view.keys), cut, share, kind))
+        found |= dict.fromkeys(_first(few, tables.published(spark, view, cut), list(view.keys), cut, share, kind))
     for source in group.sources:
         columns = list(source.key_columns(entity.name, entity.keys))
         rows = tables.stored_rows(spark, source, before=cut).where(F.col("asof_op") == ADD)
         # The last days' rows: keys that are asked for tomorrow, and not every partition is read.
         recent = rows.where(F.col(source.partition) >= str(utc(cut - _RECENT).date()))
         count = share * len(group.views) // len(group.sources) + 1
-        found |= dict.fromkeys(_first(recent, columns, cut, count, kind, stored=True))
+        found |= dict.fromkeys(_first(few, recent, columns, cut, count, kind, stored=True))
     strange = (f"never seen {n}" if entity.type == "string" else -(2**62) - n for n in range(UNKNOWN))
     return [*found, *(tuple(value for _ in entity.keys) for value in strange)]
 
 
 def _first(
-    rows: DataFrame, columns: list[str], cut: int, count: int, kind: pa.DataType, *, stored: bool = False
+    few: int, rows: DataFrame, columns: list[str], cut: int, count: int, kind: pa.DataType, *, stored: bool = False
 ) -> list[tuple[Any, ...]]:
-    """Keys of rows that lie in files, each once, nulls left out; of stored rows those that were added before the cut."""
+    """Keys of rows that lie in files, each once, nulls left out; of stored rows those that were added before the cut. Files of `few` bytes are Spark's."""
     files = tables.files_of(rows)
-    if bytes_of(files) > FEW:
+    if bytes_of(files) >= few:
         keys = [F.col(name) for name in columns]
         some = rows.select(*keys).dropna().distinct().orderBy(F.xxhash64(*keys, F.lit(cut)), *keys).limit(count)
         return [tuple(row) for row in some.collect()]
@@ -297,14 +297,15 @@ def _computed(
     asked: list[tuple[tuple[Any, ...], int]],
     known_before: int | None,
 ) -> list[dict[str, Any]]:
-    kind = "string" if group.views[0].entity.type == "string" else "bigint"
-    schema = ", ".join([*(f"{key} {kind}" for key in group.keys), "asof_row bigint", "asof_time bigint"])
-    asks = spark.createDataFrame([(*key, row, instant) for row, (key, instant) in enumerate(asked)], schema)
+    kind = ARROW_TYPES[group.views[0].entity.type]
+    keys = zip(*(key for key, _ in asked), strict=True)
+    asks = {name: pa.array(column, kind) for name, column in zip(group.keys, keys, strict=True)}
     instants = [instant for _, instant in asked]
+    rows = {"asof_row": pa.array(range(len(asked)), pa.int64()), "asof_time": pa.array(instants, pa.int64())}
     # Of an event view the latest instant says what is known at all.
     latest = max(instants) if known_before is None else known_before - 1
-    found = answers(spark, settings, group, asks, earliest=min(instants), latest=latest, rows=len(asked))
-    return [_micros(row) for row in found.orderBy(F.col("asof_row")).toArrow().to_pylist()]
+    found = collected(spark, settings, group, pa.table({**asks, **rows}), earliest=min(instants), latest=latest)
+    return [_micros(row) for row in found.to_pylist()]
 
 
 def _micros(row: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from features import errors
 from features.errors import AsofError, BusyError, InputError, MissingError, SettingsError
+from jobs.files import FULL
 
 __all__ = ["log_error", "translate", "translated"]
 
@@ -229,7 +230,7 @@ def _by_system(error: BaseException, log: Path) -> AsofError | None:
 
 
 def _disk_full(error: BaseException) -> bool:
-    return any(isinstance(each, OSError) and each.errno in (errno.ENOSPC, errno.EDQUOT) for each in _chain(error))
+    return any(isinstance(each, OSError) and each.errno in FULL for each in _chain(error))
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -97,12 +97,20 @@ def _create(
 
 
 def ensure_files(spark: SparkSession, settings: Settings, table: str, columns: Mapping[str, str]) -> None:
-    """Makes a table of the Parquet files of its folder, where it is missing; the session sees those that are there now."""
+    """Makes a table of the Parquet files of its folder, where it is missing; the session sees those that are there now.
+
+    A table that shows another folder, because `tables.root` was another when it was made, is moved to this one.
+    """
     database, _, name = table.partition(".")
     folder = f"{settings.tables_root}/{database}.db"
     spark.sql(f"CREATE DATABASE IF NOT EXISTS {database} LOCATION '{folder}'")
-    listed = ", ".join(f"`{name}` {kind}" for name, kind in columns.items())
-    spark.sql(f"CREATE TABLE IF NOT EXISTS {table} ({listed}) USING parquet LOCATION '{folder}/{name}'")
+    if spark.catalog.tableExists(table):
+        said = {row["col_name"]: row["data_type"] for row in spark.sql(f"DESCRIBE EXTENDED {table}").collect()}
+        if said["Location"].removeprefix("file:") != f"{folder}/{name}":
+            spark.sql(f"ALTER TABLE {table} SET LOCATION '{folder}/{name}'")
+    else:
+        listed = ", ".join(f"`{name}` {kind}" for name, kind in columns.items())
+        spark.sql(f"CREATE TABLE IF NOT EXISTS {table} ({listed}) USING parquet LOCATION '{folder}/{name}'")
     spark.catalog.refreshTable(table)
 
 

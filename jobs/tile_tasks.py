@@ -15,7 +15,8 @@ from features.settings import Settings
 from features.values.carrying import tile_rows
 from features.values.tiles import tiles
 from jobs.bucket_files import join_tiles, write_tiles
-from jobs.exchange import Exchange, Told, bucket_rows, bucket_schema, exchange
+from jobs.exchange import Exchange, Told, bucket_rows, exchange
+from jobs.source_files import entity_schema
 from jobs.workers import settle, tasks
 
 __all__ = ["build"]
@@ -57,7 +58,7 @@ def _task(
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     compiled, schema, buckets = (
         json.dumps(compile_definition(what.group.views)),
-        bucket_schema(what.group, what.shape),
+        entity_schema(what.group, what.shape),
         what.buckets,
     )
 

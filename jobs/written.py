@@ -1,4 +1,4 @@
-"""The rows of attempts, written by the tasks that compute them: a file a view, cut and task. Neither Spark's rows nor its cache is on the way."""
+"""The rows of attempts, written by the tasks that compute them, or by this process: a file a view, cut and task. Spark's rows and cache are not on the way."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,9 @@ Task = Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]
 class Unfinished:
     """Events of an entity's sources, all rows of a key in one partition; and what finishes its views over one."""
 
-    rows: DataFrame
+    rows: DataFrame | pa.Table
+    """A table: this process finishes them."""
+
     finished: Task
 
 
@@ -49,14 +51,21 @@ def write_attempts(
               valid_from=cut + view.schedule.lag_us, location=attempt.location)
         for n, ((cut, view), attempt) in enumerate(zip(product(cuts, group.views), found, strict=True))
     ]  # fmt: skip
-    told = made.rows.mapInArrow(_task(made.finished, parts), _TOLD).collect()
     rows = dict.fromkeys(range(len(parts)), 0)
-    for row in told:
-        rows[row["place"]] += row["rows"]
+    for place, count in _told(made.rows, _task(made.finished, parts)):
+        rows[place] += count
     for part in parts:
         if not rows[part.place]:
             write_rows(f"{part.location}/part-none.parquet", part.schema.empty_table())
     return {(part.view, part.cut): rows[part.place] for part in parts}
+
+
+def _told(rows: DataFrame | pa.Table, task: Task) -> Iterator[tuple[int, int]]:
+    if isinstance(rows, DataFrame):
+        yield from ((row["place"], row["rows"]) for row in rows.mapInArrow(task, _TOLD).collect())
+        return
+    for batch in task(rows.to_batches()):
+        yield from zip(batch["place"].to_pylist(), batch["rows"].to_pylist(), strict=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from features.feast.registry import apply
 from features.serving.reader import Reader
 from features.settings import Settings
 from features.values.carrying import carriable
+from features.values.partition import entity_views
 from features.values.sweep import ARROW_TYPES
 from jobs import fits, materialize, tables, why
 from jobs.commands import Materialize, Why
@@ -106,8 +107,9 @@ def test_a_lookup_is_the_published_table_is_the_oracle_to_the_bit(
     }
 
 
-@pytest.mark.usefixtures("home", "raw")
-def test_centres_and_scales_lie_in_the_table_of_fits(spark: SparkSession) -> None:
+@pytest.mark.usefixtures("raw")
+def test_centres_and_scales_lie_in_the_table_of_fits(spark: SparkSession, home: Settings) -> None:
+    fits.fits_at(spark, home, entity_views([CARD_HABITS])[0], CUTS)
     rows = spark.table(fits.FITS).where("view = 'odd_card'").collect()
     assert {row["name"] for row in rows} == {f"anomaly_score__{part}" for part in PARTS}
     assert all(

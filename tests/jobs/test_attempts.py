@@ -83,6 +83,6 @@ def test_a_record_that_cannot_be_written_is_said(settings: Settings) -> None:
     Path(attempt.location).write_text("a file where the folder belongs")
     with pytest.raises(
         BusyError,
-        match=r"_verdict\.json cannot be written: .*Nothing was changed; make room or mend the file system and run",
+        match=r"_verdict\.json cannot be written: .*Nothing was changed; mend the file system and run",
     ):
         attempt.write("verdict", {"verdict": "pass"})

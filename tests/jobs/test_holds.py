@@ -1,6 +1,5 @@
 """Held and released partitions through real Spark and Hive: what frames and snapshots know, against the oracle and by literal days."""
 
-import math
 import random
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -11,80 +10,27 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
-from features import Schedule, cohort_rate, count, flat, sum_
+from features import Schedule, count, flat, sum_
 from features.definitions.names import utc
-from features.definitions.sources import Source
 from features.definitions.views import FeatureView
 from features.settings import Settings
 from features.values.partition import entity_views
-from jobs import compute, ledger
+from jobs import compute
 from jobs.frame import answers
 from jobs.ingest import ingest
 from jobs.written import write_attempts
 from tests.jobs import hostile_days as days
+from tests.jobs.held_days import DAILY, LIVE, close, home, raw
 from tests.jobs.merchants import DAYS as SNAPSHOTS
 from tests.jobs.merchants import MERCHANT, land, own
 from tests.jobs.merchants import VIEW as RECORD
-from tests.jobs.shop import DAILY_VIEW, DISPUTES, FEATURES, LIVE_VIEW, PAYMENTS
-from tests.oracle import HELD, answer
+from tests.jobs.shop import DISPUTES, PAYMENTS
+from tests.oracle import answer
 from tests.snapshots import snapshot
 
+__all__ = ["home", "raw"]  # the fixtures
+
 pytestmark = pytest.mark.slow
-assert DISPUTES.enriched is not None
-BOUGHT = replace(PAYMENTS, name="held_payments", table="held.payments")
-DISPUTED = replace(
-    DISPUTES, name="held_disputes", table="held.disputes", enriched=replace(DISPUTES.enriched, parent=BOUGHT)
-)
-DAILY = replace(
-    DAILY_VIEW, name="held_daily", source=BOUGHT, outcomes=(DISPUTED,),
-    features=(*FEATURES, *cohort_rate(DISPUTED, of="payment", over="2d 5d", delay="1d")),
-)  # fmt: skip
-LIVE = replace(LIVE_VIEW, name="held_live", source=BOUGHT)
-HELD_DAY, RELEASED, RELEASED_LATE = 1, 2, 3
-"""Of payments: one day is held for good, one is released within the next day, one later; of disputes the first is released."""
-RELEASES: dict[str, dict[int, int | None]] = {
-    BOUGHT.name: {
-        HELD_DAY: None,
-        RELEASED: days.START + 3 * days.DAY + 7,
-        RELEASED_LATE: days.START + 4 * days.DAY + 7_200_000_000,
-    },
-    DISPUTED.name: {2: days.START + 4 * days.DAY},
-}
-
-
-def close(home: Settings, source: Source, ds: str, released: int | None) -> None:
-    """Holds a partition, and releases it."""
-    found = ledger.partition(home, source.name, ds)
-    assert found is not None
-    held = ledger.hold(home, found, at=1, reason="a test holds it")
-    if released is not None:
-        ledger.release(home, held, at=released)
-
-
-@pytest.fixture(scope="module")
-def home(spark_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    return spark_settings.model_copy(update={"home": tmp_path_factory.mktemp("held")})
-
-
-@pytest.fixture(scope="module")
-def raw(
-    spark: SparkSession, home: Settings, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, list[dict[str, Any]]]:
-    """Hostile days; the rows of those that are held say when they are known at the earliest."""
-    made, landing = days.days(seed=23), tmp_path_factory.mktemp("landing")
-    days.write_days(made, landing)
-    for source, there in ((BOUGHT, PAYMENTS), (DISPUTED, DISPUTES)):
-        ingest(spark, home, source, str(landing / there.name))
-    made = days.with_parents(made)
-    known = {BOUGHT.name: made[PAYMENTS.name], DISPUTED.name: made[DISPUTES.name]}
-    for source in (BOUGHT, DISPUTED):
-        for day, released in RELEASES[source.name].items():
-            close(home, source, str(utc(days.START + day * days.DAY).date()), released)
-            for row in known[source.name]:
-                if (row["known"] - days.START) // days.DAY == day:
-                    row["asof_released"] = HELD if released is None else released
-    assert any(math.isinf(row.get("asof_released", 0)) for row in known[BOUGHT.name])
-    return known
 
 
 @pytest.mark.parametrize("view", [DAILY, LIVE], ids=["daily", "live"])

@@ -15,7 +15,7 @@ from features.definitions.names import quarantine_of, snapshots_of, utc, waiting
 from features.definitions.sources import Source
 from features.settings import Settings
 from features.values.hashing import row_hashes
-from jobs import ingest, ingest_driver, ledger
+from jobs import ingest, ledger
 from jobs.ingest_driver import DriverWork
 from jobs.ingest_spark import SparkWork
 from tests.jobs import hostile_days as days
@@ -25,7 +25,7 @@ from tests.jobs.shop import CARDS, DISPUTES, PAYMENTS
 
 __all__ = ["home"]  # the fixture
 
-Both = Callable[[str, Callable[[str], Sequence[Source]]], list[dict[str, Any]]]
+Both = Callable[[str, Callable[[str, Settings], Sequence[Source]]], list[dict[str, Any]]]
 
 
 @pytest.mark.slow
@@ -45,13 +45,13 @@ def both(spark: SparkSession, home: Settings, monkeypatch: pytest.MonkeyPatch) -
     def unasked(*_: object) -> None:
         raise AssertionError
 
-    def run(name: str, course: Callable[[str], Sequence[Source]]) -> list[dict[str, Any]]:
+    def run(name: str, course: Callable[[str, Settings], Sequence[Source]]) -> list[dict[str, Any]]:
         found = []
-        for engine, most, other in (("few", 2**40, SparkWork), ("many", -1, DriverWork)):
+        for engine, most, other in (("few", 2**40, SparkWork), ("many", 0, DriverWork)):
             with monkeypatch.context() as patch:
-                patch.setattr(ingest_driver, "FEW", most)
                 patch.setattr(other, "__init__", unasked)
-                found.append([told(spark, home, source) for source in course(f"{engine}_{name}")])
+                mine = home.model_copy(update={"spark": home.spark.model_copy(update={"few_bytes": most})})
+                found.append([told(spark, home, source) for source in course(f"{engine}_{name}", mine)])
         assert found[0] == found[1]
         return found[0]
 
@@ -83,13 +83,11 @@ def named(source: Source, name: str, **more: Any) -> Source:
 
 
 @pytest.mark.long
-def test_hostile_days_and_a_parent_that_is_held_afterwards(
-    spark: SparkSession, home: Settings, tmp_path: Path, both: Both
-) -> None:
+def test_hostile_days_and_a_parent_that_is_held_afterwards(spark: SparkSession, tmp_path: Path, both: Both) -> None:
     days.write_days(days.days(seed=11), tmp_path)
     dates = [utc(days.START + n * days.DAY).date() for n in (1, 2, 3)]
 
-    def course(name: str) -> Sequence[Source]:
+    def course(name: str, home: Settings) -> Sequence[Source]:
         payments, cards = named(PAYMENTS, name, correctable="6h"), named(CARDS, name)
         assert DISPUTES.enriched is not None
         disputes = named(DISPUTES, name, enriched=replace(DISPUTES.enriched, parent=payments))
@@ -116,7 +114,6 @@ def test_hostile_days_and_a_parent_that_is_held_afterwards(
 @pytest.mark.slow
 def test_whole_snapshots_one_of_them_broken(
     spark: SparkSession,
-    home: Settings,
     tmp_path: Path,
     both: Both,
     daily: bool,  # noqa: FBT001 - a parameter of the test
@@ -124,7 +121,7 @@ def test_whole_snapshots_one_of_them_broken(
     path = merchants.land(tmp_path, merchants.DAYS)
     (tmp_path / "ds=2026-03-02" / "more.csv").write_text("merchant,city,event_time,seen\nbroken,Rome,never,never\n")
 
-    def course(name: str) -> Sequence[Source]:
+    def course(name: str, home: Settings) -> Sequence[Source]:
         source = named(merchants.SOURCE, name)
         for only in [date(2026, 3, day) for day in (1, 2, 3)] if daily else [None]:
             ingest.ingest(spark, home, source, path, only=only)
@@ -135,7 +132,7 @@ def test_whole_snapshots_one_of_them_broken(
 
 
 @pytest.mark.slow
-def test_bad_rows_and_rows_of_other_days(spark: SparkSession, home: Settings, tmp_path: Path, both: Both) -> None:
+def test_bad_rows_and_rows_of_other_days(spark: SparkSession, tmp_path: Path, both: Both) -> None:
     landed = {
         1: [sale("a"), sales.known("b", "2026-03-02T00:00:01Z"), "c,s1,1.00,someday,someday", sale("d", amount="much")],
         2: [sales.known("e", "2026-03-01T23:59:59Z"), sales.known("f", "2026-03-04T00:00:00Z"), "g,s1"],
@@ -143,7 +140,7 @@ def test_bad_rows_and_rows_of_other_days(spark: SparkSession, home: Settings, tm
     }  # fmt: skip
     path = sales.land(tmp_path, landed)
 
-    def course(name: str) -> Sequence[Source]:
+    def course(name: str, home: Settings) -> Sequence[Source]:
         made = named(SALES, name), named(SALES, f"{name}_nameless", event_id=None)
         for source in made:
             ingest.ingest(spark, home, source, path)

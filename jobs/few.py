@@ -1,0 +1,55 @@
+"""An entity's rows in this process, where they are few: out of the files of its sources. A Spark job over few rows takes longer than all that is done with them."""
+
+import pyarrow as pa
+from pyspark.sql import SparkSession
+
+from features.settings import Settings
+from features.values.partition import ASK, EntityViews
+from jobs.files import bytes_of
+from jobs.known_files import known_files, known_table
+from jobs.rows import shape_of
+from jobs.sizing import reached
+from jobs.source_files import entity_schema, filled, shaped, stored_schema, with_keys
+
+__all__ = ["few_rows"]
+
+
+def few_rows(
+    spark: SparkSession,
+    settings: Settings,
+    group: EntityViews,
+    *,
+    before: int,
+    anchor: int,
+    asks: pa.Table | None = None,
+) -> pa.Table | None:
+    """Every row of the entity's sources known before an instant, keys not null, and asks, in the shape that `features.values.partition` finishes.
+
+    None where their files have more than `spark.few_bytes` together: they are Spark's.
+
+    Args:
+        spark: names the files.
+        settings: where tables are.
+        group: the views.
+        before: microseconds UTC.
+        anchor: the earliest instant at which a window ends; events that no window reaches stay behind.
+        asks: k0…, asof_time in microseconds UTC, and asof_row, keys not null. Rows of other keys stay behind.
+
+    Raises:
+        MissingError: a partition that is needed is not there.
+    """
+    left, parts = settings.spark.few_bytes, [] if asks is None else [(ASK, asks)]
+    shape = shape_of(settings, group, before)
+    for n, source in enumerate(group.sources):
+        since = reached(group, source, anchor)
+        files = known_files(spark, settings, source, before=before, since=since) if left > 0 else []
+        left -= bytes_of(files)
+        if left <= 0:
+            return None
+        schema = stored_schema(group, source, shape)
+        found = known_table(spark, settings, source, schema, files, before=before, since=since)
+        rows = shaped(group, source, n, found, shape)
+        parts.append((n, rows if asks is None else with_keys(rows, group, asks)))
+    schema = entity_schema(group, shape)
+    batches = [filled(part, batch, schema) for part, rows in parts for batch in rows.to_batches() if len(batch)]
+    return pa.Table.from_batches(batches, schema)
