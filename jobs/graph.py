@@ -14,6 +14,7 @@ from jobs.attempts import root
 from jobs.audits import day_start
 from jobs.commands import Graphs
 from jobs.files import make_folder, remove_folder
+from jobs.graph_driver import derived_here, land
 from jobs.graph_rows import component_rows, edges, exposure_rows, link_rows, links
 from jobs.graph_state import first_changed, record
 from jobs.ingest import ingest
@@ -65,6 +66,27 @@ def _derived(spark: SparkSession, settings: Settings, graph: Graph, before: int)
     for source in graph.reads:
         refuse_gaps(source, ledger.partitions(settings, source.ingested_by), end)
     place = f"{root(settings)}/graphs/{graph.name}/{uuid4().hex[:12]}"
+    written = tuple(day for day in sorted(days) if day >= first)
+    few = derived_here(spark, settings, graph, before=end, since=since)
+    if few is None:
+        count = _land_by_spark(spark, settings, graph, place, end, written)
+    else:
+        count = few.edges
+        for source in graph.sources:
+            land(few.rows[source.name], f"{place}/{source.name}", written)
+    for source in graph.sources:
+        ingest(spark, settings, source, f"{place}/{source.name}")
+    record(settings, graph, days)
+    remove_folder(place)
+    say(f"{graph.name}: {count} edges known before {utc(end).date()}; derived {written[0]} … {written[-1]}.")
+    return written
+
+
+def _land_by_spark(
+    spark: SparkSession, settings: Settings, graph: Graph, place: str, end: int, days: tuple[str, ...]
+) -> int:
+    """The rows of a graph's sources on some days, derived by Spark; gives how many edges there are."""
+    since = day_start(days[0])
     edges(spark, settings, graph, end).write.mode("overwrite").parquet(f"{place}/edges")
     made = spark.read.parquet(f"{place}/edges")
     links(graph, made).write.mode("overwrite").parquet(f"{place}/links")
@@ -75,15 +97,9 @@ def _derived(spark: SparkSession, settings: Settings, graph: Graph, before: int)
     }
     if graph.marks:
         parts[graph.exposures] = exposure_rows(spark, settings, graph, linked, end)
-    written = tuple(day for day in sorted(days) if day >= first)
     for source, rows in parts.items():
-        _land(rows, f"{place}/{source.name}", since, written)
-        ingest(spark, settings, source, f"{place}/{source.name}")
-    count = made.count()
-    record(settings, graph, days)
-    remove_folder(place)
-    say(f"{graph.name}: {count} edges known before {utc(end).date()}; derived {written[0]} … {written[-1]}.")
-    return written
+        _land(rows, f"{place}/{source.name}", since, days)
+    return made.count()
 
 
 def _land(rows: DataFrame, place: str, since: int, days: tuple[str, ...]) -> None:

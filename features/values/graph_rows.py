@@ -22,6 +22,7 @@ __all__ = ["component_rows", "edges", "exposure_rows", "link_rows", "links", "ma
 
 Array = np.ndarray
 _FOREVER = 2**63 - 1
+_OWN = ("asof_op", "asof_known_at", "asof_undoes")
 _EDGE = ("relation", "subject", "node")
 _FOUND = pa.schema([*((name, pa.string()) for name in _EDGE), ("known", pa.int64())])
 _MARKS = pa.schema([("other", pa.string()), ("mark", pa.string()), ("marked", pa.int64()), ("unmarked", pa.int64())])
@@ -29,11 +30,11 @@ _INSTANT = ARROW_TYPES["timestamp"]
 
 
 def read_columns(graph: Graph, source: Source) -> tuple[str, ...]:
-    """The columns of a source that a graph is derived from, in their order."""
+    """The columns of a source's stored rows that a graph is derived from: the source's in their order, then Asof's own."""
     ends = {relation.to for relation in graph.relations if source in relation.sources}
     event = {source.event_id} if source in graph.marks and source.event_id is not None else set[str]()
     wanted = {*source.key_columns(graph.entity.name, graph.entity.keys), source.event_time, *ends, *event}
-    return tuple(name for name in source.types if name in wanted | columns_of(source.filter))
+    return (*(name for name in source.types if name in wanted | columns_of(source.filter)), *_OWN)
 
 
 def edges(graph: Graph, known: Mapping[str, pa.Table], before: int) -> pa.Table:
@@ -43,7 +44,7 @@ def edges(graph: Graph, known: Mapping[str, pa.Table], before: int) -> pa.Table:
 
     Args:
         graph: whose edges they are.
-        known: of each source of the relations, by name, the rows known before the instant: `read_columns`, `asof_known`, `asof_op`.
+        known: of each source of the relations, by name, its additions and retractions known before the instant, `read_columns` of them.
         before: an instant.
     """
     parts = [_FOUND.empty_table()]
@@ -75,9 +76,10 @@ def _edges_of(relation: Relation, subject: pa.ChunkedArray, node: pa.ChunkedArra
 
 def _since(source: Source, rows: pa.Table) -> pa.ChunkedArray:
     """When a row counts: a lag delays it."""
+    known = rows["asof_known_at"].cast(pa.int64())
     if not source.lag_us:
-        return rows["asof_known"]
-    return pc.max_element_wise(rows["asof_known"], pc.add(rows[source.event_time].cast(pa.int64()), source.lag_us))
+        return known
+    return pc.max_element_wise(known, pc.add(rows[source.event_time].cast(pa.int64()), source.lag_us))
 
 
 def _counting(source: Source, rows: pa.Table) -> pa.Table:
@@ -140,7 +142,7 @@ def marks(graph: Graph, known: Mapping[str, pa.Table]) -> pa.Table:
 
     Args:
         graph: with marks.
-        known: of each source that marks, by name, its known rows: `read_columns`, `asof_known`, `asof_undoes`, `asof_op`.
+        known: of each source that marks, by name, its additions and retractions, `read_columns` of them.
     """
     parts = [_MARKS.empty_table(), *(_marks_of(graph, source, known[source.name]) for source in graph.marks)]
     return pa.concat_tables(parts)
@@ -151,8 +153,8 @@ def _marks_of(graph: Graph, source: Source, rows: pa.Table) -> pa.Table:
     (key,) = source.key_columns(graph.entity.name, graph.entity.keys)
     event = pa.nulls(len(rows), pa.string()) if source.event_id is None else rows[source.event_id].cast(pa.string())
     told = pa.table({
-        "event": event, "at": rows["asof_known"], "undoes": rows["asof_undoes"], "other": rows[key].cast(pa.string()),
-        "marked": _since(source, rows),
+        "event": event, "at": rows["asof_known_at"].cast(pa.int64()), "undoes": rows["asof_undoes"].cast(pa.int64()),
+        "other": rows[key].cast(pa.string()), "marked": _since(source, rows),
     })  # fmt: skip
     added, taken = (told.filter(pc.equal(rows["asof_op"], op)) for op in (ADD, RETRACT))
     ended = taken.select(["event", "undoes", "at"]).rename_columns(["event", "at", "ended"])

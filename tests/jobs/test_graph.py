@@ -2,10 +2,11 @@
 
 import random
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,12 +20,14 @@ from features.settings import Settings
 from jobs import graph, ledger
 from jobs.commands import Graphs, Ingest
 from jobs.compute import compute
+from jobs.files import bytes_of
 from jobs.frame import frame
 from jobs.graph import derive
 from jobs.graph_state import first_changed
 from jobs.ingest import ingest
 from jobs.ingest import run as ingest_run
 from jobs.known import known_rows
+from jobs.tables import files_of
 from tests.jobs import hostile_days as days
 from tests.jobs.catalogue_of_graphs import COMPONENT, GRAPH, LINKS, MARKED, PAYMENTS, REPORTS, TRANSFERS
 from tests.oracle_graphs import HUB, Rows, component, known_edges, linked, marked, neighbours
@@ -36,7 +39,8 @@ SEED = 38
 START = micros(datetime(2026, 3, 1, tzinfo=UTC))
 DAY, DAYS = 86_400_000_000, 4
 CUTS = [START + n * DAY for n in range(1, DAYS + 1)]
-ACCOUNTS = ("a", "b", "c", "d", "e", "f", "g", "h", "i", "1:x", "")
+# In the order of their bytes "\uff5a" comes before the one after it; in that of UTF-16 after it.
+ACCOUNTS = ("a", "b", "c", "d", "e", "f", "g", "\uff5a", "\U0001f600", "1:x", "")
 DEVICES = ("u", "v", "w", "x", "y", "z", "1:x", None)
 VIEWS = (LINKS, MARKED, COMPONENT)
 
@@ -130,17 +134,40 @@ def stored(spark: SparkSession) -> dict[str, list[str]]:
     return {source.table: sorted(map(str, spark.table(source.table).collect())) for source in GRAPH.sources}
 
 
+def unasked(*_: object) -> None:
+    raise AssertionError
+
+
+@pytest.fixture(scope="module")
+def at_once(spark: SparkSession, home: Settings) -> dict[str, list[str]]:
+    """All days derived at once, as a backfill has it, and by Spark, as where the rows are many."""
+    forget(spark, home)
+    there = bytes_of(path for source in GRAPH.reads for path in files_of(spark.table(source.table)))
+    many = home.model_copy(update={"spark": home.spark.model_copy(update={"few_bytes": there})})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(graph, "land", unasked)
+        assert len(derive(spark, many, GRAPH, CUTS[-1])) == DAYS
+    return stored(spark)
+
+
 def test_days_that_are_derived_one_after_another_are_the_graph_of_each_cut(
-    spark: SparkSession, home: Settings, raw: dict[str, Rows], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    spark: SparkSession,
+    home: Settings,
+    raw: dict[str, Rows],
+    at_once: dict[str, list[str]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     forget(spark, home)
+    monkeypatch.setattr(graph, "_land_by_spark", unasked)
     for cut, written in ((CUTS[1], CUTS[:2]), (CUTS[3], CUTS[2:])):
         assert derive(spark, home, GRAPH, cut) == tuple(str(utc(end - 1).date()) for end in written)
     assert derive(spark, home, GRAPH, CUTS[-1]) == ()
     # Within a day of which no partition is there yet, what is derived is still all there is.
     assert first_changed(home, GRAPH, CUTS[-1] + DAY // 4)[0] is None
     assert "linked: " in capsys.readouterr().out
-    one_after_another = stored(spark)
+    assert stored(spark) == at_once
     # At its cuts.
     for cut in CUTS:
         for made in compute(spark, home, VIEWS, [cut]):
@@ -172,10 +199,6 @@ def test_days_that_are_derived_one_after_another_are_the_graph_of_each_cut(
         for view in VIEWS:
             want = wanted(meant(raw, account, cut), view.name)
             assert {name: row[f"{view.name}__{name}"] for name in want} == want, (account, t)
-    # All at once, as a backfill has it, and again after a kill before the record was written: the same rows.
-    (Path(home.tables_root) / "asof/graphs/linked.json").unlink()
-    assert len(derive(spark, home, GRAPH, CUTS[-1])) == DAYS
-    assert stored(spark) == one_after_another
 
 
 def wanted(all_of: dict[str, int], view: str) -> dict[str, int]:
@@ -229,6 +252,32 @@ def test_a_held_day_is_derived_anew_and_nobody_reads_what_was_derived_from_it(
             component(known_edges(held, CUTS[-1]), account)
         )
     ledger.record_ingest(home, item)
+
+
+def killed_after(times: int, real: Callable[..., Any]) -> Callable[..., Any]:
+    """What it does so many times; then the process is killed."""
+    left = iter(range(times))
+
+    def once(*given: Any) -> Any:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return real(*given)
+
+    return once
+
+
+def test_a_derivation_that_is_killed_is_run_again(
+    spark: SparkSession, home: Settings, at_once: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forget(spark, home)
+    derive(spark, home, GRAPH, CUTS[1])
+    for line, times in (("land", 1), ("ingest", 2), ("record", 0)):
+        monkeypatch.setattr(graph, line, killed_after(times, getattr(graph, line)))
+        with pytest.raises(KeyboardInterrupt):
+            derive(spark, home, GRAPH, CUTS[-1])
+        monkeypatch.undo()
+    assert derive(spark, home, GRAPH, CUTS[-1]) == tuple(str(utc(cut - 1).date()) for cut in CUTS[2:])
+    assert stored(spark) == at_once
 
 
 def test_what_is_wrong_is_said(home: Settings, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from features import Entity, Field, Graph, Relation, Source, col, fields
 from features.values.graph_rows import component_rows, edges, exposure_rows, link_rows, links, marks, read_columns
 from features.values.sweep import ARROW_TYPES
+from features.values.versions import STORED_FIELDS
 from tests.jobs.catalogue_of_graphs import GRAPH, PAYMENTS, REPORTS, TRANSFERS
 from tests.oracle_graphs import Rows, component, known_edges, linked, marked
 
@@ -30,13 +31,12 @@ def told(graph: Graph, source: Source, rows: Rows) -> pa.Table:
     for row in sorted(rows, key=lambda row: row.get("ver", 0)):
         before = newest.get(row["id"])
         if before is not None and not before["gone"]:
-            made.append({**before, "asof_known": row["known"], "asof_undoes": before["known"], "asof_op": "retract"})
+            made.append({**before, "asof_known_at": row["known"], "asof_undoes": before["known"], "asof_op": "retract"})
         if not row.get("gone"):
-            made.append({**row, "asof_known": row["known"], "asof_undoes": None, "asof_op": "add"})
+            made.append({**row, "asof_known_at": row["known"], "asof_undoes": None, "asof_op": "add"})
         newest[row["id"]] = row
-    kinds = {name: ARROW_TYPES[source.types[name]] for name in read_columns(graph, source)}
-    own = {"asof_known": pa.int64(), "asof_undoes": pa.int64(), "asof_op": pa.string()}
-    return pa.table({name: pa.array([row[name] for row in made], kind) for name, kind in (kinds | own).items()})
+    kinds = {name: ARROW_TYPES[kind] for name, kind in source.types.items()} | {f.name: f.type for f in STORED_FIELDS}
+    return pa.table({name: pa.array([row[name] for row in made], kinds[name]) for name in read_columns(graph, source)})
 
 
 def derived(raw: dict[str, Rows]) -> dict[str, Rows]:
@@ -137,10 +137,13 @@ def test_ids_are_numbers_in_the_order_of_their_texts_and_a_lag_delays_a_row() ->
         (10, 7, True, 1, 0, 5), (9, 7, True, 1, 0, 5), (-1, 7, True, 30, 0, 5), (8, 7, False, 1, 0, 1), (7, 7, True, 1, 1, 1), (6, 7, None, 1, 0, 1),
     ]  # fmt: skip
     table = pa.table({name: pa.array(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)})
-    assert read_columns(PORTS, LOGINS) == ("who", "port", "ok", "event_time", "before")
-    instants = {name: table[name].cast(ARROW_TYPES["timestamp"]) for name in ("event_time", "before")}
-    own = {"asof_known": table["known"], "asof_undoes": pa.nulls(len(rows), pa.int64()), "asof_op": ["add"] * len(rows)}
-    known = {LOGINS.name: pa.table({**{name: table[name] for name in names[:3]}, **instants, **own})}
+    assert read_columns(PORTS, LOGINS) == (*names[:5], "asof_op", "asof_known_at", "asof_undoes")
+    instant = ARROW_TYPES["timestamp"]
+    event_time, before, known_at = (table[name].cast(instant) for name in names[3:])
+    known = {LOGINS.name: pa.table({
+        **{name: table[name] for name in names[:3]}, "event_time": event_time, "before": before,
+        "asof_op": ["add"] * len(rows), "asof_known_at": known_at, "asof_undoes": pa.nulls(len(rows), instant),
+    })}  # fmt: skip
     made = edges(PORTS, known, 100)
     assert made.sort_by("subject").to_pylist() == [
         {"relation": "port", "subject": who, "node": "7", "known": at} for who, at in (("-1", 40), ("10", 11), ("9", 11))
