@@ -4,7 +4,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from features import Entity, Field, Graph, Relation, Source, col, fields
@@ -95,14 +95,26 @@ RAW = st.fixed_dictionaries({
 })  # fmt: skip
 
 
+# Of one instant: the last by name of four devices finds an account that has three, and joins nothing. Later another comes when a mark ends.
+CROWDED = [*(("a", device, START) for device in ("w", "v", "u", "1:x")), ("b", "w", START), ("b", "v", START), ("c", "u", START + 1)]  # fmt: skip
+
+
 @settings(max_examples=80, deadline=None)
 @given(RAW)
+@example({
+    PAYMENTS.name: [
+        row for n, (account, device, known) in enumerate(CROWDED)
+        for row in versions({"id": f"p{n}", "account": account, "device": device, "known": known}, None, 0)
+    ],
+    TRANSFERS.name: [], REPORTS.name: versions({"id": "r", "account": "a", "known": START}, {"gone": True}, 1),
+})  # fmt: skip
 def test_rows_say_at_each_cut_what_the_plain_graph_of_that_cut_does(raw: dict[str, Rows]) -> None:
     found = derived(raw)
     made = [(row["known"], row["relation"], row["subject"], row["node"]) for row in found["edges"]]
     assert sorted(made) == known_edges(raw, CUTS[-1])
     for rows in (found[source.name] for source in GRAPH.sources):
         assert len({(row["row_id"], row.get("version")) for row in rows}) == len(rows)
+        assert all(row["event_time"] < row["known_at"] for row in rows if row.get("voided"))
     for cut in CUTS:
         there = known_edges(raw, cut)
         pairs, exposed = (standing(found[source.name], cut) for source in (GRAPH.links, GRAPH.exposures))
@@ -135,6 +147,7 @@ def test_ids_are_numbers_in_the_order_of_their_texts_and_a_lag_delays_a_row() ->
     names = ["who", "port", "ok", "event_time", "before", "known"]
     rows = [
         (10, 7, True, 1, 0, 5), (9, 7, True, 1, 0, 5), (-1, 7, True, 30, 0, 5), (8, 7, False, 1, 0, 1), (7, 7, True, 1, 1, 1), (6, 7, None, 1, 0, 1),
+        (9, None, False, 1, 0, 2),
     ]  # fmt: skip
     table = pa.table({name: pa.array(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)})
     assert read_columns(PORTS, LOGINS) == (*names[:5], "asof_op", "asof_known_at", "asof_undoes")
@@ -165,6 +178,14 @@ def test_ids_are_numbers_in_the_order_of_their_texts_and_a_lag_delays_a_row() ->
     grown = component_rows(PORTS, made, since=0, most=3)
     assert grown is not None
     assert sorted(grown["row_id"].to_pylist()) == ["1:92:40", "2:-12:40", "2:102:40"]
+
+
+def test_nodes_of_two_relations_are_two_whatever_their_ids() -> None:
+    named = pa.table({"relation": ["port", "host"], "subject": ["1", "2"], "node": ["7", "7"], "known": [0, 0]})
+    relations = tuple(Relation(name=name, sources=(LOGINS,), to="port") for name in ("port", "host"))
+    grown = component_rows(Graph(name="both", entity=CUSTOMER, relations=relations), named, since=0, most=2)
+    assert grown is not None
+    assert sorted(zip(grown["customer"].to_pylist(), grown["nodes"].to_pylist(), strict=True)) == [(1, 2), (2, 2)]
 
 
 def test_what_is_more_than_the_most_is_not_derived() -> None:
