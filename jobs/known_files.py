@@ -21,7 +21,7 @@ from jobs.ledger import Partition
 from jobs.source_files import Unit, counting, stored
 from jobs.tables import files_of, source_table
 
-__all__ = ["known_files", "known_table", "stored_fields"]
+__all__ = ["files_of_days", "known_files", "known_table", "stored_fields"]
 
 
 def known_files(
@@ -36,7 +36,13 @@ def known_files(
     refuse_gaps(source, partitions, before)
     refuse_changed(settings, source, before)
     since = None if delayed(source, partitions, before=before, since=since) else since
-    last, first = newest_day(before), "" if since is None else oldest_day(source, since)
+    first = "" if since is None else oldest_day(source, since)
+    return files_of_days(spark, settings, source, first, newest_day(before))
+
+
+def files_of_days(spark: SparkSession, settings: Settings, source: Source, first: str, last: str) -> list[str]:
+    """The files of a source's partitions from one day to another, both included."""
+    partitions = ledger.partitions(settings, source.ingested_by)
     return [path for ds, path in _listed(spark, source, settings.tables_root, partitions) if first <= ds <= last]
 
 
