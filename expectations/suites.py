@@ -151,13 +151,11 @@ def _tally(store: Any, key: Any) -> tuple[int, int, datetime]:  # noqa: ANN401 -
 
 
 def _run(name: str, source: str, frame: Any, expectations: Sequence[Any], result_format: str = "BOOLEAN_ONLY") -> Any:  # noqa: ANN401 - GX's own
-    context = _context()
     # One context, and no word of GX's that it may be used by several threads.
     with _ONE_AT_A_TIME, _silence():
         from great_expectations import ExpectationSuite  # noqa: PLC0415
 
         suite = ExpectationSuite(name=name, expectations=list(expectations))
-        # Of the kind spark it would start a session of its own, so it waits until there are rows to look at, and so ours.
         batch = _whole(source).get_batch(batch_parameters={"dataframe": frame})
         return batch.validate(suite, result_format=result_format)
 
@@ -166,6 +164,7 @@ def _run(name: str, source: str, frame: Any, expectations: Sequence[Any], result
 def _whole(source: str) -> Any:  # noqa: ANN401 - GX's own
     """What takes whole data frames, the row of metrics or Spark's rows."""
     sources = _context().data_sources
+    # Of the kind spark it would start a session of its own, so it waits until there are rows to look at, and so ours.
     data = sources.add_pandas(source) if source == "metrics" else sources.add_spark(source)
     return data.add_dataframe_asset(source).add_batch_definition_whole_dataframe("all")
 
