@@ -164,7 +164,8 @@ class _Demo:
         self.say(out.splitlines()[0])
 
     def _start_ingest(self) -> subprocess.Popen[str]:
-        command = Ingest(source=",".join(_sources(self.settings)), input=str(self.home / "landing" / "{source}"))
+        names = [source.name for source in load_catalog(self.settings.catalog).ingested]
+        command = Ingest(source=",".join(names), input=str(self.home / "landing" / "{source}"))
         log = (self.home / "logs" / "ingest.log").open("w", encoding="utf-8")
         return subprocess.Popen(  # noqa: S603
             [sys.executable, "-m", "jobs", *command.argv()], env=self.env, stdout=log, stderr=log, text=True
@@ -295,17 +296,3 @@ class _Demo:
             and parity["informative"] >= 0.3 * parity["compared"]
         )
         return report
-
-
-def _sources(settings: Settings) -> list[str]:
-    """Sources with a table of their own that views or labels read, parents before children: no other one is ingested."""
-    catalog = load_catalog(settings.catalog)
-    told = [source for view in catalog.views for source in view.sources]
-    graphs = [source.graph for source in told if source.graph is not None]
-    told += [source for graph in graphs for source in graph.reads]
-    read = {source.ingested_by for source in told if source.graph is None}
-    read |= {label.outcomes.ingested_by for label in catalog.labels}
-    sources = [source for source in catalog.sources if source.name in read]
-    read |= {source.enriched.parent.ingested_by for source in sources if source.enriched is not None}
-    sources = [source for source in catalog.sources if source.name in read]
-    return [source.name for source in sorted(sources, key=lambda source: source.enriched is not None)]

@@ -151,24 +151,22 @@ def _tally(store: Any, key: Any) -> tuple[int, int, datetime]:  # noqa: ANN401 -
 
 
 def _run(name: str, source: str, frame: Any, expectations: Sequence[Any], result_format: str = "BOOLEAN_ONLY") -> Any:  # noqa: ANN401 - GX's own
-    context = _context()
     # One context, and no word of GX's that it may be used by several threads.
     with _ONE_AT_A_TIME, _silence():
         from great_expectations import ExpectationSuite  # noqa: PLC0415
 
         suite = ExpectationSuite(name=name, expectations=list(expectations))
-        # Of the kind spark it would start a session of its own, so it waits until there are rows to look at, and so ours.
-        data = (
-            context.data_sources.add_or_update_pandas(source)
-            if source == "metrics"
-            else context.data_sources.add_or_update_spark(source)
-        )
-        asset = data.add_dataframe_asset(name)
-        try:
-            batch = asset.add_batch_definition_whole_dataframe("all").get_batch(batch_parameters={"dataframe": frame})
-            return batch.validate(suite, result_format=result_format)
-        finally:
-            data.delete_asset(name)
+        batch = _whole(source).get_batch(batch_parameters={"dataframe": frame})
+        return batch.validate(suite, result_format=result_format)
+
+
+@cache
+def _whole(source: str) -> Any:  # noqa: ANN401 - GX's own
+    """What takes whole data frames, the row of metrics or Spark's rows."""
+    sources = _context().data_sources
+    # Of the kind spark it would start a session of its own, so it waits until there are rows to look at, and so ours.
+    data = sources.add_pandas(source) if source == "metrics" else sources.add_spark(source)
+    return data.add_dataframe_asset(source).add_batch_definition_whole_dataframe("all")
 
 
 def _limits(rule: Rule) -> tuple[float | None, float | None]:
@@ -176,11 +174,28 @@ def _limits(rule: Rule) -> tuple[float | None, float | None]:
 
 
 def _of_metric(rule: Rule, limits: tuple[float | None, float | None]) -> Any:  # noqa: ANN401 - GX's own
+    return _metric_expectation()(column=metric_of(rule), min_value=limits[0], max_value=limits[1], **_words(rule))
+
+
+@cache
+def _metric_expectation() -> Any:  # noqa: ANN401 - GX's own
     gxe = _expectations()
+    from great_expectations.compatibility.pydantic import PrivateAttr  # noqa: PLC0415
+
     # The largest of one row is that row, and costs a fifth of a map over its values.
-    return gxe.ExpectColumnMaxToBeBetween(
-        column=metric_of(rule), min_value=limits[0], max_value=limits[1], **_words(rule)
-    )
+    class ExpectMetricToBeBetween(gxe.ExpectColumnMaxToBeBetween):  # type: ignore[misc, name-defined]
+        """A metric within limits. GX asks an expectation for its configuration some 25 times while it judges it, and makes a new one each time."""
+
+        _made: Any = PrivateAttr(default=None)
+
+        @property
+        def configuration(self) -> Any:  # noqa: ANN401 - GX's own
+            """Made once: nobody changes our expectations."""
+            if self._made is None:
+                self._made = super().configuration
+            return self._made
+
+    return ExpectMetricToBeBetween
 
 
 def _of_rows(rule: Rule) -> Any:  # noqa: ANN401, PLR0911 - GX's own; one line for each kind

@@ -51,6 +51,7 @@ def explained(settings: Settings, catalog: Catalog, view: FeatureView, at: int) 
         "shuffle": {
             "with": [each.name for each in group.views if each.name != view.name], "rows": size.rows, "bytes": size.bytes,
             "partitions": size.partitions, "chosen": size.chosen, "worker_bytes": size.worker_bytes,
+            "few_bytes": settings.spark.few_bytes,
         },
         "reads": [
             {"source": read.source, "partitions": read.partitions, "rows": read.rows, "columns": list(read.columns),
@@ -124,6 +125,10 @@ def _show(found: dict[str, Any]) -> None:
         f"  Partitions: {shuffle['partitions']}, by {shuffle['chosen']}; spark.shuffle_partitions sets another number. "
         f"About {_megabytes(shuffle['worker_bytes'])} a Python worker."
     )
+    if shuffle["few_bytes"]:
+        say(
+            f"  Without Spark's tasks where the files read have less than {_megabytes(shuffle['few_bytes'])} (spark.few_bytes)."
+        )
     say(f"  Computed {found['follows']}.")
     for read in found["reads"]:
         since = f"events since {read['since'][:10]}" if read["since"] else "rows of any age"

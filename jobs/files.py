@@ -21,7 +21,9 @@ __all__ = [
     "folders",
     "make_folder",
     "open_system",
+    "parquet_files",
     "parquet_rows",
+    "parquet_table",
     "read_files",
     "read_record",
     "remove_folder",
@@ -168,9 +170,23 @@ def parquet_rows(
     return read.to_table(list(columns), filter=where)
 
 
+def parquet_files(folder: str) -> list[str]:
+    """Those directly in a folder, in the order of their names; what Spark does not read either is left out."""
+    system, place = open_system(folder)
+    names = sorted(item.base_name for item in system.get_file_info(fs.FileSelector(place)))
+    return [f"{folder}/{name}" for name in names if name.endswith(".parquet") and not name.startswith((".", "_"))]
+
+
 def bytes_of(paths: Iterable[str]) -> int:
     """Of all of these files."""
     return sum(system.get_file_info(place).size or 0 for system, place in map(open_system, paths))
+
+
+def parquet_table(path: str) -> pa.Table:
+    """All of a Parquet file, in its own columns and types."""
+    system, place = open_system(path)
+    with system.open_input_file(place) as opened:
+        return pq.ParquetFile(opened).read()
 
 
 def rows_of(paths: Iterable[str]) -> int:

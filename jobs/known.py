@@ -19,7 +19,7 @@ from jobs.graph_state import refuse_changed
 from jobs.ledger import Partition
 from jobs.resolving import by_event, changes_of, newest_of
 
-__all__ = ["delayed", "known_rows", "refuse_gaps"]
+__all__ = ["delayed", "known_rows", "newest_day", "oldest_day", "refuse_gaps"]
 
 
 def known_rows(
@@ -45,7 +45,7 @@ def known_rows(
     partitions = ledger.partitions(settings, source.ingested_by)
     refuse_gaps(source, partitions, before)
     refuse_changed(settings, source, before)
-    last, oldest = _newest(before), first_day or _oldest(source, since)
+    last, oldest = newest_day(before), first_day or ("" if since is None else oldest_day(source, since))
     held = delayed(source, partitions, before=before, since=since, first_day=first_day)
     stored = tables.source_table(spark, source).where(F.col(source.partition) <= last)
     rows = stored.where(F.col(source.partition) >= oldest) if oldest else stored
@@ -64,17 +64,18 @@ def delayed(
     first_day: str | None = None,
 ) -> list[Partition]:
     """Partitions that are or were held, whose rows may therefore be known otherwise than they are stored; instants and days as `known_rows` has them."""
-    last, oldest = _newest(before), first_day or _oldest(source, since)
+    last, oldest = newest_day(before), first_day or ("" if since is None else oldest_day(source, since))
     return [item for item in partitions if item.ds <= last and _matters(source, item, oldest)]
 
 
-def _newest(before: int) -> str:
+def newest_day(before: int) -> str:
+    """The last day whose partition may hold what is known before an instant."""
     return str((utc(before) - timedelta(microseconds=1)).date())
 
 
-def _oldest(source: Source, since: int | None) -> str:
-    """known_at may be earlier than event_time, by max_future at most."""
-    return "" if since is None else str(utc(since - duration(source.max_future)).date())
+def oldest_day(source: Source, since: int) -> str:
+    """The first day whose partition may hold events from an instant on: known_at may be earlier than event_time, by max_future at most."""
+    return str(utc(since - duration(source.max_future)).date())
 
 
 def _matters(source: Source, item: Partition, oldest: str) -> bool:

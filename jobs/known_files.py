@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,11 +15,13 @@ from features.values.sweep import ARROW_TYPES
 from features.values.versions import RETRACT, STORED_FIELDS, stand
 from jobs import ledger
 from jobs.files import read_files
-from jobs.known import delayed, known_rows
+from jobs.graph_state import refuse_changed
+from jobs.known import delayed, known_rows, newest_day, oldest_day, refuse_gaps
 from jobs.ledger import Partition
-from jobs.source_files import Unit, counting, source_files, stored
+from jobs.source_files import Unit, counting, stored
+from jobs.tables import files_of, source_table
 
-__all__ = ["known_files", "known_table", "stored_fields"]
+__all__ = ["files_of_days", "known_files", "known_table", "stored_fields"]
 
 
 def known_files(
@@ -29,8 +32,29 @@ def known_files(
     Raises:
         MissingError: a partition that is needed is not there.
     """
-    held = delayed(source, ledger.partitions(settings, source.ingested_by), before=before, since=since)
-    return source_files(spark, settings, source, before=before, since=None if held else since)
+    partitions = ledger.partitions(settings, source.ingested_by)
+    refuse_gaps(source, partitions, before)
+    refuse_changed(settings, source, before)
+    since = None if delayed(source, partitions, before=before, since=since) else since
+    first = "" if since is None else oldest_day(source, since)
+    return files_of_days(spark, settings, source, first, newest_day(before))
+
+
+def files_of_days(spark: SparkSession, settings: Settings, source: Source, first: str, last: str) -> list[str]:
+    """The files of a source's partitions from one day to another, both included."""
+    partitions = ledger.partitions(settings, source.ingested_by)
+    return [path for ds, path in _listed(spark, source, settings.tables_root, partitions) if first <= ds <= last]
+
+
+@lru_cache(maxsize=64)
+def _listed(
+    spark: SparkSession,
+    source: Source,
+    root: str,  # noqa: ARG001 - tables of another root are other ones
+    partitions: tuple[Partition, ...],  # noqa: ARG001 - what is ingested anew lies in other files
+) -> tuple[tuple[str, str], ...]:
+    """Each file of a source's table, with its day. Many entities read the same sources, and the metastore takes its time to answer."""
+    return tuple((_day(path), path) for path in files_of(source_table(spark, source)))
 
 
 def known_table(
@@ -57,12 +81,12 @@ def known_table(
         since: only events from then on.
     """
     unit = Unit(part=0, paths=list(files), since=since, before=before)
-    held = delayed(source, ledger.partitions(settings, source.ingested_by), before=before, since=since)
+    held = tuple(delayed(source, ledger.partitions(settings, source.ingested_by), before=before, since=since))
     if not held:
         return stored(source, schema, unit)
     if source.kind == "full":
         return _through_spark(spark, settings, source, schema, unit)
-    return counting(_around(source, files, held), source, unit).select(schema.names).cast(schema)
+    return counting(_around(source, tuple(files), held), source, unit).select(schema.names).cast(schema)
 
 
 def stored_fields(*names: str) -> list[pa.Field]:
@@ -79,7 +103,8 @@ def _through_spark(spark: SparkSession, settings: Settings, source: Source, sche
     )
 
 
-def _around(source: Source, files: Sequence[str], held: Sequence[Partition]) -> pa.Table:
+@lru_cache(maxsize=4)
+def _around(source: Source, files: tuple[str, ...], held: tuple[Partition, ...]) -> pa.Table:
     """Rows of events that no delayed partition brought as they are stored, and the others as they stand without it."""
     schema = pa.schema([*((name, ARROW_TYPES[kind]) for name, kind in source.types.items()), *STORED_FIELDS])
     parts = [_dated(read_files([path], schema), _day(path)) for path in files]

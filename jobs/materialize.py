@@ -2,10 +2,10 @@
 
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import TYPE_CHECKING
+from functools import partial, reduce
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow as pa
 
@@ -19,18 +19,26 @@ from features.store.redis_states import remove_states, write_states
 from features.store.redis_store import Load, RedisStore, remove_rows, write_rows
 from features.store.sqlite_store import SqliteStore
 from features.store.stores import open_store, redis_url
+from features.values.sweep import ARROW_TYPES
 from jobs.commands import Exit, Materialize
-from jobs.files import rows_of
+from jobs.files import bytes_of, parquet_files, parquet_table, rows_of
 from jobs.stages import say, side_by_side, stage_views
 from jobs.tails import trim_tail
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
 
     from features.feast.registry import Watermarks
 
+    Rows: TypeAlias = DataFrame | pa.Table
+    Published: TypeAlias = Callable[[int], Rows]
+    """Rows of a cut; a table where they are few."""
+
 __all__ = ["load_view", "run"]
 
+_SPARK_TYPES = {
+    "string": "string", "int64": "bigint", "float64": "double", "bool": "boolean", "timestamp": "timestamp",
+}  # fmt: skip
 _ROWS_IN_DRIVER = 200_000
 """What one slice on its way into SQLite may hold at most, on average."""
 
@@ -50,22 +58,37 @@ def run(command: Materialize, settings: Settings) -> int:
     from jobs import tables  # noqa: PLC0415 - Spark costs seconds; a refused command does not pay them
     from jobs.session import spark  # noqa: PLC0415
 
-    names = [view.name for view in views]
     with ThreadPoolExecutor(max_workers=1) as other:
         # Feast's import takes seconds too, and runs while Spark starts.
         found = other.submit(_watermarks, settings, views)
         session = spark(settings, "materialize")
-        cuts = dict(zip(names, side_by_side(partial(tables.published_cuts, session), views), strict=True))
+        places = side_by_side(
+            lambda view: tables.location(session, view_table(view), "cut", cut_text(cut)), views
+        )  # fmt: skip
         watermarks = found.result()
-    for view in views:
-        published = cuts[view.name]
-        if cut in published:
-            _load(settings, catalog, watermarks, view, cut, partial(tables.published, session, view), published)
+    for view, place in zip(views, places, strict=True):
+        if place is not None:
+            published = partial(_published, session, settings, view, {cut: place})
+            cuts = partial(tables.published_cuts, session, view)
+            _load(settings, catalog, watermarks, view, cut, published, cuts)
         else:
             say(
                 f"{view.name}: cut {cut_text(cut)} is not published (held, or not computed yet); the store keeps what it has."
             )
     return Exit.OK
+
+
+def _published(
+    spark: "SparkSession", settings: Settings, view: FeatureView, places: Mapping[int, str], cut: int
+) -> "Rows":
+    """The published rows of a cut; `places` has folders that are known already."""
+    from jobs import tables  # noqa: PLC0415 - as above
+
+    place = places.get(cut) or tables.location(spark, view_table(view), "cut", cut_text(cut))
+    files = [] if place is None else parquet_files(place)
+    if not files or bytes_of(files) >= settings.spark.few_bytes:
+        return tables.published(spark, view, cut)
+    return pa.concat_tables(map(parquet_table, files))
 
 
 def _watermarks(settings: Settings, views: Iterable[FeatureView]) -> "Watermarks":
@@ -86,8 +109,8 @@ def _load(
     watermarks: "Watermarks",
     view: FeatureView,
     cut: int,
-    published: "Callable[[int], DataFrame]",
-    cuts: tuple[int, ...],
+    published: "Published",
+    cuts: Callable[[], Iterable[int]],
 ) -> None:
     started = time.monotonic()
     done = load_view(settings, view, cut, published, cuts)
@@ -106,10 +129,10 @@ def load_view(
     settings: Settings,
     view: FeatureView,
     cut: int,
-    published: "Callable[[int], DataFrame]",
-    published_cuts: Iterable[int],
+    published: "Published",
+    published_cuts: Callable[[], Iterable[int]],
 ) -> Loaded:
-    """Puts one published cut (microseconds UTC) of a view into the online store; `published` gives the rows of any of `published_cuts`.
+    """Puts one published cut (microseconds UTC) of a view into the online store; `published` gives the rows of any of `published_cuts`, which Redis asks for.
 
     Raises:
         MissingError: the table lacks a column of the definition.
@@ -122,22 +145,25 @@ def load_view(
         if isinstance(store, SqliteStore):
             return _into_sqlite(store, layout, published, now)
         into = _states_into_redis if layout.stateful else _into_redis
-        return into(store, redis_url(settings), layout, published, now, frozenset(published_cuts))
+        return into(store, redis_url(settings), layout, published, now, frozenset(published_cuts()))
     finally:
         store.close()
 
 
-def _into_sqlite(store: SqliteStore, layout: Layout, published: "Callable[[int], DataFrame]", now: int) -> Loaded:
+def _into_sqlite(store: SqliteStore, layout: Layout, published: "Published", now: int) -> Loaded:
     return store.load(layout, _batches(layout, lambda: _typed(published(layout.cut), layout)), now)
 
 
-def _batches(layout: Layout, rows: "Callable[[], DataFrame]") -> Iterator[pa.RecordBatch]:
+def _batches(layout: Layout, rows: "Callable[[], Rows]") -> Iterator[pa.RecordBatch]:
     """Through the driver, in slices of keys: asked for only once the store knows that a load is due."""
+    frame = rows()
+    if isinstance(frame, pa.Table):
+        yield from frame.combine_chunks().to_batches()
+        return
     from pyspark.sql import functions as f  # noqa: PLC0415 - a second, and only where Spark runs already
 
     from jobs.tables import files_of  # noqa: PLC0415 - the same
 
-    frame = rows()
     slices = rows_of(files_of(frame)) // _ROWS_IN_DRIVER + 1
     for number in range(slices):
         some = frame if slices == 1 else frame.where(f.pmod(f.xxhash64(*layout.keys), f.lit(slices)) == number)
@@ -148,7 +174,7 @@ def _into_redis(
     store: RedisStore,
     url: str,
     layout: Layout,
-    published: "Callable[[int], DataFrame]",
+    published: "Published",
     now: int,
     there: frozenset[int],
 ) -> Loaded:
@@ -159,7 +185,7 @@ def _into_redis(
         load.begin()
         gone, token = load.gone_features, load.token
         written = _total(rows, lambda batches: write_rows(url, layout, gone, token, batches))
-        _refuse_lost(layout, written, rows.count())
+        _refuse_lost(layout, written, _count(rows))
         return load.end(written=written, removed=_remove(load, url, rows, published, there))
 
 
@@ -167,7 +193,7 @@ def _states_into_redis(
     store: RedisStore,
     url: str,
     layout: Layout,
-    published: "Callable[[int], DataFrame]",
+    published: "Published",
     now: int,
     there: frozenset[int],
 ) -> Loaded:
@@ -178,7 +204,7 @@ def _states_into_redis(
         load.begin()
         number, token = load.generation, load.token
         written = _total(rows, lambda batches: write_states(url, layout, number, token, batches))
-        _refuse_lost(layout, written, rows.count())
+        _refuse_lost(layout, written, _count(rows))
         load.show(written)
 
         def remove(head: Head) -> int:
@@ -200,9 +226,11 @@ def _refuse_lost(layout: Layout, written: int, expected: int) -> None:
         raise AsofError(msg)
 
 
-def _remove(
-    load: Load, url: str, rows: "DataFrame", published: "Callable[[int], DataFrame]", there: frozenset[int]
-) -> int:
+def _count(rows: "Rows") -> int:
+    return len(rows) if isinstance(rows, pa.Table) else rows.count()
+
+
+def _remove(load: Load, url: str, rows: "Rows", published: "Published", there: frozenset[int]) -> int:
     """Keys that a cut loaded or begun before has and this one lacks."""
     layout, cuts, gone, token = load.layout, load.cuts_before, load.gone_features, load.token
     if cuts is None or not there.issuperset(cuts):
@@ -210,15 +238,28 @@ def _remove(
     if not cuts:
         return 0
     keys = list(layout.keys)
-    before = published(cuts[0]).select(*keys)
-    for other in cuts[1:]:
-        before = before.union(published(other).select(*keys))
-    dropped = before.distinct().join(rows.select(*keys), keys, "left_anti")
+    before = [published(cut).select(keys) for cut in cuts]
+    dropped = _without(before, rows.select(keys), keys)
     return _total(dropped, lambda batches: remove_rows(url, layout, gone, token, batches))
 
 
-def _total(frame: "DataFrame", write: Callable[[Iterable[pa.RecordBatch]], Iterator[int]]) -> int:
-    """Runs a writer over the frame's partitions in Spark's tasks, and adds up what it counted; only counts come back."""
+def _without(before: "Sequence[Rows]", rows: "Rows", keys: list[str]) -> "Rows":
+    """Keys of the first that the second lacks, each once; in this process where all are here."""
+    frames = [each for each in (*before, rows) if not isinstance(each, pa.Table)]
+    if not frames:
+        return pa.concat_tables(before).group_by(keys).aggregate([]).join(rows, keys, join_type="left anti")
+    spark = frames[0].sparkSession
+    given, here = [
+        [spark.createDataFrame(each) if isinstance(each, pa.Table) else each for each in some]
+        for some in (before, [rows])
+    ]
+    return reduce(lambda left, right: left.union(right), given).distinct().join(here[0], keys, "left_anti")
+
+
+def _total(rows: "Rows", write: Callable[[Iterable[pa.RecordBatch]], Iterator[int]]) -> int:
+    """Runs a writer over rows, those of a frame in Spark's tasks, and adds up what it counted; only counts come back."""
+    if isinstance(rows, pa.Table):
+        return sum(write(rows.combine_chunks().to_batches()))
     from pyspark.errors import PythonException  # noqa: PLC0415 - costs a second
 
     def counted(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -226,7 +267,7 @@ def _total(frame: "DataFrame", write: Callable[[Iterable[pa.RecordBatch]], Itera
             yield pa.record_batch({"number": pa.array([number], pa.int64())})
 
     try:
-        row = frame.mapInArrow(counted, "number long").groupBy().sum("number").first()
+        row = rows.mapInArrow(counted, "number long").groupBy().sum("number").first()
     except PythonException as error:
         # What a task raised comes as text.
         for kind in (BusyError, InputError):
@@ -239,19 +280,22 @@ def _total(frame: "DataFrame", write: Callable[[Iterable[pa.RecordBatch]], Itera
     return int(row[0] or 0) if row is not None else 0
 
 
-def _typed(frame: "DataFrame", layout: Layout) -> "DataFrame":
+def _typed(rows: "Rows", layout: Layout) -> "Rows":
     """The columns of the layout.
 
     Raises:
         MissingError: one of them is not there, or of another type.
     """
-    types = {"string": "string", "int64": "bigint", "float64": "double", "bool": "boolean", "timestamp": "timestamp"}
-    there = dict(frame.dtypes)
-    wanted = {
-        **dict.fromkeys(layout.keys, types[layout.key_type]),
-        **{name: types[kind] for name, kind in layout.features},
-        **({STATE: "binary"} if layout.stateful else {}),
-    }
+    kinds = {**dict.fromkeys(layout.keys, layout.key_type), **dict(layout.features)}
+    here = isinstance(rows, pa.Table)
+    types: Mapping[str, Any] = ARROW_TYPES if here else _SPARK_TYPES
+    there = (
+        dict(zip(rows.schema.names, rows.schema.types, strict=True))
+        if isinstance(rows, pa.Table)
+        else dict(rows.dtypes)
+    )
+    wanted = {name: types[kind] for name, kind in kinds.items()}
+    wanted |= {STATE: pa.binary() if here else "binary"} if layout.stateful else {}
     wrong = [
         f"{name} ({there.get(name, 'missing')}, needed {kind})"
         for name, kind in wanted.items()
@@ -263,4 +307,4 @@ def _typed(frame: "DataFrame", layout: Layout) -> "DataFrame":
             f"{', '.join(wrong)}. It was published by another definition: compute and publish the cut again."
         )
         raise MissingError(msg)
-    return frame.select(*wanted)
+    return rows.select(list(wanted))

@@ -6,15 +6,14 @@ published and online as were computed.
 
 import math
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import SparkSession
 
 from features.definitions.catalog import Catalog
 from features.definitions.durations import DAY
@@ -29,13 +28,12 @@ from features.settings import Settings
 from features.store.reads import Question
 from features.store.stores import open_store
 from features.store.tails import tail_source
-from features.values.hashing import row_hashes
 from features.values.partition import EntityViews, entity_views
 from features.values.sweep import ARROW_TYPES
-from features.values.versions import ADD
 from jobs import ledger, tables
 from jobs.commands import Prove
-from jobs.files import bytes_of, read_files, read_record, rows_of
+from jobs.drawing import Places, drawn
+from jobs.files import parquet_files, read_record, rows_of
 from jobs.frame import collected
 from jobs.proofs import PROOF_COLUMNS, PROOFS, add_to_history, record_proof
 from jobs.session import spark as session
@@ -46,9 +44,6 @@ __all__ = ["Proof", "prove", "run"]
 KEYS = 300
 """Keys drawn for each entity."""
 
-_RECENT = 7 * DAY
-UNKNOWN = 10
-"""Keys that no source has, drawn besides."""
 
 _SHOWN = 5
 
@@ -80,11 +75,12 @@ def run(command: Prove, settings: Settings) -> int:
     """
     catalog, views, cut = stage_views(command, settings)
     spark = session(settings, "prove")
-    online = tuple(view for view in views if cut in tables.published_cuts(spark, view))
+    places = _places(spark, views, cut)
+    online = tuple(view for view in views if places[view.name] is not None)
     if not online:
         msg = f"No view of the cut {cut_text(cut)} is published, so there is nothing to prove. Publish and materialize it first."
         raise MissingError(msg)
-    proof = prove(spark, settings, catalog, online, cut)
+    proof = prove(spark, settings, catalog, online, cut, places=places)
     found = {name: getattr(proof, name) for name in Proof.__slots__}
     record_proof(settings, cut, found)
     add_to_history(settings, cut, micros(settings.now()), [view.name for view in online], found)
@@ -111,20 +107,30 @@ def prove(
     cut: int,
     *,
     keys: int = KEYS,
+    places: Places | None = None,
 ) -> Proof:
-    """Compares lookups with frames for keys of every entity at the edges of the cut's time and within it, and counts keys of every view."""
-    counted = side_by_side(lambda view: _miscounted(spark, settings, view, cut), views)
-    missing = [line for lines in counted for line in lines]
+    """Compares lookups with frames for keys of every entity at the edges of the cut's time and within it, and counts keys of every view.
+
+    `places`: where the views' rows of the cut lie, where that is known already.
+    """
+    places = _places(spark, views, cut) if places is None else places
+    missing = [line for view in views for line in _miscounted(settings, view, cut, places[view.name] or "")]
     total = Proof(
         compared=0, different=len(missing), informative=0, keys=0, instants=0, examples=tuple(missing[:_SHOWN])
     )
-    for found in side_by_side(lambda group: _prove_entity(spark, settings, catalog, group, cut, keys), _groups(views)):
+    work = partial(_prove_entity, spark, settings, catalog, cut=cut, keys=keys, places=places)
+    for found in side_by_side(work, _groups(views)):
         total = Proof(
             compared=total.compared + found.compared, different=total.different + found.different,
             informative=total.informative + found.informative, keys=total.keys + found.keys, instants=max(total.instants, found.instants),
             examples=(*total.examples, *found.examples)[:_SHOWN],
         )  # fmt: skip
     return total
+
+
+def _places(spark: SparkSession, views: Sequence[FeatureView], cut: int) -> Places:
+    named = side_by_side(lambda view: tables.location(spark, view_table(view), "cut", cut_text(cut)), views)
+    return dict(zip((view.name for view in views), named, strict=True))
 
 
 def _groups(views: tuple[FeatureView, ...]) -> list[EntityViews]:
@@ -175,7 +181,7 @@ def _told(settings: Settings, group: EntityViews, cut: int) -> _Told:
 
 
 def _prove_entity(
-    spark: SparkSession, settings: Settings, catalog: Catalog, group: EntityViews, cut: int, keys: int
+    spark: SparkSession, settings: Settings, catalog: Catalog, group: EntityViews, cut: int, keys: int, places: Places
 ) -> Proof:
     told = _told(settings, group, cut)
     instants = [instant for instant in _instants(group, cut) if instant <= told.until]
@@ -185,9 +191,9 @@ def _prove_entity(
             f"{names}: the stream and Hive do not both reach {utc(cut).isoformat()} and the publish lag yet: nothing to compare."
         )
         return Proof(compared=0, different=0, informative=0, keys=0, instants=0)
-    drawn = _draw(spark, settings.spark.few_bytes, group, cut, keys)
-    asked = [(key, instant) for key in drawn for instant in instants]
-    online = _looked_up(settings, catalog, group, drawn, instants)
+    asked_keys = drawn(spark, settings, group, cut, keys, places)
+    asked = [(key, instant) for key in asked_keys for instant in instants]
+    online = _looked_up(settings, catalog, group, asked_keys, instants)
     offline = _computed(spark, settings, group, asked, told.known_before)
     compared = informative = 0
     differences: list[str] = []
@@ -210,16 +216,15 @@ def _prove_entity(
                         f"{view.name}.{name} {_named(view, key)} at {utc(instant).isoformat()}: {value!r} online, {other!r} in the frame"
                     )
     return Proof(
-        compared=compared, different=len(differences), informative=informative, keys=len(drawn), instants=len(instants),
+        compared=compared, different=len(differences), informative=informative, keys=len(asked_keys), instants=len(instants),
         examples=tuple(differences[:_SHOWN]),
     )  # fmt: skip
 
 
-def _miscounted(spark: SparkSession, settings: Settings, view: FeatureView, cut: int) -> list[str]:
+def _miscounted(settings: Settings, view: FeatureView, cut: int, place: str) -> list[str]:
     """A sentence where fewer or more keys are published, or online, than were computed."""
-    place = tables.location(spark, view_table(view), "cut", cut_text(cut))
     record = read_record(f"{place}/_finished.json") or {}
-    published = rows_of(tables.files_of(tables.published(spark, view, cut)))
+    published = rows_of(parquet_files(place))
     found = {"computed": record.get("rows"), "published": published}
     store = open_store(settings, writable=False)
     try:
@@ -234,57 +239,16 @@ def _miscounted(spark: SparkSession, settings: Settings, view: FeatureView, cut:
     return [f"{view.name}: {', '.join(f'{rows} keys {where}' for where, rows in found.items())}"]
 
 
-def _draw(spark: SparkSession, few: int, group: EntityViews, cut: int, keys: int) -> list[tuple[Any, ...]]:
-    """Keys by the order of a hash that changes with the cut: published ones, those of source rows, and some that nobody ever saw."""
-    share = -(-keys // (2 * len(group.views)))
-    found: dict[tuple[Any, ...], None] = {}
-    entity = group.views[0].entity
-    kind = ARROW_TYPES[entity.type]
-    for view in group.views:
-        found |= dict.fromkeys(_first(few, tables.published(spark, view, cut), list(view.keys), cut, share, kind))
-    for source in group.sources:
-        columns = list(source.key_columns(entity.name, entity.keys))
-        rows = tables.stored_rows(spark, source, before=cut).where(F.col("asof_op") == ADD)
-        # The last days' rows: keys that are asked for tomorrow, and not every partition is read.
-        recent = rows.where(F.col(source.partition) >= str(utc(cut - _RECENT).date()))
-        count = share * len(group.views) // len(group.sources) + 1
-        found |= dict.fromkeys(_first(few, recent, columns, cut, count, kind, stored=True))
-    strange = (f"never seen {n}" if entity.type == "string" else -(2**62) - n for n in range(UNKNOWN))
-    return [*found, *(tuple(value for _ in entity.keys) for value in strange)]
-
-
-def _first(
-    few: int, rows: DataFrame, columns: list[str], cut: int, count: int, kind: pa.DataType, *, stored: bool = False
-) -> list[tuple[Any, ...]]:
-    """Keys of rows that lie in files, each once, nulls left out; of stored rows those that were added before the cut. Files of `few` bytes are Spark's."""
-    files = tables.files_of(rows)
-    if bytes_of(files) >= few:
-        keys = [F.col(name) for name in columns]
-        some = rows.select(*keys).dropna().distinct().orderBy(F.xxhash64(*keys, F.lit(cut)), *keys).limit(count)
-        return [tuple(row) for row in some.collect()]
-    own = [("asof_op", pa.string()), ("asof_known_at", ARROW_TYPES["timestamp"])] if stored else []
-    table = read_files(files, pa.schema([*((name, kind) for name in columns), *own]))
-    if stored:
-        known = pc.less(table["asof_known_at"].cast(pa.int64()), cut)
-        table = table.filter(pc.and_(pc.equal(table["asof_op"], ADD), known))
-    table = table.select(columns).drop_null().group_by(columns).aggregate([]).combine_chunks()
-    if not len(table):
-        return []
-    hashes = row_hashes([*(table[name].combine_chunks() for name in columns), pa.array([cut] * len(table), pa.int64())])
-    chosen = table.take(pa.array(np.argsort(hashes, kind="stable")[:count]))
-    return list(zip(*(chosen[name].to_pylist() for name in columns), strict=True))
-
-
 def _looked_up(
-    settings: Settings, catalog: Catalog, group: EntityViews, drawn: list[tuple[Any, ...]], instants: list[int]
+    settings: Settings, catalog: Catalog, group: EntityViews, asked_keys: list[tuple[Any, ...]], instants: list[int]
 ) -> dict[tuple[Any, int, str], tuple[dict[str, Any], str]]:
     service = FeatureService(name=f"prove_{group.views[0].entity.name}", views=group.views)
     names = group.views[0].keys
     made: dict[tuple[Any, int, str], tuple[dict[str, Any], str]] = {}
     with Reader(settings, replace(catalog, services=(service,))) as reader:
         for instant in instants:
-            result = reader.lookup(service.name, [dict(zip(names, key, strict=True)) for key in drawn], at=instant)
-            for key, row in zip(drawn, result.rows, strict=True):
+            result = reader.lookup(service.name, [dict(zip(names, key, strict=True)) for key in asked_keys], at=instant)
+            for key, row in zip(asked_keys, result.rows, strict=True):
                 for view in row.views:
                     made[key, instant, view.view] = dict(view.values), view.status
     return made

@@ -68,10 +68,10 @@ def publish(spark: SparkSession, settings: Settings, view: FeatureView, attempt:
     """Points the cut's partition at the attempt. False where it pointed there already."""
     table, value = view_table(view), cut_text(attempt.cut)
     tables.ensure_table(spark, settings, table, tables.view_columns(view), "cut")
-    there = tables.partition_values(spark, table)
-    changed = tables.location(spark, table, "cut", value, there=there) != attempt.location
+    place = tables.location(spark, table, "cut", value)
+    changed = place != attempt.location
     if changed:
-        tables.point_at(spark, table, "cut", {value: attempt.location}, there=there)
+        tables.point_at(spark, table, "cut", {value: attempt.location}, there=() if place is None else (value,))
     if attempt.record("published") is None:  # what `asof status` shows; Hive alone decides what readers see
         attempt.write("published", {"at": settings.now().isoformat()})
     return changed

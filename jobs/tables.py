@@ -17,13 +17,15 @@ from features.errors import InputError, MissingError
 from features.settings import Settings
 
 __all__ = [
-    "HIVE_TYPES", "STORED_COLUMNS", "ensure_files", "ensure_table", "ensure_tiles", "files_of", "partition_values", "point_at", "published", "published_cuts",
+    "HIVE_TYPES", "STORED_COLUMNS", "ensure_files", "ensure_table", "ensure_tiles", "files_of", "location", "partition_values", "point_at", "published", "published_cuts",
     "show_tiles", "shown_tiles", "source_table", "stored_rows", "tile_columns", "tile_rows", "view_columns",
 ]  # fmt: skip
 
 HIVE_TYPES = {"string": "string", "int64": "bigint", "float64": "double", "bool": "boolean", "timestamp": "timestamp"}
 _DEFINITION = "asof.definition"
 """The table property that says by which definition its tiles were made."""
+
+_NO_TABLE = "TABLE_OR_VIEW_NOT_FOUND"
 
 STORED_COLUMNS = {
     "asof_op": "string",
@@ -62,9 +64,13 @@ def ensure_table(
     Raises:
         InputError: a column has another type than the table's.
     """
-    if not spark.catalog.tableExists(table):
+    try:
+        there = dict(spark.table(table).dtypes)
+    except AnalysisException as error:
+        if error.getCondition() != _NO_TABLE:
+            raise
         _create(spark, settings, table, columns, [partition])
-    there = dict(spark.table(table).dtypes)
+        there = dict(spark.table(table).dtypes)
     wrong = [
         f"{name} is {there[name]} there, {kind} in the definition"
         for name, kind in columns.items()
@@ -174,18 +180,23 @@ def tile_rows(spark: SparkSession, view: FeatureView, cuts: Collection[int], low
 
 def partition_values(spark: SparkSession, table: str) -> tuple[str, ...]:
     """Of all partitions that readers see; none where there is no such table."""
-    if not spark.catalog.tableExists(table):
+    try:
+        rows = spark.sql(f"SHOW PARTITIONS {table}").collect()
+    except AnalysisException as error:
+        if error.getCondition() != _NO_TABLE:
+            raise
         return ()
-    return tuple(row[0].partition("=")[2] for row in spark.sql(f"SHOW PARTITIONS {table}").collect())
+    return tuple(row[0].partition("=")[2] for row in rows)
 
 
-def location(
-    spark: SparkSession, table: str, partition: str, value: str, *, there: Collection[str] | None = None
-) -> str | None:
-    """The folder a partition points at; None where there is no such partition. `there`: what `partition_values` says."""
-    if value not in (partition_values(spark, table) if there is None else there):
+def location(spark: SparkSession, table: str, partition: str, value: str) -> str | None:
+    """The folder a partition points at; None where there is no such partition or table."""
+    try:
+        rows = spark.sql(f"DESCRIBE FORMATTED {table} PARTITION (`{partition}`='{value}')").collect()
+    except AnalysisException as error:
+        if error.getCondition() not in {_NO_TABLE, "PARTITIONS_NOT_FOUND"}:
+            raise
         return None
-    rows = spark.sql(f"DESCRIBE FORMATTED {table} PARTITION (`{partition}`='{value}')").collect()
     return next(str(row[1]).removeprefix("file:") for row in rows if row[0] == "Location")
 
 
@@ -222,7 +233,7 @@ def source_table(spark: SparkSession, source: Source) -> DataFrame:
         rows = spark.table(source.table)
         columns = rows.columns
     except AnalysisException as error:
-        if error.getCondition() != "TABLE_OR_VIEW_NOT_FOUND":
+        if error.getCondition() != _NO_TABLE:
             raise
         msg = f"There is no Hive table {source.table}, which source {source.name!r} reads. Load it: `asof ingest --source {source.ingested_by} --input …`."
         raise MissingError(msg) from error

@@ -73,7 +73,7 @@ def home(
     for attempt in compute(spark, settings, tuple(views.values()), [CUT]):
         view = views[attempt.view]
         publish(spark, settings, view, attempt)
-        load_view(settings, view, CUT, partial(tables.published, spark, view), (CUT,))
+        load_view(settings, view, CUT, partial(tables.published, spark, view), lambda: (CUT,))
     yield settings
     for view in views.values():
         spark.sql(f"DROP TABLE IF EXISTS {view_table(view)}")
@@ -167,7 +167,7 @@ def test_another_value_in_the_store_is_another_score(
         return rows.withColumns({name: F.col(name) + 1_000 for name in counts})
 
     for view in views_for(ours, "radar_v1"):
-        load_view(spoiled, view, CUT, partial(more, view), (CUT,))
+        load_view(spoiled, view, CUT, partial(more, view), lambda: (CUT,))
     different = path.compared(spark, spoiled, ours, trees, test, 100, tmp_path)
     assert different > 0
     said = capsys.readouterr()

@@ -79,6 +79,7 @@ def test_the_page_for_people(home: Settings, capsys: pytest.CaptureFixture[str])
         "Cut 2026-03-14T00-00Z: one scan, one shuffle and one sweep, together with shop_live, shop_record, shop_disputed.",
         "Shuffled: 444,160 rows, about ",
         "by the data's size; spark.shuffle_partitions sets another number.",
+        "Without Spark's tasks where the files read have less than 33.6 MB (spark.few_bytes).",
         "shop_payments: 440,000 rows in 11 partitions (events since 2026-03-04); amount, id, shop, status.",
         "less than 30m",
         "Computed 2026-03-14T00-00Z: 1,234 keys in 5.6 s.",

@@ -188,7 +188,7 @@ def test_a_table_of_another_definition_is_refused(spark: "SparkSession", home: S
         r"count_7d \(string, needed bigint\), mean_amount_7d \(missing, needed double\)\."
     )
     with pytest.raises(MissingError, match=wanted):
-        materialize.load_view(home, HABITS, FIRST, lambda _: frame, (FIRST,))
+        materialize.load_view(home, HABITS, FIRST, lambda _: frame, lambda: (FIRST,))
 
 
 def test_a_null_key_is_refused_and_the_old_values_stay(spark: "SparkSession", home: Settings) -> None:

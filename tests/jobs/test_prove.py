@@ -68,7 +68,7 @@ def served(spark: SparkSession, settings: Settings, attempt: attempts.Attempt) -
     mine = settings.model_copy(update={"clock": clock})
     for file in Path(mine.online_db).parent.glob(f"{Path(mine.online_db).name}*"):
         file.unlink()
-    load_view(mine, HABITS, CUT, lambda cut: tables.published(spark, HABITS, cut), (CUT,))
+    load_view(mine, HABITS, CUT, lambda cut: tables.published(spark, HABITS, cut), lambda: (CUT,))
     return mine
 
 

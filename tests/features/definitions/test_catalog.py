@@ -62,6 +62,25 @@ def test_a_good_catalogue_finds_what_its_modules_define(package: Package) -> Non
     assert catalog.source("payments") is catalog.view("cards").source
 
 
+MADE_OF = """
+from features import *
+from {package}.sources import CARD, PAYMENTS
+SPARE = Source(name="spare", table="raw.spare", columns=(*fields("string", "card"), *fields("timestamp", "event_time")))
+DISPUTES = Source(name="disputes", table="raw.disputes", event_id="dispute", known_at="known",
+    columns=(*fields("string", "dispute payment"), *fields("timestamp", "event_time known"))).enrich(
+    PAYMENTS, on="payment", columns=("card",))
+AGAIN = Source(name="again", table="raw.payments", reads="payments", event_id="id", known_at="known", columns=PAYMENTS.columns)
+LATE = FeatureView(name="late", entity=CARD, source=AGAIN, features=flat([count("1d")]))
+DISPUTED = FeatureView(name="disputed", entity=CARD, source=DISPUTES, features=flat([count("1d")]))
+"""
+
+
+def test_ingested_are_the_tables_behind_views_parents_first(package: Package) -> None:
+    catalog = load_catalog(package(sources=GOOD, made_of=MADE_OF))
+    assert {source.name for source in catalog.sources} == {"payments", "spare", "disputes", "again"}
+    assert [source.name for source in catalog.ingested] == ["payments", "disputes"]
+
+
 def test_a_dozen_mistakes_are_told_together(package: Package) -> None:
     name = package(
         sources=GOOD,
