@@ -27,7 +27,7 @@ _MOST = 1_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Derived:
-    """What is derived from a graph: rows of its sources by name, in the order of known_at."""
+    """What is derived from a graph: how many edges, and the rows of its sources by name."""
 
     edges: int
     rows: dict[str, pa.Table]

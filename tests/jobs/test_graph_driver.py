@@ -45,34 +45,15 @@ def rows() -> dict[Source, Rows]:
     logins, debts = list[dict[str, Any]](), list[dict[str, Any]]()
     for _ in range(30):
         known = START + rng.choice([0, DAY - 1, DAY, rng.randrange(2 * DAY)])
-        logins.append(
-            {
-                "customer": rng.choice(customers),
-                "port": rng.choice([1, 2, -7, 40, 98, 99, None]),
-                "event_time": known,
-                "known": known,
-            }
-        )
+        ends = {"customer": rng.choice(customers), "port": rng.choice([1, 2, -7, 40, 98, 99, None])}
+        logins.append({**ends, "event_time": known, "known": known})
     for n in range(10):
         known = START + rng.choice([0, DAY - 1, 2 * DAY, rng.randrange(DAYS * DAY - 2)])
-        row = {
-            "id": n,
-            "who": rng.choice(customers),
-            "to": rng.choice(customers),
-            "ver": 0,
-            "gone": False,
-            "event_time": known,
-            "known": known,
-        }
-        debts += [
-            row,
-            {
-                **row,
-                "ver": 1,
-                "known": min(known + rng.choice([1, DAY]), END - 1),
-                **rng.choice([{"gone": True}, {"who": 9}]),
-            },
-        ][: rng.choice([1, 2])]
+        ends = {"who": rng.choice(customers), "to": rng.choice(customers)}
+        first = {"id": n, **ends, "ver": 0, "gone": False, "event_time": known, "known": known}
+        later = min(known + rng.choice([1, DAY]), END - 1)
+        second = {**first, "ver": 1, "known": later, **rng.choice([{"gone": True}, {"who": 9}])}
+        debts += rng.choice([[first], [first, second]])
     return {LOGINS: logins, DEBTS: debts}
 
 
