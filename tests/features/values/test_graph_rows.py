@@ -81,7 +81,9 @@ def versions(first: dict[str, Any], second: dict[str, Any] | None, after: int) -
 def events(name: str, first: dict[str, Any], second: st.SearchStrategy[Any], most: int) -> st.SearchStrategy[Rows]:
     one = st.tuples(st.fixed_dictionaries(first), second, st.sampled_from([1, DAY]))
     return st.lists(one, max_size=most).map(
-        lambda drawn: [row for n, (row, *more) in enumerate(drawn) for row in versions({**row, "id": f"{name}{n}"}, *more)]
+        lambda drawn: [
+            version for n, (row, changed, after) in enumerate(drawn) for version in versions({**row, "id": f"{name}{n}"}, changed, after)
+        ]
     )  # fmt: skip
 
 
