@@ -28,9 +28,9 @@ from jobs.ingest_driver import DriverWork
 from jobs.ingest_spark import SparkWork, contents
 from jobs.session import spark as session
 from jobs.spark_errors import translated
-from jobs.stages import say
+from jobs.stages import say, side_by_side
 
-__all__ = ["ingest", "run"]
+__all__ = ["generations", "ingest", "run"]
 
 _A_YEAR = 366
 _NAMED = re.compile(r"/ds=(\d{4}-\d\d-\d\d)(?=/|$)")
@@ -42,16 +42,35 @@ _FOLLOWS = {
 
 
 def run(command: Ingest, settings: Settings) -> int:
-    """Ingests sources from files, one after another; `{source}` in the input stands for each one's name."""
+    """Ingests sources from files, two at a time, parents before their children; `{source}` in the input stands for each one's name."""
     catalog = load_catalog(settings.catalog)
-    sources = [catalog.source(name) for name in command.source.split(",")]
+    sources = [catalog.source(name) for name in dict.fromkeys(command.source.split(","))]
     if derived := [source for source in sources if source.graph is not None]:
         msg = f"Source {derived[0].name!r} is derived from a graph: `asof graph --cut …` fills it. Ingest what the graph reads."
         raise InputError(msg)
     spark = session(settings, "ingest")
-    for source in sources:
-        ingest(spark, settings, source, command.input.replace("{source}", source.name), only=command.ds)
+    for some in generations(sources):
+        side_by_side(
+            lambda each: ingest(spark, settings, each, command.input.replace("{source}", each.name), only=command.ds),
+            some,
+        )
     return 0
+
+
+def generations(sources: list[Source]) -> list[list[Source]]:
+    """In the order given, but each source after its parent; those of a list need nothing of each other."""
+    made: list[list[Source]] = []
+    left = sources
+    while left:
+        names = {source.name for source in left}
+        waiting = [
+            each
+            for each in left
+            if each.enriched is not None and each.enriched.parent.ingested_by in names - {each.name}
+        ]
+        made.append([source for source in left if source not in waiting])
+        left = waiting
+    return made
 
 
 def ingest(
