@@ -11,8 +11,8 @@ Workloads: frame         count, sum, max, distinct x 1h, 24h, 7d, 30d, 90d exact
            frame-known   the same with late, corrected and voided events, and text keys
            frame-wide    the same for ten filters, in ten views of one entity
            frame-skew    frame with 90% of events and asks moved to one user
-           day, stats, http, pit, lookup, lookup-windows
-                         see day.py, stats.py, http_service.py, pit.py and lookups.py, whose lines these are
+           day, stats, http, pit, lookup, lookup-windows, graph, catalogue
+                         see day.py, stats.py, http_service.py, pit.py, lookups.py, graphs.py and catalogue.py, whose lines these are
 """
 
 import argparse
@@ -54,6 +54,7 @@ WORKLOADS = {
 }
 OTHERS = {
     "day": "day.py", "stats": "stats.py", "http": "http_service.py", "pit": "pit.py", "lookup": "lookups.py", "lookup-windows": "lookups.py",
+    "graph": "graphs.py", "catalogue": "catalogue.py",
 }  # fmt: skip
 ON_REDIS = ("http", "lookup", "lookup-windows")
 CORES = 2

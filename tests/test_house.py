@@ -44,6 +44,7 @@ def test_each_script_is_sound_bash(script: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.slow
 def test_without_a_network_the_environment_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / ".ci").mkdir()
     (tmp_path / ".ci" / "bootstrap").write_text((_ROOT / ".ci" / "bootstrap").read_text())

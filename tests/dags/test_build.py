@@ -106,6 +106,7 @@ def test_a_task_process_builds_only_its_own_dag() -> None:
     assert set(dags_of(settings, only=some)) == {some}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("airflow_db")
 def test_a_whole_run_by_hand_gives_every_command_the_cut(
     toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -118,6 +119,7 @@ def test_a_whole_run_by_hand_gives_every_command_the_cut(
     assert sorted(ran) == sorted(f"{stage} 2026-01-02T00:00:00+00:00" for stage in stages)
 
 
+@pytest.mark.slow
 def test_parsing_imports_no_spark_feast_or_great_expectations() -> None:
     for submit in ("local", "spark-submit"):
         found = parsed({"ASOF_AIRFLOW__SUBMIT": submit})
@@ -126,6 +128,7 @@ def test_parsing_imports_no_spark_feast_or_great_expectations() -> None:
         assert found["heavy"] == []
 
 
+@pytest.mark.slow
 def test_500_views_in_a_dag_each_parse_in_under_two_seconds(tmp_path: Path) -> None:
     (tmp_path / "many_views.py").write_text(
         textwrap.dedent("""

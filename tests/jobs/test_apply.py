@@ -14,6 +14,7 @@ CATALOG = load_catalog()
 pytestmark = pytest.mark.filterwarnings("ignore:The spark data source API")
 
 
+@pytest.mark.slow
 def test_it_says_what_the_registry_holds_and_what_went(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert apply.run(Apply(), load(home=tmp_path)) == 0
     said = capsys.readouterr().out

@@ -67,6 +67,7 @@ asked = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 8)), min_size=1, ma
 @given(
     held=rows, asked=asked, ttl=st.sampled_from([0, 2]), mode=st.sampled_from(["plain", "created", "known"]), few=st.booleans(), parts=st.integers(1, 3),
 )  # fmt: skip
+@pytest.mark.slow
 def test_files_answer_as_their_rows_do(
     tmp_path_factory: pytest.TempPathFactory, held: list[tuple[int, int, int | None]], asked: list[tuple[int, int]],
     ttl: int, mode: str, *, few: bool, parts: int,

@@ -46,6 +46,7 @@ def drawn(kind: str, number: int) -> list[tuple[Case, list[Answer]]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mutant", [pytest.param(mutant, id=mutant.name) for mutant in MUTANTS])
 def test_the_properties_kill(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
     mutant.patch(monkeypatch)

@@ -115,6 +115,7 @@ def remove_fails(_: str, state: State, drawn: Stretches) -> bool:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
 @given(case=event_cases(), limit=st.sampled_from([None, 1, 3, 2**31]))
+@pytest.mark.slow
 def test_folding_gives_the_values_of_the_kernels_and_of_the_oracle(case: Case, limit: int | None) -> None:
     case = replace(case, view=replace(case.view, features=tuple(limited(part, limit) for part in case.view.features)))
     by_kernels = answers(case.view, case.raw, case.asks, case.batches)

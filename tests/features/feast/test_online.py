@@ -276,6 +276,7 @@ def test_only_plain_values_have_tables_of_feasts(tmp_path: Path) -> None:
     assert {item.name for item in planned} == tables
 
 
+@pytest.mark.slow
 def test_the_page_about_it_is_true(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looked_up, read, pushed = re.findall(
         r"```python\n(.*?)```", Path("docs/serving.md").read_text(encoding="utf-8"), re.DOTALL

@@ -154,6 +154,7 @@ def test_what_is_no_longer_defined_is_deleted_with_its_online_values(settings: S
     store.close()
 
 
+@pytest.mark.slow
 def test_apply_starts_no_jvm_and_no_session(tmp_path: Path) -> None:
     script = (
         "import os, psutil, sys\n"
@@ -172,6 +173,7 @@ def test_apply_starts_no_jvm_and_no_session(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", script], check=True, env=environment, cwd=tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("online", "imported"), [("config['online_store']", "('features.views', 'features.catalogue', 'jobs', 'dags')"),
                              ("{'type': 'sqlite', 'path': config['online_store']['path']}", "('features', 'jobs', 'dags')")],
@@ -196,6 +198,7 @@ def test_the_registry_is_read_without_the_catalogue(
     assert found.stdout == f"{len(CATALOG.views) + len(EVENTS)} []\n"
 
 
+@pytest.mark.slow
 def test_the_feast_command_lists_and_its_apply_is_guarded(settings: Settings, tmp_path: Path) -> None:
     apply(CATALOG, settings)
     feast = [str(Path(sys.executable).with_name("feast")), "-c", str(settings.feast)]

@@ -207,6 +207,7 @@ print("end", flush=True)
 """
 
 
+@pytest.mark.slow
 def test_a_load_killed_at_any_point_leaves_the_old_and_a_rerun_gives_the_same_store(tmp_path: Path) -> None:
     clean = SqliteStore(tmp_path / "clean.db")
     clean.load(Layout.of(SIMPLE, CUT - DAY), [simple(range(500), 1)], NOW)
