@@ -102,6 +102,8 @@ def _remote(settings: Settings, url: str, app: str) -> "SparkSession":
     connect.require(url)
     with translated(settings.logs):
         session = SparkSession.builder.remote(url).appName(f"asof {app}").getOrCreate()
+        for name, value in connect.FRESH.items():
+            session.conf.set(name, value)
         for name, value in CORRECTNESS.items():
             if name.startswith("spark.sql.") and session.conf.get(name, value) != value:
                 message = f"The Spark Connect server {url} runs with {name} = {session.conf.get(name)}; values depend on {value}. Start it with `asof` or with that setting."
