@@ -180,7 +180,7 @@ def _of_metric(rule: Rule, limits: tuple[float | None, float | None]) -> Any:  #
 @cache
 def _metric_expectation() -> Any:  # noqa: ANN401 - GX's own
     gxe = _expectations()
-    from great_expectations.compatibility.pydantic import PrivateAttr  # noqa: PLC0415
+    from pydantic.v1 import PrivateAttr  # noqa: PLC0415 - that of GX
 
     # The largest of one row is that row, and costs a fifth of a map over its values.
     class ExpectMetricToBeBetween(gxe.ExpectColumnMaxToBeBetween):  # type: ignore[misc, name-defined]

@@ -36,8 +36,13 @@ def reads(rows: Iterable[Mapping[str, Any]]) -> list[Read]:
     """Of rows that have its fields; a sum of nothing is null."""
     return [
         Read(
-            **{field: row[field] for field in Read.__slots__}
-            | {"cleared": row["cleared"] or 0, "raised": row["raised"] or 0}
+            ds=row["ds"],
+            folder=row["folder"],
+            good=row["good"],
+            bad=row["bad"],
+            last=row["last"],
+            cleared=row["cleared"] or 0,
+            raised=row["raised"] or 0,
         )
         for row in rows
     ]

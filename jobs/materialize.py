@@ -156,14 +156,15 @@ def _into_sqlite(store: SqliteStore, layout: Layout, published: "Published", now
 
 def _batches(layout: Layout, rows: "Callable[[], Rows]") -> Iterator[pa.RecordBatch]:
     """Through the driver, in slices of keys: asked for only once the store knows that a load is due."""
-    frame = rows()
-    if isinstance(frame, pa.Table):
-        yield from frame.combine_chunks().to_batches()
-        return
-    from pyspark.sql import functions as f  # noqa: PLC0415 - a second, and only where Spark runs already
+    from pyspark.sql import DataFrame  # noqa: PLC0415 - a second, and only where Spark runs already
+    from pyspark.sql import functions as f  # noqa: PLC0415 - the same
 
     from jobs.tables import files_of  # noqa: PLC0415 - the same
 
+    frame = rows()
+    if not isinstance(frame, DataFrame):
+        yield from frame.combine_chunks().to_batches()
+        return
     slices = rows_of(files_of(frame)) // _ROWS_IN_DRIVER + 1
     for number in range(slices):
         some = frame if slices == 1 else frame.where(f.pmod(f.xxhash64(*layout.keys), f.lit(slices)) == number)
@@ -227,7 +228,9 @@ def _refuse_lost(layout: Layout, written: int, expected: int) -> None:
 
 
 def _count(rows: "Rows") -> int:
-    return len(rows) if isinstance(rows, pa.Table) else rows.count()
+    from pyspark.sql import DataFrame  # noqa: PLC0415 - as above
+
+    return rows.count() if isinstance(rows, DataFrame) else len(rows)
 
 
 def _remove(load: Load, url: str, rows: "Rows", published: "Published", there: frozenset[int]) -> int:
@@ -245,12 +248,14 @@ def _remove(load: Load, url: str, rows: "Rows", published: "Published", there: f
 
 def _without(before: "Sequence[Rows]", rows: "Rows", keys: list[str]) -> "Rows":
     """Keys of the first that the second lacks, each once; in this process where all are here."""
-    frames = [each for each in (*before, rows) if not isinstance(each, pa.Table)]
+    from pyspark.sql import DataFrame  # noqa: PLC0415 - as above
+
+    frames = [each for each in (*before, rows) if isinstance(each, DataFrame)]
     if not frames:
         return pa.concat_tables(before).group_by(keys).aggregate([]).join(rows, keys, join_type="left anti")
     spark = frames[0].sparkSession
     given, here = [
-        [spark.createDataFrame(each) if isinstance(each, pa.Table) else each for each in some]
+        [each if isinstance(each, DataFrame) else spark.createDataFrame(each) for each in some]
         for some in (before, [rows])
     ]
     return reduce(lambda left, right: left.union(right), given).distinct().join(here[0], keys, "left_anti")
@@ -258,9 +263,11 @@ def _without(before: "Sequence[Rows]", rows: "Rows", keys: list[str]) -> "Rows":
 
 def _total(rows: "Rows", write: Callable[[Iterable[pa.RecordBatch]], Iterator[int]]) -> int:
     """Runs a writer over rows, those of a frame in Spark's tasks, and adds up what it counted; only counts come back."""
-    if isinstance(rows, pa.Table):
+    from pyspark.errors import PythonException  # noqa: PLC0415 - as above
+    from pyspark.sql import DataFrame  # noqa: PLC0415 - as above
+
+    if not isinstance(rows, DataFrame):
         return sum(write(rows.combine_chunks().to_batches()))
-    from pyspark.errors import PythonException  # noqa: PLC0415 - costs a second
 
     def counted(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for number in write(batches):
@@ -286,16 +293,18 @@ def _typed(rows: "Rows", layout: Layout) -> "Rows":
     Raises:
         MissingError: one of them is not there, or of another type.
     """
+    from pyspark.sql import DataFrame  # noqa: PLC0415 - as above
+
     kinds = {**dict.fromkeys(layout.keys, layout.key_type), **dict(layout.features)}
-    here = isinstance(rows, pa.Table)
-    types: Mapping[str, Any] = ARROW_TYPES if here else _SPARK_TYPES
+    many = isinstance(rows, DataFrame)
+    types: Mapping[str, Any] = _SPARK_TYPES if many else ARROW_TYPES
     there = (
-        dict(zip(rows.schema.names, rows.schema.types, strict=True))
-        if isinstance(rows, pa.Table)
-        else dict(rows.dtypes)
+        dict(rows.dtypes)
+        if isinstance(rows, DataFrame)
+        else dict(zip(rows.schema.names, rows.schema.types, strict=True))
     )
     wanted = {name: types[kind] for name, kind in kinds.items()}
-    wanted |= {STATE: pa.binary() if here else "binary"} if layout.stateful else {}
+    wanted |= {STATE: "binary" if many else pa.binary()} if layout.stateful else {}
     wrong = [
         f"{name} ({there.get(name, 'missing')}, needed {kind})"
         for name, kind in wanted.items()
