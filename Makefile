@@ -9,7 +9,7 @@ STAMP := .venv/.asof-env
 PYTEST := $(RUN)/python -m pytest
 # Tests share the cores. Slow ones go file by file: each file has its engines, and two of them keep two cores busy.
 QUICK := $(PYTEST) -q -n auto --maxprocesses 4 -m "not slow and not long and not services and not cluster"
-SLOW := $(PYTEST) -q -n 2 --dist loadfile -m "slow and not services and not cluster"
+SLOW := $(PYTEST) -q -n 2 --dist loadfile -m "slow and not long and not services and not cluster"
 LONG := $(PYTEST) -q -n auto --maxprocesses 4 -m "long" --hypothesis-profile fresh
 export UV_COMPILE_BYTECODE := 1
 # The environment is compiled once, so nothing may forbid its bytecode.

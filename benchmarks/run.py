@@ -65,7 +65,9 @@ def settings(data: Path) -> Settings:
     os.environ["ASOF_CONFIG"] = os.devnull
     return load(
         home=data / "asof", catalog="benchmarks.w1", metastore={"kind": "embedded"},
-        spark={"master": f"local[{CORES}]", "driver_memory": "8g", "conf": {"spark.ui.enabled": "true", "spark.ui.port": "4050"}},
+        spark={
+            "master": f"local[{CORES}]", "driver_memory": "8g", "few_bytes": 0, "conf": {"spark.ui.enabled": "true", "spark.ui.port": "4050"},
+        },
     )  # fmt: skip
 
 

@@ -8,10 +8,13 @@ from features.values.partition import ASK, EntityViews
 from jobs.files import bytes_of
 from jobs.known_files import known_files, known_table
 from jobs.rows import shape_of
-from jobs.sizing import reached
+from jobs.sizing import reached, size
 from jobs.source_files import entity_schema, filled, shaped, stored_schema, with_keys
 
 __all__ = ["few_rows"]
+
+_PACKED = 32
+"""Parquet packs so many bytes into one at the most, about: what is far larger is not looked at file by file."""
 
 
 def few_rows(
@@ -39,6 +42,8 @@ def few_rows(
         MissingError: a partition that is needed is not there.
     """
     left, parts = settings.spark.few_bytes, [] if asks is None else [(ASK, asks)]
+    if size(settings, group, before=before, anchor=anchor).bytes > _PACKED * left:
+        return None
     shape = shape_of(settings, group, before)
     for n, source in enumerate(group.sources):
         since = reached(group, source, anchor)

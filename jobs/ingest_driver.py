@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from features.definitions.durations import DAY
 from features.definitions.names import micros, waiting_of
 from features.definitions.sources import Enrich, Source
 from features.settings import Settings
@@ -18,12 +19,12 @@ from features.values.hashing import row_hashes
 from features.values.snapshots import Snapshot, changes
 from features.values.sweep import ARROW_TYPES
 from features.values.versions import ADD, AGAIN, RETRACT, STORED_FIELDS, VOID
-from jobs import ledger, tables
+from jobs import tables
 from jobs.files import bytes_of, exists, open_system, read_files
 from jobs.fitting import NO_DAY, fitted_table, table_of_the_day_before
 from jobs.ingest_counts import Read, Written, reads
 from jobs.ingest_spark import late_rows
-from jobs.known import known_rows
+from jobs.known_files import known_files, known_table
 from jobs.landing import read_few
 from jobs.parents import enriched_schema
 from jobs.placing import ROLES, joined, stored_children, waiting_day
@@ -144,20 +145,11 @@ class DriverWork:
         return rows.filter(rows["asof_known_at"].is_valid()).drop_columns(["asof_waits"])
 
     def _parents(self, link: Enrich, columns: list[str], days: list[str]) -> pa.Table:
-        end = _start(days[-1]) + micros(datetime(1970, 1, 2, tzinfo=UTC))
-        known = known_rows(self._spark, self._settings, link.parent, before=end)
-        last = days[-1]
-        if any(
-            item.held_at is not None and item.ds <= last
-            for item in ledger.partitions(self._settings, link.parent.ingested_by)
-        ):
-            rows = known.select(*columns, F.timestamp_micros("asof_known").alias("asof_known_at"), "asof_op").toArrow()
-        else:
-            kinds = [(name, ARROW_TYPES[link.parent.types[name]]) for name in columns]
-            schema = pa.schema([*kinds, ("asof_known_at", _INSTANT), ("asof_op", pa.string())])
-            rows = read_files(self._files[link.parent.table], schema)
-            there = pc.is_in(rows["asof_op"], pa.array([ADD, RETRACT]))
-            rows = rows.filter(pc.and_(there, pc.less(rows["asof_known_at"].cast(pa.int64()), end)))
+        end, parent = _start(days[-1]) + DAY, link.parent
+        kinds = [(name, ARROW_TYPES[parent.types[name]]) for name in columns]
+        schema = pa.schema([*kinds, ("asof_known_at", _INSTANT), ("asof_op", pa.string())])
+        files = known_files(self._spark, self._settings, parent, before=end)
+        rows = known_table(self._spark, self._settings, parent, schema, files, before=end)
         rows = rows.rename_columns([*(f"p_{name}" for name in columns), "asof_known_at", "p_op"])
         return rows.append_column("asof_role", _role("parent", len(rows)))
 

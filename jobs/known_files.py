@@ -14,14 +14,14 @@ from features.settings import Settings
 from features.values.sweep import ARROW_TYPES
 from features.values.versions import RETRACT, STORED_FIELDS, stand
 from jobs import ledger
-from jobs.files import read_files
+from jobs.files import exists, read_files
 from jobs.graph_state import refuse_changed
 from jobs.known import delayed, known_rows, newest_day, oldest_day, refuse_gaps
 from jobs.ledger import Partition
 from jobs.source_files import Unit, counting, stored
 from jobs.tables import files_of, source_table
 
-__all__ = ["files_of_days", "known_files", "known_table", "stored_fields"]
+__all__ = ["files_of_days", "known_files", "known_table"]
 
 
 def known_files(
@@ -42,8 +42,10 @@ def known_files(
 
 def files_of_days(spark: SparkSession, settings: Settings, source: Source, first: str, last: str) -> list[str]:
     """The files of a source's partitions from one day to another, both included."""
-    partitions = ledger.partitions(settings, source.ingested_by)
-    return [path for ds, path in _listed(spark, source, settings.tables_root, partitions) if first <= ds <= last]
+    asked = (spark, source, settings.tables_root, ledger.partitions(settings, source.ingested_by))
+    if not all(exists(path) for _, path in _listed(*asked)):  # somebody wrote the table by other means
+        _listed.cache_clear()
+    return [path for ds, path in _listed(*asked) if first <= ds <= last]
 
 
 @lru_cache(maxsize=64)
@@ -87,11 +89,6 @@ def known_table(
     if source.kind == "full":
         return _through_spark(spark, settings, source, schema, unit)
     return counting(_around(source, tuple(files), held), source, unit).select(schema.names).cast(schema)
-
-
-def stored_fields(*names: str) -> list[pa.Field]:
-    """Those of `STORED_FIELDS` with these names."""
-    return [field for field in STORED_FIELDS if field.name in names]
 
 
 def _through_spark(spark: SparkSession, settings: Settings, source: Source, schema: pa.Schema, unit: Unit) -> pa.Table:
