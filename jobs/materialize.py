@@ -212,7 +212,7 @@ def _states_into_redis(
             if head.definition != layout.definition or head.cut not in there:
                 return load.remove_by_scan(head.generation)
             gone = head.generation  # not the head itself: it would travel to Spark's tasks
-            keys = published(head.cut).select(*layout.keys)
+            keys = published(head.cut).select(list(layout.keys))
             return _total(keys, lambda batches: remove_states(url, layout, gone, token, batches))
 
         return load.end(remove)
