@@ -297,6 +297,7 @@ WRONG = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", [pytest.param(wrong, id=f"{wrong.name}: {wrong.what}") for wrong in WRONG])
 def test_a_wrong_state_breaks_its_law(wrong: Wrong) -> None:
     state, found = replace(STATES[wrong.name], **wrong.functions), []  # type: ignore[arg-type]

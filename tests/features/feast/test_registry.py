@@ -111,6 +111,7 @@ def test_services_take_their_features_and_not_the_status(settings: Settings) -> 
         )
 
 
+@pytest.mark.slow
 def test_applying_twice_changes_nothing_and_watermarks_stay(settings: Settings) -> None:
     apply(CATALOG, settings)
     marks = Watermarks(settings)
@@ -124,6 +125,7 @@ def test_applying_twice_changes_nothing_and_watermarks_stay(settings: Settings) 
     assert view.state == FeatureViewState.AVAILABLE_ONLINE
 
 
+@pytest.mark.slow
 def test_a_changed_view_keeps_its_watermark(settings: Settings) -> None:
     apply(CATALOG, settings)
     Watermarks(settings).record("card_velocity", cut=0, valid_from=HOUR)
@@ -135,6 +137,7 @@ def test_a_changed_view_keeps_its_watermark(settings: Settings) -> None:
     assert (view.description, view.materialization_intervals) == ("changed", [(utc(0), utc(HOUR))])
 
 
+@pytest.mark.slow
 def test_what_is_no_longer_defined_is_deleted_with_its_online_values(settings: Settings) -> None:
     apply(CATALOG, settings)
     store = SqliteStore(settings.online_db)
