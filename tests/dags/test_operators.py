@@ -68,6 +68,7 @@ time.sleep(600)
 """
 
 
+@pytest.mark.slow
 def test_a_kill_ends_the_command_and_all_below_it_even_if_it_ignores_the_asking(tmp_path: Path) -> None:
     told = tmp_path / "child"
     operator = python(STUBBORN, str(told))
@@ -82,6 +83,7 @@ def test_a_kill_ends_the_command_and_all_below_it_even_if_it_ignores_the_asking(
     assert "ended by SIGKILL" in str(failures[0])
 
 
+@pytest.mark.slow
 def test_a_task_that_is_interrupted_leaves_nothing_running(tmp_path: Path) -> None:
     told = tmp_path / "child"
     operator = python(STUBBORN.replace("time.sleep(600)\n", "print('up'); time.sleep(600)\n"), str(told))

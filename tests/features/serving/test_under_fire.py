@@ -39,6 +39,7 @@ def test_ten_thousand_unknown_keys_get_ten_thousand_answers(tmp_path: Path) -> N
     assert counts["statuses"] == ["PRESENT"] + ["NOT_FOUND"] * 9_999
 
 
+@pytest.mark.slow
 def test_any_byte_of_a_state_may_be_wrong(tmp_path: Path) -> None:
     """Two hundred states with a byte changed, cut off or added: each is said to be damaged, and its neighbour is as it was."""
     settings = load(home=tmp_path, clock="2026-01-01T01:00:00Z")
@@ -100,6 +101,7 @@ def test_a_locked_file_ends_at_the_deadline_and_the_service_goes_on(tmp_path: Pa
         assert again.json()["results"][1]["values"] == [2]
 
 
+@pytest.mark.slow
 def test_memory_stays_flat_under_a_steady_load(tmp_path: Path) -> None:
     settings = load(home=tmp_path, clock="2026-01-01T01:00:00Z")
     for view in (states.LIVE, states.SLIDING):

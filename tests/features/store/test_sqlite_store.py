@@ -51,6 +51,7 @@ def simple(keys: range, value: int) -> pa.RecordBatch:
 SIMPLE = make_view("simple", keys=("key",), features="i")
 
 
+@pytest.mark.slow
 def test_the_file_is_what_feasts_own_writer_makes(view: FeatureView, store: SqliteStore, tmp_path: Path) -> None:
     batch, layout = hostile(view), Layout.of(view, CUT)
     loaded = store.load(layout, [batch], NOW)
@@ -164,6 +165,7 @@ def test_forget_drops_head_and_rows(store: SqliteStore) -> None:
     assert store._db.execute("SELECT name FROM sqlite_master WHERE name = 'asof_simple'").fetchone() is None
 
 
+@pytest.mark.slow
 def test_readers_during_loads_see_one_generation_whole(tmp_path: Path) -> None:
     """Value and head move together, and no key is missing in between."""
     writer = SqliteStore(tmp_path / "online.db")
@@ -244,6 +246,7 @@ def test_a_load_killed_at_any_point_leaves_the_old_and_a_rerun_gives_the_same_st
     assert killed
 
 
+@pytest.mark.slow
 def test_a_stock_feast_client_reads_the_exact_values(view: FeatureView, tmp_path: Path) -> None:
     settings, batch = load(home=tmp_path), hostile(view)
     apply(Catalog(views=(view,)), settings)

@@ -68,6 +68,7 @@ def test_entities_are_in_one_part_whatever_else_is_there() -> None:
     ),
     st.integers(0, 5),
 )
+@pytest.mark.slow
 def test_both_put_a_row_where_both_say(drawn: list[tuple[str | None, int]], seed: int) -> None:
     rows = events(*[END + timedelta(days=days) for _, days in drawn], cards=[card for card, _ in drawn])
     by = f"seed={seed}", "test=0.5", "entity=card"
