@@ -19,14 +19,13 @@ _PORT = 15002
 _PATIENCE_SECONDS = 10
 
 FRESH = {"spark.connect.session.planCache.enabled": "false"}
-"""What a session resolves it must resolve anew. The cache knows plans by their numbers, which begin at 0 in each process: of two processes that share a
+"""Set in each session: what it resolves it must resolve anew. The cache knows plans by their numbers, which begin at 0 in each process: of two processes that share a
 session the second was told whether a table was there when the first asked."""
 _OURS = {
     # Anyone who reaches it may run code: this machine only.
     "spark.connect.grpc.binding.address": "127.0.0.1",
     # Commands share one session, and with it warm Python workers; it must outlive a quiet weekend.
     "spark.connect.session.manager.defaultSessionTimeout": "7d",
-    **FRESH,
 }
 
 

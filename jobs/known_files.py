@@ -37,12 +37,18 @@ def known_files(
     refuse_changed(settings, source, before)
     since = None if delayed(source, partitions, before=before, since=since) else since
     first = "" if since is None else oldest_day(source, since)
-    return files_of_days(spark, settings, source, first, newest_day(before))
+    return _named(spark, settings, source, partitions, first, newest_day(before))
 
 
 def files_of_days(spark: SparkSession, settings: Settings, source: Source, first: str, last: str) -> list[str]:
     """The files of a source's partitions from one day to another, both included."""
-    asked = (spark, source, settings.tables_root, ledger.partitions(settings, source.ingested_by))
+    return _named(spark, settings, source, ledger.partitions(settings, source.ingested_by), first, last)
+
+
+def _named(
+    spark: SparkSession, settings: Settings, source: Source, partitions: tuple[Partition, ...], first: str, last: str
+) -> list[str]:
+    asked = (spark, source, settings.tables_root, partitions)
     if not all(exists(path) for _, path in _listed(*asked)):  # somebody wrote the table by other means
         _listed.cache_clear()
     return [path for ds, path in _listed(*asked) if first <= ds <= last]
