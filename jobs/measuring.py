@@ -14,7 +14,7 @@ from expectations.rules import Rule, metric_of
 from features.definitions.names import cut_text, utc
 from features.definitions.views import FeatureView
 
-__all__ = ["breaking", "measured"]
+__all__ = ["Metrics", "breaking", "column_metrics", "logs", "measured"]
 
 _CATEGORIES = 20
 Metrics = dict[str, float]
@@ -32,7 +32,7 @@ def measured(rows: pa.Table, view: FeatureView, cut: int, rules: Sequence[Rule])
     found: Metrics = {"rows": float(len(rows))}
     found |= {metric_of(rule): float(breaking(rule, rows)) for rule in rules if rule.rows}
     for name, kind in view.types.items() if len(rows) else ():
-        found |= _column(name, kind, rows[name].combine_chunks())
+        found |= column_metrics(name, kind, rows[name].combine_chunks())
     return Profile(subject=view.name, at=cut_text(cut), weekday=utc(cut).weekday(), metrics=found)
 
 
@@ -79,7 +79,8 @@ def _number(column: pa.Array) -> np.ndarray:
     return np.where(np.isnan(values), np.inf, values) if values.dtype.kind == "f" else values
 
 
-def _column(name: str, kind: str, column: pa.Array) -> Metrics:
+def column_metrics(name: str, kind: str, column: pa.Array) -> Metrics:
+    """What history compares of a column of a definition's type; at least one row."""
     rows, there = len(column), column.drop_null()
     found = {f"null_share/{name}": (rows - len(there)) / rows}
     if not len(there):
@@ -93,13 +94,18 @@ def _column(name: str, kind: str, column: pa.Array) -> Metrics:
     return found
 
 
-def _numbers(name: str, there: pa.Array, rows: int) -> Metrics:
-    values = np.asarray(there).astype(np.float64)
+def logs(numbers: np.ndarray) -> np.ndarray:
+    """Logarithms with the number's sign, without NaN: a change of sign is as large as it is, and 0 stays 0."""
+    values = numbers.astype(np.float64)
     values = values[~np.isnan(values)]
+    return np.asarray(np.sign(values) * np.log1p(np.abs(values)))
+
+
+def _numbers(name: str, there: pa.Array, rows: int) -> Metrics:
     most = max(np.asarray(pc.value_counts(there).field("counts")))
     found = {f"top_share/{name}": float(most) / rows}
-    if len(values):
-        found[f"log_mean/{name}"] = float(np.mean(np.sign(values) * np.log1p(np.abs(values))))
+    if len(values := logs(np.asarray(there))):
+        found[f"log_mean/{name}"] = float(np.mean(values))
     return found
 
 

@@ -15,7 +15,15 @@ from features.definitions.views import FeatureView
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-__all__ = ["partition_types", "profile_cut", "profile_partitions", "sample_modulus", "view_types"]
+__all__ = [
+    "content_columns",
+    "partition_types",
+    "profile_cut",
+    "profile_partitions",
+    "role_columns",
+    "sample_modulus",
+    "view_types",
+]
 
 _CATEGORIES = 20
 """A text column with at most this many values is a category; each value's share is a metric."""
@@ -68,7 +76,7 @@ def profile_partitions(
     rules: Mapping[str, Sequence[Rule]],
     *,
     keys: Sequence[str],
-    rows: Mapping[str, int],
+    modulus: int,
 ) -> Mapping[str, Profile]:
     """Of several partitions at once, by their ds; a partition without rows has the profile of nothing.
 
@@ -77,10 +85,9 @@ def profile_partitions(
         source: Whose they are.
         rules: The row rules of each ds to profile.
         keys: Key columns to sample.
-        rows: About how many rows each ds has: decides how thin the sample is.
+        modulus: Of the samples: decides how thin they are.
     """
     days = sorted(rules)
-    modulus = sample_modulus(max(rows.values(), default=0))
     metrics = _source_metrics(source, keys, modulus)
     metrics |= _violations_by_day(rules, source)
     texts = [f"{text} as {quoted(name)}" for name, text in metrics.items()]
@@ -131,13 +138,16 @@ def _source_metrics(source: Source, keys: Sequence[str], modulus: int) -> dict[s
         "late_share": f"avg(cast({late} > {_HOUR_US} as double))",
         "lateness": f"percentile_approx({_log(f'{late} / 1000000')}, array(0.1, 0.5), 200)",
         "share/asof_op=retract": "avg(cast(asof_op = 'retract' as double))",
-        "repeated": _distinct_count(_content(source), 14),
+        "repeated": _distinct_count(f"xxhash64({', '.join(map(quoted, content_columns(source)))})", 14),
         "newest_known_at": "max(unix_micros(asof_known_at))",
         "hours": "approx_top_k(hour(asof_known_at), 24, 64)",
     }
-    roles = {source.event_time, source.known_at, source.version, source.void, source.event_id, None}
     for name, kind in source.types.items():
-        metrics |= _column(name, kind, whole=True) if name not in roles else {f"null_share/{name}": _nulls(name)}
+        metrics |= (
+            _column(name, kind, whole=True)
+            if name not in role_columns(source)
+            else {f"null_share/{name}": _nulls(name)}
+        )
     for name in keys:
         hashed = f"xxhash64({quoted(name)})"
         metrics[f"sample/{name}"] = (
@@ -146,10 +156,15 @@ def _source_metrics(source: Source, keys: Sequence[str], modulus: int) -> dict[s
     return metrics
 
 
-def _content(source: Source) -> str:
+def role_columns(source: Source) -> frozenset[str | None]:
+    """Columns that say when and which, of which only nulls are measured."""
+    return frozenset({source.event_time, source.known_at, source.version, source.void, source.event_id, None})
+
+
+def content_columns(source: Source) -> tuple[str, ...]:
     """What a row says, without its id, version and arrival: a row that repeats another under a new id has the same."""
     silent = {source.event_id, source.version, source.known_at}
-    return f"xxhash64(asof_op, {', '.join(quoted(name) for name in sorted(source.types) if name not in silent)})"
+    return ("asof_op", *(name for name in sorted(source.types) if name not in silent))
 
 
 def _column(name: str, kind: str, *, whole: bool = False) -> dict[str, str]:

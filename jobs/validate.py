@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING
 from expectations import suites
 from expectations.report import Report
 from features.definitions.names import cut_text, micros
-from features.definitions.sources import Source
 from features.definitions.views import FeatureView
 from features.errors import MissingError
 from features.settings import Settings
-from features.values.versions import AGAIN
 from jobs import attempts, audits, session
 from jobs.audit_sources import audit_partition
 from jobs.audit_views import audit_view
@@ -22,7 +20,7 @@ from jobs.commands import Exit, Validate
 from jobs.stages import say, side_by_side, stage_views
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import SparkSession
 
 __all__ = ["Held", "SourceAudit", "audit_attempts", "audit_sources", "run", "validate"]
 
@@ -80,9 +78,7 @@ def audit_sources(settings: Settings, spark: "SparkSession", sources: audits.Sou
         (source, keys, readers, ds) for source, keys, readers in sources for ds in audits.partitions_of(readers, cut)
     ]
     now = micros(settings.now())
-    judgements = side_by_side(
-        lambda day: audit_partition(settings, _rows(spark, day[0]), day[0], day[3], keys=day[1], now=now), days
-    )
+    judgements = side_by_side(lambda day: audit_partition(settings, spark, day[0], day[3], keys=day[1], now=now), days)
     for (source, _, readers, _), judged in zip(days, judgements, strict=True):
         reports.append(judged.report)
         shown |= judged.results
@@ -90,11 +86,6 @@ def audit_sources(settings: Settings, spark: "SparkSession", sources: audits.Sou
             for view in readers:
                 held[view.name][source.name] = judged.report
     return SourceAudit(reports=tuple(reports), held=held, results=shown)
-
-
-def _rows(spark: "SparkSession", source: Source) -> "DataFrame":
-    """What a source's partitions changed: versions that changed nothing are kept for holds alone, and say nothing of a day."""
-    return spark.table(source.table).where(f"asof_op != '{AGAIN}'")
 
 
 def audit_attempts(

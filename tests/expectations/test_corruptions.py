@@ -21,7 +21,7 @@ from features import load_catalog
 from features.definitions.sources import Source
 from jobs import audits
 from jobs.audit_sources import HISTORY_DAYS, compared, judge_partition, row_rules
-from jobs.profiling import profile_partitions
+from jobs.profiling import profile_partitions, sample_modulus
 from jobs.simulate import CORRUPTIONS, corrupt, simulate
 from jobs.simulate.landing import write_parquet
 from tests.expectations.landed import partitions
@@ -88,7 +88,7 @@ def _measure(spark: SparkSession, out: Path, source: Source, keys: tuple[str, ..
     rows = partitions(spark, out, source).cache()
     wanted = [ds(day) for day in range(DAYS)] + [str(label(number)) for number in range(len(CORRUPTIONS))]
     profiles = profile_partitions(
-        rows, source, {each: row_rules(source, each) for each in wanted}, keys=keys, rows={ds(0): 1_000}
+        rows, source, {each: row_rules(source, each) for each in wanted}, keys=keys, modulus=sample_modulus(1_000)
     )
     days: dict[str, Profile] = {}
     for day in range(DAYS):
@@ -106,7 +106,8 @@ def whole(profile: Profile) -> Profile:
 def judged(one: Measured, profile: Profile) -> Report:
     before = min(profile.at, str(DAMAGED)) if profile.at > ds(DAYS - 1) else profile.at
     history = [one.days[each] for each in sorted(one.days) if each < before][-HISTORY_DAYS:]
-    return judge_partition(one.source, profile, history, one.rows, keys=one.keys).report
+    told = one.rows.where(one.rows[one.source.partition].cast("string") == profile.at)
+    return judge_partition(one.source, profile, history, lambda: told, keys=one.keys).report
 
 
 @pytest.mark.slow
