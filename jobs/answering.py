@@ -20,9 +20,10 @@ from features.settings import Settings
 from features.values.partition import EntityViews
 from jobs.feast_frames import EntityFrame
 from jobs.joining import FEW, Side, buckets, joined, keyed
-from jobs.joining_files import Wanted, asked_blobs, joined_files
+from jobs.joining_files import Wanted, asked_blobs, found_in_files, joined_files
 from jobs.pit import ASKS, BLOBS, ROW, TIME, cut, hashes
 from jobs.pit_files import Files
+from jobs.pit_sent import few_enough
 from jobs.session import CORRECTNESS
 
 __all__ = ["Computed", "Filed", "Joined", "Part"]
@@ -93,8 +94,12 @@ class Filed:
 
     def collected(self) -> pa.Table:
         """As `Part` says."""
-        data = self._found(packed=True).toArrow()["data"].combine_chunks()
-        tables = [pa.ipc.open_stream(each.as_buffer()).read_all() for each in data]
+        asks = self._at_the_driver()
+        if asks is not None and len(asks) and few_enough(len(asks), self.files):
+            tables = found_in_files(self.frame.spark, asks, self.files, self.wanted)
+        else:
+            data = self._found(packed=True).toArrow()["data"].combine_chunks()
+            tables = [pa.ipc.open_stream(each.as_buffer()).read_all() for each in data]
         if not tables:
             return self.answers().limit(0).toArrow()
         return pa.concat_tables(tables).rename_columns([ROW, *self.names.values()])

@@ -39,8 +39,9 @@ from jobs.feast_sources import SORTABLE, Span, within
 from jobs.joining import BLOB, task_number
 from jobs.pit import ASKS, ROW, blobs
 from jobs.pit_files import Files, fetched, found, narrow, winners
+from jobs.pit_sent import candidates, chosen, columns, of_units, sent
 
-__all__ = ["Wanted", "asked_blobs", "files_of", "joined_files"]
+__all__ = ["Wanted", "asked_blobs", "files_of", "found_in_files", "joined_files"]
 
 _PART = 1
 _UNIT = 256 << 20
@@ -233,6 +234,20 @@ def joined_files(
     won = met.mapInArrow(winners(files, reading), _WON).repartitionById(units, F.col("bucket"))
     schema = "data binary" if packed else StructType([StructField(ROW, LongType()), *kinds.fields])
     return won.mapInArrow(fetched(files, packed=packed), schema)
+
+
+def found_in_files(spark: SparkSession, asks: pa.Table, files: Files, wanted: Wanted) -> list[pa.Table]:
+    """What `joined_files` finds for asks (`k0` …, `asof_time`, `asof_row`; no key is null) that are few enough to be sent; in two Spark jobs without a shuffle."""
+    reading = found(_PART, ttl_us=wanted.ttl_us, created=files.created is not None, known=wanted.known)
+    made, units = sent(asks, len(files.keys)), len(files.units)
+    numbers = spark.range(0, units, 1, units)
+    newest = _opened(numbers.mapInArrow(candidates(files, reading, made), "data binary"))
+    places = of_units(files, made, *chosen(newest, reading, len(made.row)))
+    return _opened(numbers.mapInArrow(columns(files, places), "data binary")) if places else []
+
+
+def _opened(blobs: DataFrame) -> list[pa.Table]:
+    return [pa.ipc.open_stream(each.as_buffer()).read_all() for each in blobs.toArrow()["data"].combine_chunks()]
 
 
 def asked_blobs(asks: DataFrame, keys: int, count: int) -> DataFrame:

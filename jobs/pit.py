@@ -29,6 +29,7 @@ __all__ = [
     "blob",
     "blobs",
     "brought",
+    "created_of",
     "cut",
     "hashes",
     "join",
@@ -179,7 +180,7 @@ def answers(tables: dict[int, pa.Table], keys: int, readings: Sequence[Reading])
             columns += [pa.nulls(len(asks), field.type) for field in reading.columns]
             continue
         rows, code = tables[reading.part], codes[1 + there.index(reading)]
-        created = _created(rows[CREATED]) if reading.created else None
+        created = created_of(rows[CREATED]) if reading.created else None
         at = newest(
             (code, _numbers(rows[TIME]), created), (codes[0], instants), ttl_us=reading.ttl_us, known=reading.known
         )
@@ -205,8 +206,8 @@ def _numbers(column: pa.ChunkedArray) -> Array:
     return np.asarray(column.combine_chunks()).astype(np.int64, copy=False)
 
 
-def _created(column: pa.ChunkedArray) -> Array:
-    """int64, the least there is for null."""
+def created_of(column: pa.ChunkedArray) -> Array:
+    """Instants as int64, the least there is for null."""
     return np.asarray(pc.fill_null(column.combine_chunks(), _NEVER)).astype(np.int64, copy=False)
 
 
@@ -214,7 +215,12 @@ _NEVER = -(2**63)
 
 
 def newest(
-    rows: tuple[Array, Array, Array | None], asks: tuple[Array, Array], *, ttl_us: int = 0, known: bool = False
+    rows: tuple[Array, Array, Array | None],
+    asks: tuple[Array, Array],
+    *,
+    ttl_us: int = 0,
+    known: bool = False,
+    sorted_asks: bool = False,
 ) -> Array:
     """For each ask the place of the newest row of its key at or before its instant, -1 where there is none.
 
@@ -226,13 +232,14 @@ def newest(
         asks: key codes and instants.
         ttl_us: as in `Reading`.
         known: as in `Reading`; needs when rows were created, where the least int64 stands for null.
+        sorted_asks: asks come in the order of (key, instant).
     """
     key, time, created = rows
     order = np.arange(len(key)) if created is None else np.argsort(created, kind="stable")
     order = order[order_by(key[order], time[order])]
     if known and created is not None:
         order = order[created[order] != _NEVER]
-    asked = order_by(*asks)
+    asked = np.arange(len(asks[0])) if sorted_asks else order_by(*asks)
     at = _last(key[order], time[order], asks[0][asked], asks[1][asked])
     if known and created is not None:
         made = created[order]

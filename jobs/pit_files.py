@@ -20,7 +20,7 @@ from features.errors import InputError, MissingError
 from jobs.pit import ASKS, CREATED, ROW, TIME, Batches, Reading, answers, blob, brought, cut, hashes
 from jobs.workers import settle
 
-__all__ = ["AT", "FILE", "Files", "fetched", "found", "narrow", "winners"]
+__all__ = ["AT", "FILE", "Files", "fetched", "found", "given", "narrow", "narrowed", "runs", "taken", "winners"]
 
 FILE, AT = "asof_file", "asof_at"
 _PLACE = pa.schema([(FILE, pa.int32()), (AT, pa.int64())])
@@ -69,12 +69,13 @@ def narrow(files: Files, buckets: int, wanted: np.ndarray | None) -> Callable[[B
     def read(batches: Batches) -> Iterator[pa.RecordBatch]:
         settle()
         for unit in (number for batch in batches for number in batch["id"].to_pylist()):
-            yield from cut(_narrow(files, unit, wanted), 1, len(files.keys), buckets, unit)
+            yield from cut(narrowed(files, unit, wanted), 1, len(files.keys), buckets, unit)
 
     return read
 
 
-def _narrow(files: Files, unit: int, wanted: np.ndarray | None) -> Iterator[pa.RecordBatch]:
+def narrowed(files: Files, unit: int, wanted: np.ndarray | None = None) -> Iterator[pa.RecordBatch]:
+    """Keys, instants and places of a unit's rows in the span; `wanted` as in `narrow`."""
     names = [*(name for name, _ in files.keys), files.time, *([files.created] if files.created else [])]
     for number in range(*files.units[unit]):
         file = _open(files.paths[number])
@@ -130,7 +131,7 @@ def winners(files: Files, reading: Reading) -> Callable[[Batches], Iterator[pa.R
         unit = np.searchsorted([end for _, end in files.units], np.asarray(made[FILE]), side="right")
         order = np.argsort(unit.astype(np.uint16), kind="stable")
         made, unit = made.take(pa.array(order)).combine_chunks(), unit[order]
-        for low, high in _runs(unit):
+        for low, high in runs(unit):
             (batch,) = made.slice(low, high - low).combine_chunks().to_batches()
             yield pa.RecordBatch.from_pydict({"bucket": [int(unit[low])], "data": [blob(batch)]}, schema=_WON)
 
@@ -153,17 +154,23 @@ def fetched(files: Files, *, packed: bool) -> Callable[[Batches], Iterator[pa.Re
     def fetch(batches: Batches) -> Iterator[pa.RecordBatch]:
         settle()
         asked = [pa.ipc.open_stream(data.as_buffer()).read_all() for batch in batches for data in batch["data"]]
-        held, size = list[pa.Table](), 0
-        for table in _taken(files, pa.concat_tables(asked)) if asked else ():
-            held.append(table)
-            size += table.nbytes
-            if size >= _FLUSH:
-                yield from _given(held, packed=packed)
-                held, size = [], 0
-        if held:
-            yield from _given(held, packed=packed)
+        if asked:
+            yield from given(taken(files, pa.concat_tables(asked)), packed=packed)
 
     return fetch
+
+
+def given(tables: Iterable[pa.Table], *, packed: bool) -> Iterator[pa.RecordBatch]:
+    """Tables as a task lets go of them; `packed` as in `fetched`."""
+    held, size = list[pa.Table](), 0
+    for table in tables:
+        held.append(table)
+        size += table.nbytes
+        if size >= _FLUSH:
+            yield from _given(held, packed=packed)
+            held, size = [], 0
+    if held:
+        yield from _given(held, packed=packed)
 
 
 def _given(held: Sequence[pa.Table], *, packed: bool) -> Iterator[pa.RecordBatch]:
@@ -171,10 +178,11 @@ def _given(held: Sequence[pa.Table], *, packed: bool) -> Iterator[pa.RecordBatch
         yield pa.RecordBatch.from_pydict({"data": pa.array([blob(batch)], pa.binary())}) if packed else batch
 
 
-def _taken(files: Files, asked: pa.Table) -> Iterator[pa.Table]:
+def taken(files: Files, asked: pa.Table) -> Iterator[pa.Table]:
+    """`asof_row` and the columns of the answer, of the rows that are asked for (`asof_row`, `asof_file`, `asof_at`)."""
     asked = asked.take(pa.array(np.lexsort((np.asarray(asked[AT]), np.asarray(asked[FILE]))))).combine_chunks()
     number, at = np.asarray(asked[FILE]), np.asarray(asked[AT])
-    for low, high in _runs(number):
+    for low, high in runs(number):
         file = _open(files.paths[number[low]])
         called = _called(file, files.columns.names)
         start = 0
@@ -243,7 +251,7 @@ def _micros(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column.cast(pa.int64())
 
 
-def _runs(numbers: np.ndarray) -> list[tuple[int, int]]:
+def runs(numbers: np.ndarray) -> list[tuple[int, int]]:
     """From where to before where each run of equal numbers goes."""
     if not len(numbers):
         return []
