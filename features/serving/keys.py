@@ -43,6 +43,8 @@ def checked(key: Mapping[str, object], columns: Mapping[str, Entity], of: str) -
 def _typed(name: str, value: object, entity: Entity) -> str | int | None:
     if value is None or (entity.type == "string" and isinstance(value, str)):
         return value
+    if type(value) is int and entity.type != "string" and _LOWEST <= value <= _HIGHEST:
+        return value
     if entity.type == "string":
         msg = f"The key {name}={value!r} is {type(value).__name__}, but {name} of entity {entity.name!r} is text, byte for byte. Give it as text."
         raise InputError(msg)

@@ -22,6 +22,9 @@ from features.store.values import Cell
 
 __all__ = ["Chosen", "Lookups", "Reader", "Result", "Row", "Status", "ViewColumns", "ViewValues"]
 
+_REMEMBERED = 256
+"""So many choices of features are kept ready."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
@@ -85,8 +88,8 @@ class Lookups:
         """What the views say; `at` and errors as `Reader` has them."""
         typed = [checked(key, chosen.columns, chosen.of) for key in keys]
         asked = micros(self._settings.now()) if at is None else at
-        encoded = chosen.encoded(typed)
-        questions = [served.question(of, asked) for (served, _), of in zip(chosen.views, encoded, strict=True)]
+        encoded, distinct = chosen.encoded(typed)
+        questions = [served.question(of, asked) for (served, _), of in zip(chosen.views, distinct, strict=True)]
         answers = self._online().ask(questions)
         found = answered(chosen.views, encoded, answers, asked)
         if chosen.rules:
@@ -113,6 +116,7 @@ class Reader(Lookups):
         self._catalog = catalog
         self._views: dict[str, Served] = {}
         self._services: dict[str, Chosen] = {}
+        self._chosen: dict[tuple[tuple[str, tuple[str, ...]], ...], Chosen] = {}
 
     def lookup(self, service: str, keys: Sequence[Mapping[str, object]], at: int | None = None) -> Result:
         """The values that the store's live generation gives at an instant (microseconds UTC; None: the clock's now).
@@ -140,13 +144,21 @@ class Reader(Lookups):
             InputError: as `lookup` has it.
             BusyError: the store does not answer.
         """
-        chosen = [(self._served(self._catalog.view(name)), tuple(names)) for name, names in features.items()]
+        wanted = tuple((name, tuple(names)) for name, names in features.items())
+        if wanted not in self._chosen:
+            if len(self._chosen) >= _REMEMBERED:
+                self._chosen.clear()
+            self._chosen[wanted] = self._chosen_of(wanted)
+        return self.look_up(self._chosen[wanted], keys, at)
+
+    def _chosen_of(self, features: Sequence[tuple[str, tuple[str, ...]]]) -> "Chosen":
+        chosen = [(self._served(self._catalog.view(name)), names) for name, names in features]
         for served, names in chosen:
             for feature in names:
                 if feature not in served.types:
                     what, known = f"feature of view {served.view.name!r}", list(served.types)
                     raise MissingError.of(what, feature, known, "Ask for one of these.")
-        return self.look_up(Chosen(f"view {', '.join(features)}", chosen), keys, at)
+        return Chosen(f"view {', '.join(name for name, _ in features)}", chosen)
 
     def unready(self, services: Sequence[str]) -> list[str]:
         """A sentence for each view of these services that cannot be looked up now; none where all can.
@@ -188,10 +200,11 @@ class Chosen:
             (served.view.keys, served.view.entity.type) for served, _ in views
         ]
 
-    def encoded(self, keys: Sequence[Key]) -> list[list[bytes | None]]:
-        """The entity keys of each view; views of one entity share a list."""
+    def encoded(self, keys: Sequence[Key]) -> tuple[list[list[bytes | None]], list[tuple[bytes, ...]]]:
+        """The entity keys of each view, and those that are there, each once; views of one entity share both."""
         made = {(names, kind): encoded_keys(keys, names, kind) for names, kind in dict.fromkeys(self._entities)}
-        return [made[entity] for entity in self._entities]
+        distinct = {of: tuple(key for key in dict.fromkeys(found) if key is not None) for of, found in made.items()}
+        return [made[of] for of in self._entities], [distinct[of] for of in self._entities]
 
 
 def _refuse_unserved(of: str, served: Served) -> None:

@@ -13,7 +13,7 @@ from features.definitions.names import cut_text, utc
 from features.definitions.views import FeatureView
 from features.errors import InputError, NotLoadedError
 from features.store.heads import Head
-from features.store.packed import Packing
+from features.store.packed import Packing, Unpacked
 from features.store.reads import Answer, Question
 from features.store.tails import tail_of, tail_source
 from features.store.values import Cell
@@ -74,12 +74,11 @@ class Served:
         self.packing = Packing(self.types, self.definition)
         self.stateful, self.tail, self.tabled = view.stateful, tail_source(view), view.tabled
 
-    def question(self, keys: Sequence[bytes | None], at: int) -> Question:
+    def question(self, keys: tuple[bytes, ...], at: int) -> Question:
         """What the store is asked; each key once."""
-        name, wanted = self.view.name, tuple(dict.fromkeys(key for key in keys if key is not None))
         if self.stateful:
-            return Question(view=name, keys=wanted, states=True, at=at, tail=self.tail)
-        return Question(view=name, keys=wanted)
+            return Question(view=self.view.name, keys=keys, states=True, at=at, tail=self.tail)
+        return Question(view=self.view.name, keys=keys)
 
     def plain(self, features: Sequence[str], keys: Sequence[bytes | None], answer: Answer, at: int) -> ViewColumns:
         """Of stored values.
@@ -88,15 +87,16 @@ class Served:
             NotLoadedError: the store holds nothing of the view, or of another definition.
             InputError: the instant is before what the store holds.
         """
-        head, packing = self.live(answer.head, at), self.packing
+        head = self.live(answer.head, at)
+        lag = head.valid_from - head.cut
         found = [answer.rows.get(key) if key else None for key in keys]
-        good = [row is not None and packing.fits(row) for row in found]
-        rows = packing.unpack([row for row, fits in zip(found, good, strict=True) if row is not None and fits])
-        if rows.valid_from and (latest := max(rows.valid_from)) > at:
+        rows, good = self._unpacked(found, head)
+        stamps, columns = rows.valid_from, {name: rows.columns[name] for name in features}
+        statuses: list[Status] = (
+            [_STORED[flag] for flag in rows.overflow] if any(rows.overflow) else ["ok"] * len(stamps)
+        )
+        if stamps and (latest := max(stamps)) > at:
             raise InputError(_too_early(self.view, latest, at))
-        stamps = list(rows.valid_from)
-        statuses: list[Status] = [_STORED[flag] for flag in rows.overflow]
-        columns = {name: rows.columns[name] for name in features}
         if not all(good):
             numbers = count()
             places = [
@@ -111,10 +111,8 @@ class Served:
                 ]
                 for name, column in columns.items()
             }
-        lag = head.valid_from - head.cut
-        cuts = [stamp - lag for stamp in stamps]
-        old = at - head.horizon
-        if any(cut <= old for cut in cuts):
+        cuts, old = [stamp - lag for stamp in stamps], at - head.horizon
+        if cuts and min(cuts) <= old:
             statuses = [
                 "stale" if cut <= old and status in _MAY_BE_STALE else status
                 for cut, status in zip(cuts, statuses, strict=True)
@@ -122,6 +120,18 @@ class Served:
         return ViewColumns(
             view=self.view.name, values=columns, statuses=statuses, cuts=cuts, ages=[at - cut for cut in cuts]
         )
+
+    def _unpacked(self, found: list[bytes | None], head: Head) -> tuple[Unpacked, list[bool]]:
+        """The rows of this definition, and which they are. Rows older than the live generation are what a killed load has not removed yet: `found` loses them."""
+        good = self.packing.fitting(found)
+        rows = self.packing.unpack([row for row, fits in zip(found, good, strict=True) if row is not None and fits])
+        if not rows.valid_from or min(rows.valid_from) >= head.valid_from:
+            return rows, good
+        stamps = iter(rows.valid_from)
+        for place, fits in enumerate(good):
+            if fits and next(stamps) < head.valid_from:
+                found[place] = None
+        return self._unpacked(found, head)
 
     def stated(self, keys: Sequence[bytes | None], answer: Answer, at: int) -> Stated:
         """What is to be finished: one ask a key, in their order.

@@ -126,6 +126,9 @@ def encoded_keys(
 ) -> list[bytes | None]:
     """The key of each row's entity; None where a column of it is null. Rows may have other columns too."""
     prefix, ordered = _prefix(tuple(names)), sorted(names)
+    if len(ordered) == 1:
+        values = [row[ordered[0]] for row in rows]
+        return [None if value is None else prefix + _part(value, kind) for value in values]
     made: list[bytes | None] = []
     for row in rows:
         key: bytes | None = prefix

@@ -30,8 +30,8 @@ class Answer:
 
     head: Head | None
     """None: no generation was ever loaded."""
-    rows: Mapping[bytes, bytes] = field(default_factory=dict)
-    """Key to its plain values, as `features.store.packed` has them; keys that the store lacks are left out."""
+    rows: Mapping[bytes, bytes | None] = field(default_factory=dict)
+    """Key to its plain values, as `features.store.packed` has them; keys that the store lacks are left out, or None. Rows older than `head` are not there any more."""
 
     states: Mapping[bytes, bytes] = field(default_factory=dict)
     """Key to its state in the generation of `head`; that is the oldest there is where none is valid at the instant."""

@@ -1,16 +1,18 @@
 """What all that talks to Redis shares: the connection, and the lease that keeps two loads of a view apart."""
 
-from collections.abc import Sequence
-from typing import Any
+import os
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Generic, TypeVar
 
 import redis
 
 from features.errors import BusyError, SettingsError
 from features.store.keys import PROJECT
 
-__all__ = ["Trip", "client_of", "lease", "still_ours", "taken"]
+__all__ = ["Parsed", "Trip", "Trips", "client_of", "lease", "still_ours", "taken"]
 
 _TIMEOUT_SECONDS = 30
+T = TypeVar("T")
 
 
 def lease(view: str) -> bytes:
@@ -36,30 +38,90 @@ def client_of(url: str) -> Any:  # noqa: ANN401 - redis-py's own hints know no k
         raise SettingsError(msg) from error
 
 
-class Trip:
-    """Reads that are answered together, as of one instant, in one round trip; a fraction of the time of redis-py's pipeline, which looks at each answer."""
+class Trips:
+    """Connections that lookups use again and again, by any number of threads: as redis-py's pool without its look at the socket before each use.
+
+    A connection that the server closed meanwhile shows when it is used; reads may be asked twice, so a new one asks again.
+    """
 
     def __init__(self, client: Any) -> None:  # noqa: ANN401 - see client_of
-        self._client = client
-        self._commands: list[tuple[str | bytes, ...]] = [("MULTI",)]
-        self._pairs: list[int] = []
+        self._pool = client.connection_pool
+        self._idle: list[Any] = []
+        self._process = os.getpid()
+
+    def close(self) -> None:
+        """Ends the connections that nobody uses."""
+        while self._idle:
+            self._idle.pop().disconnect()
+
+    def execute(self, packed: bytes, count: int) -> list[Any]:
+        """The answers to so many commands, behind MULTI and before EXEC.
+
+        Raises:
+            redis.RedisError: Redis does not answer, or not as it should.
+        """
+        if self._process != os.getpid():  # a fork shares sockets, not their answers
+            self._idle, self._process = [], os.getpid()
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            return self._asked(self._pool.make_connection(), packed, count)
+        try:
+            return self._asked(connection, packed, count)
+        except redis.ConnectionError:
+            self.close()  # those that slept as long are closed as well
+            return self._asked(self._pool.make_connection(), packed, count)
+
+    def _asked(self, connection: Any, packed: bytes, count: int) -> list[Any]:  # noqa: ANN401 - redis-py's
+        try:
+            connection.connect()
+            connection.send_packed_command([packed])
+            # Connection.read_response costs ten times what its parser takes, and MULTI has an answer for each command.
+            read = connection._parser.read_response  # noqa: SLF001 - see above
+            queued = [read() for _ in range(count + 1)]
+            found = read()
+        except OSError as error:  # the parser passes on what the socket says
+            connection.disconnect()
+            msg = f"the connection broke ({error})"
+            raise redis.ConnectionError(msg) from error
+        except BaseException:
+            connection.disconnect()  # what was not read must not be another's answer
+            raise
+        self._idle.append(connection)
+        if wrong := next(
+            (item for item in (*queued, found, *_listed(found)) if isinstance(item, redis.RedisError)), None
+        ):
+            raise wrong
+        return _listed(found)
+
+
+def _listed(found: Any) -> list[Any]:  # noqa: ANN401 - whatever Redis answers
+    return found if isinstance(found, list) else []
+
+
+class Trip:
+    """Reads that are answered together, as of one instant, in one round trip."""
+
+    def __init__(self, trips: Trips) -> None:
+        self._trips = trips
+        self._commands: list[bytes] = [_MULTI]
 
     def hgetall(self, key: bytes) -> None:
-        """All fields of a hash and their values, answered as a dict."""
-        self._pairs.append(len(self._commands) - 1)
-        self._commands.append(("HGETALL", key))
+        """All fields of a hash, each before its value."""
+        self._commands.append(_HGETALL + _bulk(key))
 
-    def hmget(self, key: bytes, fields: Sequence[bytes]) -> None:
-        """The values of some fields of a hash."""
-        self._commands.append(("HMGET", key, *fields))
+    def hmget(self, keys: Iterable[bytes], fields: Sequence[bytes]) -> None:
+        """The values of the same fields of some hashes, an answer a hash."""
+        head, tail = b"*%d\r\n$5\r\nHMGET\r\n" % (len(fields) + 2), b"".join(map(_bulk, fields))
+        self._commands += [b"%b$%d\r\n%b\r\n%b" % (head, len(key), key, tail) for key in keys]
 
     def hvals(self, key: bytes) -> None:
         """All values of a hash."""
-        self._commands.append(("HVALS", key))
+        self._commands.append(_HVALS + _bulk(key))
 
     def get(self, key: bytes) -> None:
         """One value."""
-        self._commands.append(("GET", key))
+        self._commands.append(_GET + _bulk(key))
 
     def execute(self) -> list[Any]:
         """One answer a command.
@@ -67,25 +129,33 @@ class Trip:
         Raises:
             redis.RedisError: Redis does not answer, or not as it should.
         """
-        pool, count = self._client.connection_pool, len(self._commands)
-        connection = pool.get_connection()
-        try:
-            connection.send_packed_command(connection.pack_commands([*self._commands, ("EXEC",)]))
-            for _ in range(count):
-                connection.read_response()
-            found: list[Any] = connection.read_response()
-        except BaseException:
-            connection.disconnect()  # what was not read must not be another's answer
-            raise
-        finally:
-            pool.release(connection)
-        if wrong := next((item for item in found if isinstance(item, redis.RedisError)), None):
-            raise wrong
-        for place in self._pairs:
-            if isinstance(found[place], list):
-                pairs = iter(found[place])
-                found[place] = dict(zip(pairs, pairs, strict=True))
-        return found
+        return self._trips.execute(b"".join((*self._commands, _EXEC)), len(self._commands) - 1)
+
+
+_MULTI, _EXEC = b"*1\r\n$5\r\nMULTI\r\n", b"*1\r\n$4\r\nEXEC\r\n"
+_HGETALL, _HVALS, _GET = b"*2\r\n$7\r\nHGETALL\r\n", b"*2\r\n$5\r\nHVALS\r\n", b"*2\r\n$3\r\nGET\r\n"
+
+
+def _bulk(text: bytes) -> bytes:
+    return b"$%d\r\n%b\r\n" % (len(text), text)
+
+
+class Parsed(Generic[T]):
+    """What records say that seldom change: parsed anew only where a record differs from the one before."""
+
+    def __init__(self, parse: Callable[[str, dict[bytes, bytes]], T]) -> None:
+        self._parse = parse
+        self._last: dict[str, tuple[list[bytes], T]] = {}
+
+    def of(self, name: str, record: list[bytes]) -> T:
+        """Of a hash as HGETALL answers it."""
+        last = self._last.get(name)
+        if last is not None and last[0] == record:
+            return last[1]
+        pairs = iter(record)
+        made = self._parse(name, dict(zip(pairs, pairs, strict=True)))
+        self._last[name] = (record, made)
+        return made
 
 
 def still_ours(client: Any, view: str, token: str) -> None:  # noqa: ANN401 - see client_of

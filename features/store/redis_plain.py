@@ -5,11 +5,10 @@ from typing import Any
 
 from features.store.heads import Head
 from features.store.keys import redis_head, redis_states
-from features.store.packed import valid_from
 from features.store.reads import Answer, Question
-from features.store.redis_client import Trip
+from features.store.redis_client import Parsed, Trip
 
-__all__ = ["HEAD_FIELDS", "LAYOUT", "ask_plain", "head_of", "packed_field", "plain_answers"]
+__all__ = ["HEAD_FIELDS", "LAYOUT", "Groups", "ask_plain", "head_of", "packed_field", "plain_answers"]
 
 LAYOUT = b"2"
 """Beside Feast's fields each row has a packed one."""
@@ -23,34 +22,36 @@ def packed_field(view: str) -> bytes:
     return view.encode()
 
 
-def ask_plain(trip: Trip, questions: Sequence[Question]) -> dict[bytes, list[bytes]]:
-    """Asks for head records and packed rows; the fields of each entity key, in the order asked."""
-    wanted: dict[bytes, list[bytes]] = {}
+Groups = Sequence[tuple[tuple[bytes, ...], Sequence[Question]]]
+"""Questions by the keys that they have in common."""
+
+
+def ask_plain(trip: Trip, questions: Sequence[Question]) -> Groups:
+    """Asks for head records, then for the packed rows of each group's keys; those groups."""
+    groups: dict[tuple[bytes, ...], list[Question]] = {}
     for question in questions:
         trip.hgetall(redis_head(question.view))
-        name = packed_field(question.view)
-        for key in question.keys:
-            wanted.setdefault(key, []).append(name)
-    for key, fields in wanted.items():
-        trip.hmget(redis_states(key), fields)
-    return wanted
+        groups.setdefault(question.keys, []).append(question)
+    for keys, some in groups.items():
+        trip.hmget(map(redis_states, keys), [packed_field(question.view) for question in some])
+    return list(groups.items())
 
 
 def plain_answers(
-    questions: Sequence[Question], wanted: dict[bytes, list[bytes]], found: Sequence[Any]
+    questions: Sequence[Question], groups: Groups, found: Sequence[Any], heads: Parsed[Head | None]
 ) -> list[Answer]:
     """One a question, of what came back for the head records and then for the keys."""
-    stored = {key: iter(values) for key, values in zip(wanted, found[len(questions) :], strict=False)}
-    made: list[Answer] = []
-    for question, record in zip(questions, found, strict=False):
-        head, rows = head_of(question.view, record), dict[bytes, bytes]()
-        for key in question.keys:
-            row = next(stored[key])
-            # Rows older than the live generation are what a killed load has not removed yet: its keys are gone.
-            if head is not None and row is not None and valid_from(row) >= head.valid_from:
-                rows[key] = row
-        made.append(Answer(head=head, rows=rows))
-    return made
+    rows, at = dict[int, dict[bytes, bytes | None]](), len(questions)
+    for keys, some in groups:
+        columns = zip(*found[at : at + len(keys)], strict=True) if keys else [()] * len(some)
+        rows |= {
+            id(question): dict(zip(keys, column, strict=True)) for question, column in zip(some, columns, strict=True)
+        }
+        at += len(keys)
+    return [
+        Answer(head=heads.of(question.view, record), rows=rows[id(question)])
+        for question, record in zip(questions, found, strict=False)
+    ]
 
 
 def head_of(view: str, record: dict[bytes, bytes]) -> Head | None:

@@ -15,7 +15,7 @@ from features.store.generations import dropped, from_text, next_number, serving,
 from features.store.heads import Head, Layout, Loaded
 from features.store.keys import entity_keys, key_prefix, redis_generations, redis_states, redis_tail, state_field
 from features.store.reads import Answer, Question
-from features.store.redis_client import Trip, client_of, lease, still_ours, taken
+from features.store.redis_client import Parsed, Trip, client_of, lease, still_ours, taken
 from features.store.redis_tails import redis_watermark
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class States:
     def __init__(self, client: Any) -> None:  # noqa: ANN401 - see client_of
         self.client = client
         self._known: dict[str, tuple[Head, ...]] = {}
+        self._parsed = Parsed(lambda _, record: _heads(record))
 
     def generations(self, view: str) -> tuple[Head, ...]:
         """Those that may be read, the oldest first."""
@@ -61,13 +62,13 @@ class States:
             for key in keys:
                 trip.hvals(redis_tail(key, source))
         for key, fields in _fields(questions, chosen).items():
-            trip.hmget(redis_states(key), fields)
+            trip.hmget([redis_states(key)], fields)
         return chosen
 
     def learned(self, questions: Sequence[Question], found: Sequence[Any]) -> list[int | None]:
         """Which generations are the right ones, by the records that came with the answer."""
         for question, record in zip(questions, found, strict=False):
-            self._known[question.view] = _heads(record)
+            self._known[question.view] = self._parsed.of(question.view, record)
         return [_number(self._known[question.view], question.at) for question in questions]
 
     def answers(self, questions: Sequence[Question], found: Sequence[Any]) -> list[Answer]:

@@ -32,7 +32,7 @@ from features.store.keys import (
 )
 from features.store.packed import Packing
 from features.store.reads import Answer, Question
-from features.store.redis_client import Trip, client_of, lease, still_ours, taken
+from features.store.redis_client import Parsed, Trip, Trips, client_of, lease, still_ours, taken
 from features.store.redis_plain import HEAD_FIELDS, LAYOUT, ask_plain, head_of, packed_field, plain_answers
 from features.store.redis_states import StateLoad, States
 from features.store.tails import Pushed
@@ -135,10 +135,12 @@ class RedisStore:
     def __init__(self, url: str) -> None:
         self.url = url
         self.client = client_of(url)
+        self._trips, self._heads = Trips(self.client), Parsed(head_of)
         self._states = States(self.client)
 
     def close(self) -> None:
         """Ends the connections."""
+        self._trips.close()
         self.client.close()
 
     def record(self, view: str) -> dict[bytes, bytes]:
@@ -196,16 +198,16 @@ class RedisStore:
         stated = [question for question in questions if question.states]
         with self._errors():
             for _ in range(_TRIES):
-                trip = Trip(self.client)
-                wanted, expected = ask_plain(trip, plain), self._states.ask(trip, stated)
+                trip = Trip(self._trips)
+                groups, expected = ask_plain(trip, plain), self._states.ask(trip, stated)
                 found = trip.execute()
-                ends = len(plain) + len(wanted)
+                ends = len(plain) + sum(len(keys) for keys, _ in groups)
                 if self._states.learned(stated, found[ends:]) == expected:
                     break
             else:
                 msg = "The online store's generations changed with each of three tries. Ask again."
                 raise BusyError(msg)
-        answers = {id(q): a for q, a in zip(plain, plain_answers(plain, wanted, found), strict=True)}
+        answers = {id(q): a for q, a in zip(plain, plain_answers(plain, groups, found, self._heads), strict=True)}
         answers |= {id(q): a for q, a in zip(stated, self._states.answers(stated, found[ends:]), strict=True)}
         return [answers[id(question)] for question in questions]
 

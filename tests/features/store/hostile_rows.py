@@ -133,6 +133,6 @@ def feast_view(repository: Path, view: FeatureView, batch: pa.RecordBatch) -> di
 def unpacked(view: FeatureView, answer: Answer, *keys: bytes) -> Unpacked:
     """The packed rows of these keys, or of all that were answered."""
     packing = Packing(view.types, hash_of(view))
-    rows = [answer.rows[key] for key in keys or answer.rows]
-    assert all(packing.fits(row) for row in rows)
+    rows = [row for key in keys or answer.rows if (row := answer.rows[key]) is not None]
+    assert all(packing.fitting(rows))
     return packing.unpack(rows)

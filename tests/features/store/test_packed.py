@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.definitions.expressions import ColumnType
-from features.store.packed import Packing, valid_from
+from features.store.packed import Packing
 from features.store.values import ARROW, Cell
 
 TYPES: dict[str, ColumnType] = {"t": "timestamp", "s": "string", "i": "int64", "u": "string", "f": "float64", "b": "bool", "j": "int64", "k": "int64", "l": "int64"}  # fmt: skip
@@ -34,20 +34,24 @@ def test_every_value_comes_back(rows: list[dict[str, Cell]], stamp: int) -> None
     packing = Packing(TYPES, "one")
     statuses = ["overflow" if n % 2 else "ok" for n in range(len(rows))]
     packed = packing.pack(batch_of(TYPES, rows, statuses), stamp)
-    assert all(packing.fits(row) and valid_from(row) == stamp for row in packed)
-    found = packing.unpack(packed)
-    assert list(found.valid_from) == [stamp] * len(rows)
-    assert list(found.overflow) == [n % 2 for n in range(len(rows))]
-    for name in TYPES:
-        assert [repr(value) for value in found.columns[name]] == [repr(row[name]) for row in rows]
+    assert packing.fitting(packed) == [True] * len(rows)
+    for times in (1, 8):  # few rows are read one by one, many column by column
+        found = packing.unpack(packed * times)
+        assert list(found.valid_from) == [stamp] * len(rows) * times
+        assert list(found.overflow) == [n % 2 for n in range(len(rows))] * times
+        for name in TYPES:
+            assert [repr(value) for value in found.columns[name]] == [repr(row[name]) for row in rows] * times
 
 
 @given(st.fixed_dictionaries({"i": st.none() | WHOLE, "f": st.none() | OF["float64"]}))
 def test_rows_without_texts_come_back(row: dict[str, Cell]) -> None:
     types: dict[str, ColumnType] = {"i": "int64", "f": "float64"}
     packing = Packing(types, "one")
-    found = packing.unpack(packing.pack(batch_of(types, [row, row], ["ok", "ok"]), 7))
-    assert {name: list(column) for name, column in found.columns.items()} == {name: [row[name]] * 2 for name in types}
+    for count in (2, 8):
+        found = packing.unpack(packing.pack(batch_of(types, [row] * count, ["ok"] * count), 7))
+        assert {name: list(held) for name, held in found.columns.items()} == {
+            name: [row[name]] * count for name in types
+        }
 
 
 def test_the_bytes_are_as_they_are_documented() -> None:
@@ -58,7 +62,8 @@ def test_the_bytes_are_as_they_are_documented() -> None:
 
 def test_what_is_no_row_of_the_definition_is_told() -> None:
     row = Packing(TYPES, "one").pack(batch_of(TYPES, [dict.fromkeys(TYPES)], ["ok"]), 7)[0]
-    assert Packing(TYPES, "one").fits(row)
-    assert not Packing(TYPES, "another").fits(row)
-    assert not any(Packing(TYPES, "one").fits(bad) for bad in (b"", row[:-1], row + b"x", b"\0" * len(row)))
-    assert not Packing({"i": "int64"}, "one").fits(row)
+    assert Packing(TYPES, "one").fitting([row, None]) == [True, False]
+    assert Packing(TYPES, "another").fitting([row]) == [False]
+    bad = (b"", row[:-1], row + b"x", b"\0" * len(row), row[:12])
+    assert not any(Packing(TYPES, "one").fitting(bad))
+    assert Packing({"i": "int64"}, "one").fitting([row]) == [False]

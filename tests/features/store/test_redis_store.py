@@ -15,7 +15,7 @@ from features.feast.registry import apply
 from features.settings import load
 from features.store import redis_store
 from features.store.heads import Layout, Loaded
-from features.store.keys import entity_keys
+from features.store.keys import entity_keys, redis_head
 from features.store.reads import Question
 from features.store.redis_store import RedisStore, remove_rows, write_rows
 from tests.feast_client import own_client
@@ -98,7 +98,7 @@ def test_values_come_back_in_one_round_trip(view: FeatureView, store: RedisStore
     put(store, Layout.of(view, CUT), batch)
     keys = entity_keys({name: batch.column(name) for name in view.keys}, view.entity.type)
     (answer,) = store.ask([Question(view=view.name, keys=(*keys, b"nobody"))])
-    assert set(answer.rows) == set(keys)
+    assert {key for key, row in answer.rows.items() if row is not None} == set(keys)
     found = unpacked(view, answer, *keys)
     for name, kind in view.types.items():
         column = batch.column(name).cast(pa.int64()) if kind == "timestamp" else batch.column(name)
@@ -250,3 +250,26 @@ def test_readers_during_a_load_never_see_a_mixture_within_a_key(store: RedisStor
     thread.join()
     assert not wrong
     assert len(seen) > 2
+
+
+def test_a_connection_that_the_server_closed_is_replaced(store: RedisStore) -> None:
+    put(store, Layout.of(SIMPLE, CUT), simple(range(3), 1))
+    question = Question(view=SIMPLE.name, keys=tuple(entity_keys({"key": pa.array(["k0001", "k0002"])}, "string")))
+    before = store.ask([question])
+    assert len(before[0].rows) == 2
+    own = store.client.client_id()
+    for client in store.client.client_list():
+        if int(client["id"]) != own:
+            store.client.client_kill_filter(_id=client["id"])
+    assert store.ask([question]) == before
+
+
+def test_an_answer_that_is_an_error_is_told_and_the_connection_goes(store: RedisStore) -> None:
+    put(store, Layout.of(SIMPLE, CUT), simple(range(3), 1))
+    store.client.delete(redis_head(SIMPLE.name))
+    store.client.set(redis_head(SIMPLE.name), "no hash")
+    with pytest.raises(BusyError, match="does not answer as it should: WRONGTYPE"):
+        store.ask([Question(view=SIMPLE.name, keys=())])
+    store.client.delete(redis_head(SIMPLE.name))
+    (answer,) = store.ask([Question(view=SIMPLE.name, keys=())])
+    assert answer.head is None
