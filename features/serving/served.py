@@ -133,19 +133,17 @@ class Served:
                 found[place] = None
         return self._unpacked(found, head)
 
-    def stated(self, keys: Sequence[bytes | None], answer: Answer, at: int) -> Stated:
+    def stated(self, asked: "Asked", answer: Answer, at: int) -> Stated:
         """What is to be finished: one ask a key, in their order.
 
         Raises:
             NotLoadedError: as `plain` has it; InputError likewise.
         """
         view, cut = self.view, self.live(answer.head, at).cut
-        places = {key: place for place, key in enumerate(dict.fromkeys(keys))}
-        asks = Asks(key=np.array([places[key] for key in keys], np.int64), instant=np.full(len(keys), at, np.int64))
-        tail = [(place, entry) for key, place in places.items() if key for entry in answer.tails.get(key, ())]
-        states = [answer.states.get(key) if key else None for key in places]
+        tail = [(place, entry) for key, place in asked.places.items() if key for entry in answer.tails.get(key, ())] if answer.tails else []  # fmt: skip
+        states = [answer.states.get(key) if key else None for key in asked.places]
         rows = tail_of(view, tail, cut) if tail else None
-        return Stated(view=view, cut=cut, states=states, asks=asks, tail=rows)
+        return Stated(view=view, cut=cut, states=states, asks=asked.asks, tail=rows)
 
     def finished(
         self, features: Sequence[str], keys: Sequence[bytes | None], answer: Answer, asked: Stated, found: Finished, at: int
@@ -195,6 +193,15 @@ class Served:
         return head
 
 
+class Asked:
+    """Keys and the instant they are asked at, as states of any view are asked: each key once, and for each in the order asked its place."""
+
+    def __init__(self, keys: Sequence[bytes | None], at: int) -> None:
+        self.places = {key: place for place, key in enumerate(dict.fromkeys(keys))}
+        key = np.fromiter((self.places[key] for key in keys), np.int64, len(keys))
+        self.asks = Asks(key=key, instant=np.full(len(keys), at, np.int64))
+
+
 def answered(
     chosen: Sequence[tuple[Served, Sequence[str]]],
     keys: Sequence[Sequence[bytes | None]],
@@ -207,11 +214,9 @@ def answered(
         NotLoadedError: the store holds nothing of a view, or of another definition.
         InputError: the instant is before what the store holds.
     """
-    stated = {
-        place: served.stated(keys[place], answers[place], at)
-        for place, (served, _) in enumerate(chosen)
-        if served.stateful
-    }
+    stateful = [place for place, (served, _) in enumerate(chosen) if served.stateful]
+    asked = {id(of): Asked(of, at) for of in {id(keys[place]): keys[place] for place in stateful}.values()}
+    stated = {place: chosen[place][0].stated(asked[id(keys[place])], answers[place], at) for place in stateful}
     found = dict(zip(stated, finish_together(list(stated.values())) if stated else [], strict=True))
     return tuple(
         served.finished(features, keys[place], answers[place], stated[place], found[place], at)

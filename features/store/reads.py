@@ -33,8 +33,8 @@ class Answer:
     rows: Mapping[bytes, bytes | None] = field(default_factory=dict)
     """Key to its plain values, as `features.store.packed` has them; keys that the store lacks are left out, or None. Rows older than `head` are not there any more."""
 
-    states: Mapping[bytes, bytes] = field(default_factory=dict)
-    """Key to its state in the generation of `head`; that is the oldest there is where none is valid at the instant."""
+    states: Mapping[bytes, bytes | None] = field(default_factory=dict)
+    """Key to its state in the generation of `head`, left out or None where it has none; that is the oldest there is where none is valid at the instant."""
 
     tails: Mapping[bytes, Sequence[bytes]] = field(default_factory=dict)
     """Key to the rows of its tail, as `features.store.tails` has them."""

@@ -5,6 +5,7 @@ removes what a killed one left.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
@@ -61,8 +62,8 @@ class States:
             trip.get(redis_watermark(source))
             for key in keys:
                 trip.hvals(redis_tail(key, source))
-        for key, fields in _fields(questions, chosen).items():
-            trip.hmget([redis_states(key)], fields)
+        for of, fields in _fields(questions, chosen).items():
+            trip.hmget(map(redis_states, of), list(fields.values()))
         return chosen
 
     def learned(self, questions: Sequence[Question], found: Sequence[Any]) -> list[int | None]:
@@ -79,20 +80,21 @@ class States:
         tails: dict[str, dict[bytes, list[bytes]]] = {}
         for source, keys in _tails(questions).items():
             told[source] = _whole(next(rest))
-            tails[source] = {key: entries for key in keys if (entries := next(rest))}
-        stored = {
-            (key, name): value
-            for (key, fields), values in zip(_fields(questions, chosen).items(), rest, strict=True)
-            for name, value in zip(fields, values, strict=True)
-        }
+            tails[source] = {
+                key: entries for key, entries in zip(keys, islice(rest, len(keys)), strict=True) if entries
+            }
+        stored: dict[int, dict[bytes, bytes | None]] = {}
+        for of, fields in _fields(questions, chosen).items():
+            columns = zip(*islice(rest, len(of)), strict=True) if of else ()
+            stored |= {
+                place: dict(zip(of, column, strict=True)) for place, column in zip(fields, columns, strict=False)
+            }
         made: list[Answer] = []
-        for question, number in zip(questions, chosen, strict=True):
+        for place, (question, number) in enumerate(zip(questions, chosen, strict=True)):
             heads = self._known[question.view]
             head = next((head for head in heads if head.generation == number), heads[0] if heads else None)
-            name = state_field(question.view, number or 0)
-            states = {key: value for key in question.keys if (value := stored.get((key, name))) is not None}
-            source = question.tail
-            made.append(Answer(head=head, states=states, tails=tails.get(source, {}), watermark=told.get(source)))
+            of_source, states = question.tail, stored.get(place, {})
+            made.append(Answer(head=head, states=states, tails=tails.get(of_source, {}), watermark=told.get(of_source)))
         return made
 
 
@@ -119,16 +121,12 @@ def _number(heads: Sequence[Head], at: int) -> int | None:
     return None if head is None else head.generation
 
 
-def _fields(questions: Sequence[Question], chosen: Sequence[int | None]) -> dict[bytes, list[bytes]]:
-    made: dict[bytes, list[bytes]] = {}
-    for question, number in zip(questions, chosen, strict=True):
+def _fields(questions: Sequence[Question], chosen: Sequence[int | None]) -> dict[tuple[bytes, ...], dict[int, bytes]]:
+    """By the keys that questions have in common, the field of each question that has a generation, by its place."""
+    made: dict[tuple[bytes, ...], dict[int, bytes]] = {}
+    for place, (question, number) in enumerate(zip(questions, chosen, strict=True)):
         if number is not None:
-            name = state_field(question.view, number)
-            for key in question.keys:
-                if key in made:
-                    made[key].append(name)
-                else:
-                    made[key] = [name]
+            made.setdefault(question.keys, {})[place] = state_field(question.view, number)
     return made
 
 
