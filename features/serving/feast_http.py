@@ -1,20 +1,18 @@
 """Feast's `POST /get-online-features`: its request read, its answer written, a column a feature. Statuses are honest, and the value stands beside them."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
-import pyarrow as pa
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import to_json
 
-from features.definitions.catalog import Catalog
 from features.definitions.names import utc
 from features.errors import InputError
 from features.serving.feast_columns import columns_of
 from features.serving.reader import Result
-from features.serving.tables import table_of
 
-__all__ = ["Asked", "Described", "answer", "arrow", "asked", "by_view", "keys_of", "parsed"]
+__all__ = ["Asked", "Described", "answer", "asked", "by_view", "keys_of", "parsed"]
 
 M = TypeVar("M", bound=BaseModel)
 _NEVER = "1970-01-01T00:00:00Z"
@@ -128,8 +126,7 @@ def answer(result: Result, asked: Asked, described: Mapping[str, Described]) -> 
     for view in result.views:
         definition, lag = described[view.view]
         made = columns_of(view, lag)
-        texts = {instant: _instant(instant) for instant in {*made.instants} if instant is not None}
-        times = [_NEVER if instant is None else texts[instant] for instant in made.instants]
+        times = [_NEVER if instant is None else _instant(instant) for instant in made.instants]
         for feature, (values, statuses) in made.features.items():
             names.append(f"{view.view}__{feature}" if asked.full_feature_names else feature)
             results.append({"values": values, "statuses": statuses, "event_timestamps": times})
@@ -137,15 +134,6 @@ def answer(result: Result, asked: Asked, described: Mapping[str, Described]) -> 
     _refuse_twice(names)
     metadata = {"feature_names": names, "asof": {"at": _instant(result.at), "views": views}}
     return to_json({"metadata": metadata, "results": results}, inf_nan_mode="strings")
-
-
-def arrow(result: Result, catalog: Catalog) -> bytes:
-    """The answer as an Arrow stream; see `table_of`."""
-    table = table_of(result, catalog)
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return bytes(sink.getvalue())
 
 
 def _refuse_twice(names: Sequence[str]) -> None:
@@ -156,5 +144,6 @@ def _refuse_twice(names: Sequence[str]) -> None:
     raise InputError(msg)
 
 
+@lru_cache(maxsize=1024)
 def _instant(instant: int) -> str:
     return utc(instant).isoformat().replace("+00:00", "Z")

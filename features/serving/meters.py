@@ -36,10 +36,9 @@ class Meters:
 
     def values(self, result: Result) -> None:
         """What a lookup gave."""
-        for (view, status), rows in Counts(
-            (view.view, view.status) for row in result.rows for view in row.views
-        ).items():
-            self._rows.labels(view, status).inc(rows)
+        for view in result.views:
+            for status, rows in Counts(view.statuses).items():
+                self._rows.labels(view.view, status).inc(rows)
 
     def shown(self) -> bytes:
         """In Prometheus' text format."""

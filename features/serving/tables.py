@@ -1,6 +1,7 @@
-"""Answers for many keys as Arrow tables."""
+"""Answers for many keys in Arrow's stream format."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, groupby
 
 import pyarrow as pa
 
@@ -8,20 +9,63 @@ from features.definitions.catalog import Catalog
 from features.serving.reader import Result
 from features.store.values import ARROW, Cell
 
-__all__ = ["table_of"]
+__all__ = ["Tables"]
+
+_INSTANT = ARROW["timestamp"]
+_END = b"\xff\xff\xff\xff\0\0\0\0"
+"""Of a stream."""
+_REMEMBERED = 256
+"""So many schemas are kept ready."""
+Chosen = tuple[tuple[str, tuple[str, ...]], ...]
+"""Views and of each its features."""
 
 
-def table_of(result: Result, catalog: Catalog) -> pa.Table:
-    """The keys' columns, `view__feature` in the feature's own type, `view__asof_status`; a row a key, in the order asked."""
-    views = [catalog.view(view.view) for view in result.views]
-    kinds = {name: ARROW[view.entity.type] for view in views for name in view.keys}
-    made = {name: pa.array([key[name] for key in result.keys], kind) for name, kind in kinds.items()}
-    for view, found in zip(views, result.views, strict=True):
-        for feature, cells in found.values.items():
-            made[f"{found.view}__{feature}"] = _column(cells, ARROW[view.types[feature]])
-        made[f"{found.view}__asof_status"] = pa.array(found.statuses)
-    return pa.table(made)
+class Tables:
+    """Makes tables of a catalogue's views; it remembers what columns they have."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._kinds: dict[str, Mapping[str, pa.DataType]] = {}
+        self._schemas: dict[Chosen, tuple[pa.Schema, bytes]] = {}
+
+    def stream(self, result: Result) -> bytes:
+        """The keys' columns, `view__feature` in the feature's own type, `view__asof_status`; a row a key, in the order asked."""
+        schema, begin = self._schema(tuple((view.view, tuple(view.values)) for view in result.views))
+        width = len(schema) - sum(len(view.values) + 1 for view in result.views)
+        columns = [pa.array([key[field.name] for key in result.keys], field.type) for field in list(schema)[:width]]
+        for view in result.views:
+            kinds = self._of(view.view)
+            for kind, names in groupby(view.values, kinds.__getitem__):
+                columns += _columns([view.values[name] for name in names], kind, len(result.keys))
+            columns.append(pa.array(view.statuses, pa.string()))
+        batch: bytes = pa.RecordBatch.from_arrays(columns, schema=schema).serialize().to_pybytes()
+        return begin + batch + _END
+
+    def _schema(self, chosen: Chosen) -> tuple[pa.Schema, bytes]:
+        """With the bytes that a stream of it begins with."""
+        if chosen not in self._schemas:
+            if len(self._schemas) >= _REMEMBERED:
+                self._schemas.clear()
+            made = pa.schema(self._fields(chosen))
+            self._schemas[chosen] = made, made.serialize().to_pybytes()
+        return self._schemas[chosen]
+
+    def _fields(self, chosen: Chosen) -> Iterable[tuple[str, pa.DataType]]:
+        views = [self._catalog.view(name) for name, _ in chosen]
+        yield from {name: ARROW[view.entity.type] for view in views for name in view.keys}.items()
+        for name, features in chosen:
+            yield from ((f"{name}__{feature}", self._of(name)[feature]) for feature in features)
+            yield f"{name}__asof_status", pa.string()
+
+    def _of(self, name: str) -> Mapping[str, pa.DataType]:
+        """The type of each feature of a view."""
+        if name not in self._kinds:
+            self._kinds[name] = {feature: ARROW[kind] for feature, kind in self._catalog.view(name).types.items()}
+        return self._kinds[name]
 
 
-def _column(cells: Sequence[Cell], kind: pa.DataType) -> pa.Array:
-    return pa.array(cells, pa.int64()).cast(kind) if pa.types.is_timestamp(kind) else pa.array(cells, kind)
+def _columns(cells: Sequence[Sequence[Cell]], kind: pa.DataType, rows: int) -> list[pa.Array]:
+    """Columns of one type, made together: pyarrow takes as long for one value as for a hundred."""
+    flat = list(chain.from_iterable(cells))
+    made = pa.array(flat, pa.int64()).cast(kind) if kind == _INSTANT else pa.array(flat, kind)
+    return [made.slice(place * rows, rows) for place in range(len(cells))]
