@@ -32,12 +32,12 @@ from features.definitions.graphs import graphs_of  # noqa: E402
 from features.definitions.names import micros  # noqa: E402
 from features.definitions.views import FeatureView  # noqa: E402
 from features.settings import Settings, load  # noqa: E402
-from jobs import ledger  # noqa: E402
+from jobs import ingest, ledger  # noqa: E402
+from jobs.commands import Ingest  # noqa: E402
 from jobs.compute import compute  # noqa: E402
 from jobs.files import bytes_of, parquet_files, parquet_table  # noqa: E402
 from jobs.frame import frame  # noqa: E402
 from jobs.graph import derive  # noqa: E402
-from jobs.ingest import ingest  # noqa: E402
 from jobs.session import spark as session  # noqa: E402
 from jobs.simulate.sample import sample  # noqa: E402
 from jobs.simulate.simulation import simulate  # noqa: E402
@@ -88,10 +88,9 @@ def prepare(home: Path, payments: int, days: int) -> tuple[_Home, dict[str, Any]
 
 
 def _ingest(here: _Home) -> None:
-    spark = session(here.settings, "bench")
-    for source in here.catalog.ingested:
-        if not ledger.partitions(here.settings, source.name):
-            ingest(spark, here.settings, source, str(here.landing / source.table.split(".")[1]))
+    missing = [source.name for source in here.catalog.ingested if not ledger.partitions(here.settings, source.name)]
+    if missing:
+        ingest.run(Ingest(source=",".join(missing), input=f"{here.landing}/{{source}}"), here.settings)
 
 
 def _derive(here: _Home) -> None:

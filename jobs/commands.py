@@ -108,7 +108,7 @@ class Ingest:
 
     name: ClassVar[str] = "ingest"
     source: str
-    """A name; or several with commas, parents first."""
+    """A name; or several with commas, in any order."""
     input: str
     """A file, folder or glob; `{source}` in it stands for each name."""
     ds: date | None = None

@@ -58,7 +58,7 @@ class Catalog:
 
     @property
     def ingested(self) -> tuple[Source, ...]:
-        """Sources with a table of their own that views or labels read, or that sources or graphs are made of; parents before children."""
+        """Sources with a table of their own that views or labels read, or that sources or graphs are made of."""
         told = [source for view in self.views for source in view.sources]
         graphs = [source.graph for source in told if source.graph is not None]
         told += [source for graph in graphs for source in graph.reads]
@@ -66,12 +66,7 @@ class Catalog:
         read |= {label.outcomes.ingested_by for label in self.labels}
         children = [source for source in self.sources if source.name in read]
         read |= {source.enriched.parent.ingested_by for source in children if source.enriched is not None}
-        return tuple(
-            sorted(
-                (source for source in self.sources if source.name in read),
-                key=lambda source: source.enriched is not None,
-            )
-        )
+        return tuple(source for source in self.sources if source.name in read)
 
     def views_of(self, service: FeatureService) -> tuple[tuple[FeatureView, tuple[str, ...]], ...]:
         """Each view of a service with the names of the features it takes."""
