@@ -1,4 +1,4 @@
-"""`asof why SERVICE.FEATURE key=…`: the rows behind one value, those that do not count among them, and what the online store says."""
+"""`asof why SERVICE.FEATURE key=…`: the rows behind one value and those that do not count, what of it was fitted from all keys, and what the online store says."""
 
 import json
 from dataclasses import dataclass, replace
@@ -23,12 +23,13 @@ from features.serving.keys import checked, needed
 from features.serving.reader import Reader
 from features.settings import Settings
 from features.store.values import Cell
+from features.values.fit_reasons import FitUse, fit_uses
 from features.values.partition import entity_views, rows_of
 from features.values.reasons import COUNTS, reasons
 from features.values.sweep import STATUSES, sweep
 from features.values.timeline import Asks, Rows, Timeline, anchors, timeline
 from jobs.commands import Exit, Why
-from jobs.fits import fits_at
+from jobs.fits import FITS, fits_at
 from jobs.known import known_rows
 from jobs.rows import passed
 from jobs.session import spark as session
@@ -88,7 +89,7 @@ def question(settings: Settings, catalog: Catalog, command: Why) -> Question:
 
 
 def explained(spark: SparkSession, settings: Settings, asked: Question) -> dict[str, Any]:
-    """Plain JSON data: value, status, the windows, and the rows of the key from the newest on.
+    """Plain JSON data: value, status, the windows, the fits that went into it, and the rows of the key from the newest on.
 
     Raises:
         InputError: the key has more than a million rows.
@@ -103,11 +104,13 @@ def explained(spark: SparkSession, settings: Settings, asked: Question) -> dict[
     }
     (group,) = entity_views([view])
     fitted = fits_at(spark, settings, group, [cut]).get(view.name)
-    values = sweep(view, sources, Asks(key=np.zeros(1, np.int64), instant=at), fits=fitted)
+    asks = Asks(key=np.zeros(1, np.int64), instant=at)
+    values = sweep(view, sources, asks, fits=fitted)
     lines = {source.name: _line(view, source, sources[source.name]) for source in view.sources}
+    no_key = None in asked.key.values()
+    uses = [] if fitted is None or no_key else fit_uses(view, asked.feature, lines, asks, anchor, fitted, values)
     parts = bases(view, asked.feature)
     rows = [row for part in parts for row in _told(asked, part, lines, anchor)]
-    no_key = None in asked.key.values()
     return {
         "feature": f"{asked.service}.{view.name}__{asked.feature}", "key": asked.key, "at": utc(asked.at).isoformat(), "cut": cut_text(cut),
         "value": None if no_key else _plain(values.columns[asked.feature]), "status": "no_key" if no_key else STATUSES[values.status[0]],
@@ -116,8 +119,22 @@ def explained(spark: SparkSession, settings: Settings, asked: Question) -> dict[
             for part in parts if isinstance(part, Aggregate | Rate)
             for edges in (part.window.bounds(anchor, view.remember_us),)
         ],
+        "fits": [_used(view, use) for use in uses],
         "rows": rows,
     }  # fmt: skip
+
+
+def _used(view: FeatureView, use: FitUse) -> dict[str, Any]:
+    """One thing that is fitted, as plain JSON data; `valid_from` is from when on values use it."""
+    made: dict[str, Any] = {
+        "feature": use.feature, "name": use.name, "cut": cut_text(use.cut), "valid_from": utc(use.cut + view.schedule.lag_us).isoformat(),
+        "over": use.over, **dict(use.numbers),
+    }  # fmt: skip
+    if use.span is not None:
+        made |= {"from": utc(use.span.lower).isoformat(), "to": utc(use.span.upper).isoformat()}
+    if use.ages:
+        made["ages"] = [dict(age) for age in use.ages]
+    return made | {"sum": use.sum}
 
 
 def _rows(spark: SparkSession, settings: Settings, asked: Question, source: Source, before: int) -> Rows:
@@ -213,6 +230,8 @@ def _show(found: dict[str, Any]) -> None:
     )  # fmt: skip
     for window in found["windows"]:
         console.print(f"{window['feature']} looks from {window['from']} to before {window['to']}.", soft_wrap=True)
+    for use in found["fits"]:
+        _show_fit(console, use)
     rows = found["rows"]
     counted = sum(row["why"] == COUNTS for row in rows)
     console.print(
@@ -231,6 +250,28 @@ def _show(found: dict[str, Any]) -> None:
         style = None if row["why"] == COUNTS else "dim"
         table.add_row(*(_short(_text(row.get(name))) for name in names), row["why"], style=style)
     console.print(table)
+
+
+def _show_fit(console: Console, use: dict[str, Any]) -> None:
+    span = f", from {use['from']} to before {use['to']}" if "from" in use else ""
+    console.print(
+        f"{use['feature']} uses {use['name']}, fitted at cut {use['cut']} over {use['over']}{span}; valid from {use['valid_from']} ({FITS}).",
+        soft_wrap=True,
+    )
+    told = {"feature", "name", "cut", "valid_from", "over", "from", "to", "ages", "sum"}
+    numbers = ", ".join(f"{name} {_number(value)}" for name, value in use.items() if name not in told)
+    made = f": {use['sum']}" if use["sum"] else ""
+    console.print(f"  {numbers}{made}", soft_wrap=True)
+    for age in use.get("ages", ()):
+        left = "" if age["counts"] else "; left out, too few show by then"
+        console.print(
+            f"  {age['age']} day(s) old: {_number(age['share'])} of outcomes show, {age['outcomes']} of {age['events']} event(s) have one{left}",
+            soft_wrap=True,
+        )
+
+
+def _number(value: float | None) -> str:
+    return "null" if value is None else f"{value:.6g}"
 
 
 def _text(value: Cell) -> str:
