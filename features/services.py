@@ -68,7 +68,7 @@ FRAUD_SERVICE = FeatureService(
     description="Is this merchant a fraudster?",
     views=(
         "merchant_profile", "merchant_risk", "merchant_mix", "merchant_anomaly", "merchant_disputes", "merchant_refunds", "merchant_payouts",
-        "merchant_delivery", "merchant_listings",
+        "merchant_delivery", "merchant_listings", "merchant_common", "merchant_common_bad",
     ),
 )  # fmt: skip
 

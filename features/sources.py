@@ -8,6 +8,7 @@ __all__ = [
     "ACCOUNT_CHANGES",
     "ACCOUNT_VERSIONS",
     "ADVANCES",
+    "CLOSED_MERCHANTS",
     "DEVICES",
     "DISPUTES",
     "FRAUD_REPORTS",
@@ -19,7 +20,9 @@ __all__ = [
     "PAYMENTS",
     "PAYOUTS",
     "REFUNDS",
+    "SALES",
     "TICKETS",
+    "WRITTEN_OFF_ADVANCES",
 ]
 
 _TIMES = (*fields("timestamp", "event_time ingested_at"),)
@@ -46,6 +49,10 @@ PAYMENTS = Source(
     void="voided",
     owner="payments",
     description="One row per version of a payment attempt.",
+)
+
+SALES = PAYMENTS.derive(
+    "sales", filter=col("status") == "approved", description="The payments that were approved: who is whose customer."
 )
 
 DISPUTES = Source(
@@ -119,21 +126,34 @@ DEVICES = Source(
     description="A row per change of a device.",
 )
 
+_MERCHANT_COLUMNS = (
+    *fields("string", "merchant_id name country category"),
+    Field(name="created_at", type="timestamp"),
+    Field(name="risk_tier", type="string"),
+    Field(name="deleted", type="bool"),
+    *_TIMES,
+)
+
 MERCHANTS = Source(
     name="merchants",
     table="risk.merchants",
     kind="changes",
-    columns=(
-        *fields("string", "merchant_id name country category"),
-        Field(name="created_at", type="timestamp"),
-        Field(name="risk_tier", type="string"),
-        Field(name="deleted", type="bool"),
-        *_TIMES,
-    ),
+    columns=_MERCHANT_COLUMNS,
     known_at="ingested_at",
     deleted="deleted",
     owner="merchants",
     description="A row per change of a merchant.",
+)
+
+CLOSED_MERCHANTS = Source(
+    name="closed_merchants",
+    table="risk.merchants",
+    columns=_MERCHANT_COLUMNS,
+    known_at="ingested_at",
+    reads="merchants",
+    filter=col("deleted"),
+    owner="merchants",
+    description="The ends of merchants' accounts, as events.",
 )
 
 REFUNDS = Source(
@@ -234,6 +254,10 @@ ADVANCES = Source(
     event_id="movement_id",
     owner="credit",
     description="One row per movement of an advance (granted, repaid, missed, written_off): balance_minor is still owed, due_at the next instalment.",
+)
+
+WRITTEN_OFF_ADVANCES = ADVANCES.derive(
+    "written_off_advances", filter=col("movement") == "written_off", description="Advances that nobody expects back."
 )
 
 _PROHIBITED = (

@@ -211,7 +211,7 @@ def _versions(graph: Graph, source: Source, found: DataFrame, before: int) -> Da
     )
     rows = found.select("*", at.alias("told")).where(F.col("told.at") < before)
     return rows.select(
-        "row_id", F.col("subject").cast(kind).alias(graph.key), F.col("other").cast(kind).alias("other"), "relation",
+        "row_id", F.col("subject").cast(kind).alias(graph.key), F.col("other").cast(kind).alias("other"), "relation", F.col("middle").alias("node"),
         F.col("told.version").cast("bigint").alias("version"), (F.col("told.version") == 1).alias("voided"),
         F.timestamp_micros("since").alias("event_time"), F.timestamp_micros("told.at").alias("known_at"),
     ).select(*(column.name for column in source.columns))  # fmt: skip

@@ -27,7 +27,7 @@ def first_changed(settings: Settings, graph: Graph, before: int) -> tuple[str | 
     The day of the instant counts once a partition of it is there. Days that were derived already count, also later ones: they are built on those before.
     """
     found = read_record(_path(settings, graph)) or {}
-    told: Mapping[str, str] = found.get("days", {}) if found.get("definition") == hash_of(graph) else {}
+    told: Mapping[str, str] = found.get("days", {}) if found.get("definition") == _definition(graph) else {}
     there = {source.ingested_by: ledger.partitions(settings, source.ingested_by) for source in graph.reads}
     newest = str((utc(before) - timedelta(microseconds=1)).date())
     present = [item.ds for items in there.values() for item in items if item.ds <= newest]
@@ -52,7 +52,12 @@ def _state(day: str, there: Mapping[str, tuple[ledger.Partition, ...]]) -> str:
 
 def record(settings: Settings, graph: Graph, days: Mapping[str, str]) -> None:
     """Says what the days of a graph's sources are derived from."""
-    write_record(_path(settings, graph), {"definition": hash_of(graph), "days": dict(days)})
+    write_record(_path(settings, graph), {"definition": _definition(graph), "days": dict(days)})
+
+
+def _definition(graph: Graph) -> str:
+    """Of the graph and of the columns of what is derived from it."""
+    return hash_of(graph.sources)
 
 
 def refuse_changed(settings: Settings, source: Source, before: int) -> None:

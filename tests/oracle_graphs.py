@@ -4,7 +4,7 @@ from typing import Any
 
 from tests.jobs.catalogue_of_graphs import GRAPH, PAYMENTS, REPORTS, TRANSFERS
 
-__all__ = ["HUB", "Rows", "component", "known_edges", "linked", "marked", "neighbours"]
+__all__ = ["HUB", "Rows", "between", "component", "known_edges", "linked", "marked", "neighbours"]
 
 Rows = list[dict[str, Any]]
 HUB = {relation.name: relation.hub for relation in GRAPH.relations}
@@ -43,14 +43,19 @@ def neighbours(edges: list[tuple[int, str, str, str]]) -> dict[tuple[str, str, b
 
 def linked(edges: list[tuple[int, str, str, str]], account: str) -> set[tuple[str, str]]:
     """(relation, other account) within two hops, through nodes that are no hubs; and along a transfer itself."""
-    found: set[tuple[str, str]] = {
-        ("transfer", end) for _, relation, *ends in edges if relation == "transfer" and account in ends for end in ends
-    }
-    for (relation, _, is_account), others in neighbours(edges).items():
+    return {(relation, other) for relation, _, other in between(edges, account)}
+
+
+def between(edges: list[tuple[int, str, str, str]], account: str) -> set[tuple[str, str | None, str]]:
+    """The same with the node that lies between the two, None where there is none."""
+    found: set[tuple[str, str | None, str]] = {
+        ("transfer", None, end) for _, relation, *ends in edges if relation == "transfer" and account in ends for end in ends
+    }  # fmt: skip
+    for (relation, node, is_account), others in neighbours(edges).items():
         through = relation == "transfer" or not is_account
         if through and account in others and len(others) <= HUB[relation]:
-            found |= {(relation, other) for other in others}
-    return {pair for pair in found if pair[1] != account}
+            found |= {(relation, node, other) for other in others}
+    return {link for link in found if link[2] != account}
 
 
 def component(edges: list[tuple[int, str, str, str]], account: str) -> set[tuple[str, str]]:

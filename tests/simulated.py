@@ -1,4 +1,4 @@
-"""The catalogue's values on simulated days without Spark: files read, fitted, versioned and finished by the functions that jobs call in Spark's workers."""
+"""The catalogue's values on simulated days without Spark: files read, fitted, versioned, made into graphs and finished by the functions that jobs call."""
 
 from collections.abc import Iterable
 from functools import cache
@@ -9,10 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
+from features.definitions.graphs import Graph
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
 from features.values.fit import fit
 from features.values.fits import Fits, fit_places, fitted
+from features.values.graph_rows import component_rows, edges, exposure_rows, link_rows, links, marks, read_columns
 from features.values.partition import ASK, EntityViews, entity_views, finish, fit_sums
 from features.values.sweep import ARROW_TYPES
 from features.values.timeline import anchors
@@ -20,6 +22,9 @@ from features.values.versions import ADD, RETRACT, resolve
 from jobs.parents import enrich
 
 __all__ = ["as_delivered", "ask", "known"]
+
+
+_MOST = 10_000_000
 
 
 @cache
@@ -42,8 +47,32 @@ def _stored(folder: Path, source: Source) -> pa.Table:
 
 def known(folder: Path, source: Source) -> pa.Table:
     """Additions and retractions."""
+    if source.graph is not None:
+        return _derived(folder, source.graph)[source.name]
     rows = _stored(folder, source)
     return rows.filter(pc.is_in(rows["asof_op"], pa.array([ADD, RETRACT])))
+
+
+@cache
+def _derived(folder: Path, graph: Graph) -> dict[str, pa.Table]:
+    """Rows of a graph's sources as ingest stores them, by name."""
+    stored = {source.name: known(folder, source).select(read_columns(graph, source)) for source in graph.reads}
+    before = max(pc.max(rows["asof_known_at"].cast(pa.int64())).as_py() for rows in stored.values()) + 1
+    made = edges(graph, stored, before)
+    linked = links(graph, made, _MOST)
+    assert linked is not None
+    rows = {
+        graph.links: link_rows(graph, linked, before),
+        graph.components: component_rows(graph, made, since=0, most=_MOST),
+    }
+    if graph.marks:
+        rows[graph.exposures] = exposure_rows(graph, linked, marks(graph, stored), before, _MOST)
+    found = {}
+    for source, derived in rows.items():
+        assert derived is not None
+        kept = resolve(source, fit(source, derived).rows).rows
+        found[source.name] = kept.filter(pc.is_in(kept["asof_op"], pa.array([ADD, RETRACT])))
+    return found
 
 
 def ask(folder: Path, views: Iterable[FeatureView], asks: pa.Table, instant: str = "event_time") -> dict[str, pa.Table]:

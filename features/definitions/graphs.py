@@ -85,7 +85,7 @@ class Graph:
     def links(self) -> Source:
         """A row a pair of linked entities, relation and node between them; voided when that becomes a hub.
 
-        Columns: the entity's key, `other` (a key of the same kind), `relation`.
+        Columns: the entity's key, `other` (a key of the same kind), `relation`, `node` (its id as text; null where the two are linked directly).
         """
         return _derived(self)[0]
 
@@ -111,7 +111,7 @@ class Graph:
 @cache
 def _derived(graph: Graph) -> tuple[Source, ...]:
     """The same objects whenever they are asked for."""
-    ends = (Field(name="other", type=graph.entity.type), *fields("string", "relation"))
+    ends = (Field(name="other", type=graph.entity.type), *fields("string", "relation node"))
     voids = (*fields("int64", "version"), *fields("bool", "voided"))
     sizes = fields("int64", "entities entities_added nodes nodes_added")
     parts = [

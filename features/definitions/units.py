@@ -88,7 +88,8 @@ def _aggregate_unit(view: FeatureView, feature: Aggregate) -> str:
     if operation in _ROWS:
         return f"{rows}, weighted by age" if operation == "decayed_count" else rows
     if operation in _KINDS and feature.column is not None:
-        return plural(noun(feature.column))
+        graph = view.source.graph
+        return plural(noun(feature.column if graph is None or feature.column != "other" else graph.entity.name))
     if operation in _FIXED:
         return _FIXED[operation]
     if operation in {"burst", "trend"}:
@@ -111,12 +112,14 @@ def _column_unit(source: Source, column: str) -> str:
 
 
 def reason_code(view: FeatureView, feature: Feature) -> str:
-    """`CARD_VELOCITY_DECLINED`: entity, kind of behaviour, column, condition. The same over all windows, so that a list of reasons says each once."""
+    """`CARD_VELOCITY_DECLINED`: entity, kind of behaviour, column, condition; of a graph which of its sources. The same over all windows, so that a list of reasons says each once."""
     if isinstance(feature, AnomalyScore | AnomalyReason):
         return f"{_word(view.entity.name)}_ANOMALY"
     (first, *_) = bases(view, feature.name)
     kind = {Ratio: "SHARE", Difference: "CHANGE", Zscore: "UNUSUAL"}.get(type(feature))
-    parts = [view.entity.name, *((kind,) if kind else ()), *_behaviour(first)]
+    graph = view.source.graph
+    derived = () if graph is None else (view.source.name.removeprefix(f"{graph.name}_"),)
+    parts = [view.entity.name, *((kind,) if kind else ()), *derived, *_behaviour(first)]
     return "_".join(_word(part) for part in parts if part)
 
 

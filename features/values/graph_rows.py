@@ -180,7 +180,7 @@ def exposure_rows(graph: Graph, linked: pa.Table, marked: pa.Table, before: int,
     pairs = linked.take(pa.array(link[there])).append_column("mark", marked["mark"].take(pa.array(mark[there])))
     named = _joined(*(pairs[name] for name in ("relation", "middle", "subject", "other", "mark")))
     found = pa.table({
-        "row_id": named, **{name: pairs[name] for name in ("relation", "subject", "other")},
+        "row_id": named, **{name: pairs[name] for name in ("relation", "middle", "subject", "other")},
         "since": since[there], "until": until[there],
     })  # fmt: skip
     return _versions(graph, graph.exposures, found, before)
@@ -193,7 +193,7 @@ def _versions(graph: Graph, source: Source, found: pa.Table, before: int) -> pa.
         rows = found.filter(pc.less(found[at], before))
         ends = {name: rows[of].cast(ARROW_TYPES[graph.entity.type]) for name, of in ((graph.key, "subject"), ("other", "other"))}  # fmt: skip
         parts.append(pa.table({
-            "row_id": rows["row_id"], **ends, "relation": rows["relation"], "version": np.full(len(rows), version), "voided": np.full(len(rows), version == 1),
+            "row_id": rows["row_id"], **ends, "relation": rows["relation"], "node": rows["middle"], "version": np.full(len(rows), version), "voided": np.full(len(rows), version == 1),
             "event_time": rows["since"].cast(_INSTANT), "known_at": rows[at].cast(_INSTANT),
         }))  # fmt: skip
     return pa.concat_tables(parts).select([column.name for column in source.columns])

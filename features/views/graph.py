@@ -1,8 +1,15 @@
-"""Who shares devices, cards, addresses and networks with whom, and how far known fraud is: a graph as of any instant."""
+"""Who shares devices, cards, addresses and networks with whom, which merchants share customers, and how far what is known to be bad is: graphs as of any instant."""
+
+from dataclasses import replace
 
 from features import FeatureView, Graph, Relation, col, count, difference, distinct, flat, ratio, sum_, time_since_last
-from features.entities import ACCOUNT, CARD
-from features.sources import FRAUD_REPORTS, PAYMENTS
+from features.definitions.features import Aggregate
+from features.entities import ACCOUNT, CARD, MERCHANT
+from features.sources import CLOSED_MERCHANTS, FRAUD_REPORTS, PAYMENTS, SALES, WRITTEN_OFF_ADVANCES
+
+__all__ = [
+    "ACCOUNT_COMPONENT", "ACCOUNT_EXPOSURE", "ACCOUNT_LINKS", "CARD_SHARING", "CUSTOMERS", "MERCHANT_COMMON", "MERCHANT_COMMON_BAD", "SHARED",
+]  # fmt: skip
 
 SHARED = Graph(
     name="shared",
@@ -88,6 +95,59 @@ CARD_SHARING = FeatureView(
             count("ever"),
             difference("distinct_device_id_30d", "distinct_device_id_7d"),
             ratio("distinct_account_id_30d", "distinct_device_id_30d"),
+        )
+    ),
+)
+
+
+CUSTOMERS = Graph(
+    name="customers",
+    entity=MERCHANT,
+    # Who buys everywhere says nothing of anybody.
+    relations=(Relation(name="customer", sources=(SALES,), to="account_id", hub=10),),
+    marks=(CLOSED_MERCHANTS, WRITTEN_OFF_ADVANCES),
+    owner="merchants",
+    description="Merchants and who has bought there; marked are those whose account was ended or whose advance was written off.",
+)
+
+
+def _counted(column: str, over: str, limit: int, text: str) -> tuple[Aggregate, ...]:
+    """Distinct values, each feature with what it counts and since when."""
+    return tuple(
+        replace(feature, description=text if feature.window.length == "ever" else f"{text}; since {feature.window.length} at most")
+        for feature in distinct(column, over, limit=limit)
+    )  # fmt: skip
+
+
+MERCHANT_COMMON = FeatureView(
+    name="merchant_common",
+    entity=MERCHANT,
+    source=CUSTOMERS.links,
+    owner="merchants",
+    description="Customers in common with other merchants: accounts that bought at both, and at no more than ten.",
+    features=flat(
+        (
+            _counted("node", "7d 30d ever", 2000, "Customers in common with any other merchant"),
+            _counted("other", "7d ever", 500, "Other merchants with a customer in common"),
+            ratio("distinct_node_7d", "distinct_node_ever"),
+            ratio("distinct_node_ever", "distinct_other_ever"),
+        )
+    ),
+)
+
+MERCHANT_COMMON_BAD = FeatureView(
+    name="merchant_common_bad",
+    entity=MERCHANT,
+    source=CUSTOMERS.exposures,
+    owner="merchants",
+    description="Customers in common with merchants that are known to be bad: their account was ended, or their advance written off.",
+    features=flat(
+        (
+            _counted("node", "7d 30d ever", 2000, "Customers in common with merchants known to be bad"),
+            _counted("other", "30d ever", 100, "Merchants known to be bad with a customer in common"),
+            ratio("distinct_node_30d", "distinct_node_ever"),
+            ratio("distinct_node_ever", "distinct_other_ever"),
+            time_since_last("ever"),
         )
     ),
 )

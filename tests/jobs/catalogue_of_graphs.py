@@ -37,11 +37,13 @@ GRAPH = Graph(
 )  # fmt: skip
 LINKS = FeatureView(
     name="linked_links", entity=ACCOUNT, source=GRAPH.links,
-    features=flat((distinct("other", "ever", limit=50), distinct("other", "ever", limit=50, where=col("relation") == "device", suffix="device"))),
+    features=flat((distinct("other", "ever", limit=50), distinct("other", "ever", limit=50, where=col("relation") == "device", suffix="device"),
+                   distinct("node", "ever", limit=50, where=col("relation") == "device", suffix="device"))),
 )  # fmt: skip
 MARKED = FeatureView(
-    name="linked_marked", entity=ACCOUNT, source=GRAPH.exposures, features=(*distinct("other", "ever", limit=50),)
-)
+    name="linked_marked", entity=ACCOUNT, source=GRAPH.exposures,
+    features=flat((distinct("other", "ever", limit=50), distinct("node", "ever", limit=50, where=col("relation") == "device", suffix="device"))),
+)  # fmt: skip
 COMPONENT = FeatureView(
     name="linked_component", entity=ACCOUNT, source=GRAPH.components,
     features=flat((sum_("entities_added", "1d 2d ever"), sum_("nodes_added", "ever"))),

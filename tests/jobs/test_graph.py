@@ -30,7 +30,7 @@ from jobs.known import known_rows
 from jobs.tables import files_of
 from tests.jobs import hostile_days as days
 from tests.jobs.catalogue_of_graphs import COMPONENT, GRAPH, LINKS, MARKED, PAYMENTS, REPORTS, TRANSFERS
-from tests.oracle_graphs import HUB, Rows, component, known_edges, linked, marked, neighbours
+from tests.oracle_graphs import HUB, Rows, between, component, known_edges, linked, marked, neighbours
 
 pytestmark = pytest.mark.slow
 NAME = "tests.jobs.catalogue_of_graphs"
@@ -84,15 +84,17 @@ def rows() -> dict[str, Rows]:
 def meant(raw: dict[str, Rows], account: str, cut: int) -> dict[str, int]:
     """All features of the three views, by plain counting."""
     edges = known_edges(raw, cut)
-    links, there = linked(edges, account), component(edges, account)
+    links, there = between(edges, account), component(edges, account)
     entities = {end for end in there if end[0] == "account"}
     before = {
         n: {end for end in component(known_edges(raw, cut - n * DAY), account) if end[0] == "account"} for n in (1, 2)
     }
     return {
-        "distinct_other_ever": len({other for _, other in links}),
-        "distinct_other_device_ever": len({other for relation, other in links if relation == "device"}),
-        "marked": len({other for _, other in links} & marked(raw, cut)),
+        "distinct_other_ever": len({other for *_, other in links}),
+        "distinct_other_device_ever": len({other for relation, _, other in links if relation == "device"}),
+        "distinct_node_device_ever": len({node for relation, node, _ in links if relation == "device"}),
+        "marked": len({other for *_, other in links} & marked(raw, cut)),
+        "through": len({node for relation, node, other in links if relation == "device" and other in marked(raw, cut)}),
         "sum_entities_added_ever": len(entities),
         **{f"sum_entities_added_{n}d": len(entities) - len(before[n]) for n in (1, 2)},
         "sum_nodes_added_ever": len(there),
@@ -203,7 +205,7 @@ def test_days_that_are_derived_one_after_another_are_the_graph_of_each_cut(
 
 def wanted(all_of: dict[str, int], view: str) -> dict[str, int]:
     own = {
-        "linked_links": ("distinct_other_ever", "distinct_other_device_ever"),
+        "linked_links": ("distinct_other_ever", "distinct_other_device_ever", "distinct_node_device_ever"),
         "linked_component": (
             "sum_entities_added_1d",
             "sum_entities_added_2d",
@@ -212,7 +214,7 @@ def wanted(all_of: dict[str, int], view: str) -> dict[str, int]:
         ),
     }
     return (
-        {"distinct_other_ever": all_of["marked"]}
+        {"distinct_other_ever": all_of["marked"], "distinct_node_device_ever": all_of["through"]}
         if view == "linked_marked"
         else {name: all_of[name] for name in own[view]}
     )
@@ -224,7 +226,8 @@ def test_the_cases_are_not_empty(raw: dict[str, Rows]) -> None:
     assert any(len(others) > HUB[relation] for (relation, _, _), others in around.items())
     assert len({len(component(edges, account)) for account in ACCOUNTS}) > 3
     assert any(linked(edges, account) for account in ACCOUNTS)
-    assert any(meant(raw, account, cut)["marked"] for account, cut in ((a, c) for a in ACCOUNTS for c in CUTS))
+    for name in ("marked", "through"):
+        assert any(meant(raw, account, cut)[name] for account in ACCOUNTS for cut in CUTS)
     assert any(meant(raw, a, CUTS[-1])["sum_entities_added_1d"] for a, _ in combinations(ACCOUNTS, 2))
 
 

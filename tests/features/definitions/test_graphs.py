@@ -32,7 +32,7 @@ def test_its_sources_are_the_same_whenever_they_are_asked_for() -> None:
     assert made.exposures is made.sources[2]
     assert made.reads == (PAYMENTS, REPORTS)
     assert made.links.types == {
-        "row_id": "string", "card": "string", "other": "string", "relation": "string", "version": "int64", "voided": "bool",
+        "row_id": "string", "card": "string", "other": "string", "relation": "string", "node": "string", "version": "int64", "voided": "bool",
         "event_time": "timestamp", "known_at": "timestamp",
     }  # fmt: skip
     assert len(graph().sources) == 2

@@ -12,7 +12,7 @@ from features.values.graph_rows import component_rows, edges, exposure_rows, lin
 from features.values.sweep import ARROW_TYPES
 from features.values.versions import STORED_FIELDS
 from tests.jobs.catalogue_of_graphs import GRAPH, PAYMENTS, REPORTS, TRANSFERS
-from tests.oracle_graphs import Rows, component, known_edges, linked, marked
+from tests.oracle_graphs import Rows, between, component, known_edges, marked
 
 DAY = 86_400_000_000
 START = 20_000 * DAY
@@ -60,11 +60,13 @@ def derived(raw: dict[str, Rows]) -> dict[str, Rows]:
     return found
 
 
-def standing(rows: Rows, cut: int) -> list[tuple[str, str, str]]:
-    """(account, relation, other) of rows that are known before a cut and not voided by then."""
+def standing(rows: Rows, cut: int) -> list[tuple[str, tuple[str, str | None, str]]]:
+    """(account, (relation, node, other)) of rows that are known before a cut and not voided by then."""
     known = sorted((row for row in rows if row["known_at"] < cut), key=lambda row: row["version"])
     newest = {row["row_id"]: row for row in known}
-    return [(row["account"], row["relation"], row["other"]) for row in newest.values() if not row["voided"]]
+    return [
+        (row["account"], (row["relation"], row["node"], row["other"])) for row in newest.values() if not row["voided"]
+    ]
 
 
 AT = st.sampled_from([START + at for at in (0, 1, DAY - 1, DAY, DAY + 1, 2 * DAY - 1, 2 * DAY, 3 * DAY - 2)])
@@ -121,10 +123,10 @@ def test_rows_say_at_each_cut_what_the_plain_graph_of_that_cut_does(raw: dict[st
         there = known_edges(raw, cut)
         pairs, exposed = (standing(found[source.name], cut) for source in (GRAPH.links, GRAPH.exposures))
         for account in ACCOUNTS:
-            others = linked(there, account)
-            assert {(relation, other) for who, relation, other in pairs if who == account} == others
-            reported = {(relation, other) for relation, other in others if other in marked(raw, cut)}
-            assert {(relation, other) for who, relation, other in exposed if who == account} == reported
+            others = between(there, account)
+            assert {link for who, link in pairs if who == account} == others
+            reported = {link for link in others if link[2] in marked(raw, cut)}
+            assert {link for who, link in exposed if who == account} == reported
             grown = [row for row in found[GRAPH.components.name] if row["account"] == account and row["known_at"] < cut]
             nodes = component(there, account)
             entities = sum(kind == "account" for kind, _ in nodes)

@@ -212,7 +212,7 @@ def test_the_file_is_written_whole_where_it_is_asked_for(
 ) -> None:
     out = tmp_path / "new" / "page.html"
     assert page.run(Page(out=str(out), cuts=1), kept) == 0
-    assert capsys.readouterr().out == f"The catalogue page of 16 features in 6 views is {out}.\n"
+    assert capsys.readouterr().out == f"The catalogue page of 17 features in 6 views is {out}.\n"
     assert [each.name for each in out.parent.iterdir()] == ["page.html"]
     assert len(read(out.read_text()).one("details", id="page_habits.count_7d").one("tbody").all("tr")) == 1
     (tmp_path / "file").write_text("")
