@@ -9,19 +9,22 @@ from tests.oracle import Answer
 from tests.properties import (  # each puts its own onto the list
     mutants_of_course,
     mutants_of_holds,
+    mutants_of_rates,
     mutants_of_rows,
     mutants_of_states,
     mutants_of_values,
 )
 from tests.properties.agreement import differences, expected
 from tests.properties.registered import MUTANTS, Mutant
+from tests.properties.test_rates import late_cases
 from tests.strategies import NO_HEALTH_CHECK, Case, attribute_cases, event_cases
 
-MODULES = (mutants_of_course, mutants_of_holds, mutants_of_rows, mutants_of_states, mutants_of_values)
+MODULES = (mutants_of_course, mutants_of_holds, mutants_of_rates, mutants_of_rows, mutants_of_states, mutants_of_values)
 assert {module.__name__ for module in MODULES} == {item.patch.__module__ for item in MUTANTS}
 CHUNK, CHUNKS = 80, 12
 STRATEGIES = {
     "events": event_cases(), "courses": event_cases(of_course=True), "late": event_cases(late=True), "held": event_cases(held=True), "attributes": attribute_cases(),
+    "rates": late_cases(),
 }  # fmt: skip
 
 

@@ -32,7 +32,7 @@ def views(draw: st.DrawFn) -> FeatureView:
     outcomes = FRAUDS.derive("f", lag="1d") if draw(st.integers(0, 3)) == 0 else FRAUDS
     step = draw(st.sampled_from(["exact", "1d"]))
     common: dict[str, Any] = {"of": "id", "eligible": eligible, "step": step}
-    mature = draw(st.sampled_from(["1d", "2d", "4d"]))
+    mature = draw(st.sampled_from(["1d", "2d", "2d", "4d"]))
     corrected = {**common, "mature": mature, "least": draw(st.sampled_from([0.01, 0.5, 1.0]))}
     m = draw(st.sampled_from([0.5, 1, 20]))
     return FeatureView(
@@ -59,23 +59,30 @@ def late_cases(draw: st.DrawFn) -> Case:
     """Payments and frauds of a few keys: told before they are known, taken back, told twice, corrected, of another key."""
     view = draw(views())
     payments: list[dict[str, Any]] = []
-    for n in range(draw(st.integers(3, 9))):
-        when = draw(instants(0, 8))
+    for n in range(draw(st.integers(4, 10))):
+        when = draw(instants(0, 5))
         row = {
             "id": f"p{n}", "k": draw(st.sampled_from(KEYS)), "n": draw(st.sampled_from([1, 1, 1, 0, None])), "v": False,
             "event_time": when, "known": when + draw(st.sampled_from([0, 0, HOUR, DAY])),
         }  # fmt: skip
         payments += [row, *draw(replacements(row))]
     frauds: list[dict[str, Any]] = []
-    for n in range(draw(st.integers(2, 9))):
+    for n in range(draw(st.integers(4, 10))):
         of = draw(st.sampled_from(payments))
-        told = of["event_time"] + draw(st.integers(-1, 5)) * DAY + draw(st.sampled_from([0, 0, -1, 1, 6 * HOUR]))
+        told = (
+            of["event_time"]
+            + draw(st.sampled_from([-1, 0, 0, 1, 1, 2, 2, 3, 4, 5])) * DAY
+            + draw(st.sampled_from([0, 0, -1, 1, 6 * HOUR]))
+        )
         row = {
             "fid": f"f{n}", "id": of["id"], "of_k": draw(st.sampled_from([of["k"]] * 5 + [*KEYS, None])), "v": False,
             "event_time": told, "known": told,
         }  # fmt: skip
         frauds += [row, *draw(replacements(row))]
-    asks = draw(st.lists(st.tuples(st.tuples(st.sampled_from(KEYS)), instants(1, 14)), min_size=3, max_size=6))
+    at = st.one_of(
+        instants(3, 8), instants(3, 8), instants(1, 14)
+    )  # most where windows have events and outcomes are told
+    asks = draw(st.lists(st.tuples(st.tuples(st.sampled_from(KEYS)), at), min_size=3, max_size=6))
     return Case(view=view, raw={"p": payments, "f": frauds}, asks=asks, batches=draw(st.integers(1, 2)))
 
 
