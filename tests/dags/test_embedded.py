@@ -9,10 +9,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psutil
+import pyarrow.dataset as ds
 import pytest
 
 from dags.embedded import EmbeddedAirflow
+from dags.operators import ASOF
 from features.errors import AsofError, BusyError, MissingError
+from features.settings import load
+from jobs.metrics.records import computed_days
+from jobs.simulate.simulation import simulate
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -31,8 +36,15 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def airflow(home: Path, root: Path, toy: Path) -> Iterator[EmbeddedAirflow]:
-    with EmbeddedAirflow(home, toy, {"TOY_ROOT": str(root)}) as started:
+def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Where `asof` itself keeps what it measures."""
+    spark = {"ASOF_SPARK__MASTER": "local[2]", "ASOF_SPARK__DRIVER_MEMORY": "1g", "ASOF_SPARK__COMPILER": "quick"}
+    return spark | {"ASOF_HOME": str(tmp_path_factory.mktemp("measured")), "ASOF_METASTORE__KIND": "embedded"}
+
+
+@pytest.fixture(scope="module")
+def airflow(home: Path, root: Path, toy: Path, measured: dict[str, str]) -> Iterator[EmbeddedAirflow]:
+    with EmbeddedAirflow(home, toy, {"TOY_ROOT": str(root)} | measured) as started:
         yield started
         running = _below(os.getpid())
     assert _alive(running) == []
@@ -96,6 +108,29 @@ def test_a_cut_runs_again_under_a_new_run_id(airflow: EmbeddedAirflow) -> None:
     one, two = airflow.run("features_toy", [cut, cut])
     assert one.state == two.state == "success"
     assert one.run_id != two.run_id
+
+
+def test_risk_metrics_are_measured_by_their_own_dag_and_each_day_once(
+    airflow: EmbeddedAirflow, measured: dict[str, str], tmp_path: Path
+) -> None:
+    simulate(tmp_path, start=FIRST.date(), days=2, scale=0.02, seed=7)
+    ingest = ("ingest", "--source", "payments,disputes", "--input", str(tmp_path / "{source}"))
+    subprocess.run([*ASOF, *ingest], env=os.environ | measured, check=True)
+    cut = FIRST + timedelta(days=2)
+    first, again = airflow.run("risk_metrics_daily", [cut, cut])
+    assert [(record.state, record.tasks) for record in (first, again)] == [("success", {"metrics": "success"})] * 2
+    done = computed_days(load(home=Path(measured["ASOF_HOME"])))
+    assert [(day, item.as_of) for day, item in done.items()] == [
+        (day, cut.timestamp() * 1e6) for day in ("2026-01-01", "2026-01-02")
+    ]
+    table = Path(measured["ASOF_HOME"]) / "warehouse" / "risk.db" / "metrics_daily"
+    for day, item in done.items():
+        rows = ds.dataset(table / f"ds={day}").to_table()
+        assert len(rows) == item.rows
+        assert {"approval_rate_count", "share_pending", "chargeback_ratio_visa"} <= set(rows["metric"].to_pylist())
+    said = f"{sum(item.rows for item in done.values())} rows of 2 day(s) are in risk.metrics_daily"
+    assert said in first.logs["metrics"].read_text(encoding="utf-8")
+    assert "No day of risk.metrics_daily is due" in again.logs["metrics"].read_text(encoding="utf-8")
 
 
 def test_an_unknown_dag_is_named(airflow: EmbeddedAirflow) -> None:
