@@ -154,7 +154,19 @@ _stage(commands.Validate, "Meet the attempt with its expectations: pass, warn or
 _stage(commands.Held, "Fail (exit 3) if views of the cut are held, and say why.")
 _stage(commands.Publish, "Point the tables' partition at the attempt that passed.")
 _stage(commands.Materialize, "Load the published values into the online store.")
-_stage(commands.Prove, "Look sampled keys up and recompute them; any difference fails (exit 4).")
+
+
+@app.command()
+def prove(
+    cut: Cut,
+    view: View = None,
+    through: Annotated[
+        list[commands.Through] | None, typer.Option(help="What is asked; may be given again. Default: all three.")
+    ] = None,
+) -> Command:
+    """Look sampled keys up and recompute them; any difference fails (exit 4)."""
+    at, views = instant_of("--cut", cut, plain_date=True), tuple(view or ())
+    return commands.Prove(cut=at, views=views, through=tuple(dict.fromkeys(through or commands.Through)))
 
 
 @app.command()

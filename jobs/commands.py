@@ -5,7 +5,7 @@ jobs/cli.py parses `command.argv()` back into an equal command.
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import ClassVar, Literal
 
 from jobs.frame_commands import Audit, Censoring, Frame, LabelledFrame, Rebuild, Report
@@ -178,11 +178,25 @@ class Materialize(Stage):
     name: ClassVar[str] = "materialize"
 
 
+class Through(StrEnum):
+    """What lookups are asked through: the reader in this process, the HTTP service, Feast's own client."""
+
+    READER = "reader"
+    SERVICE = "service"
+    FEAST = "feast"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prove(Stage):
     """Look sampled keys up and recompute them through the frame's path."""
 
     name: ClassVar[str] = "prove"
+    through: tuple[Through, ...] = tuple(Through)
+    """What is asked."""
+
+    def argv(self) -> list[str]:
+        """The arguments after `asof`."""
+        return [*Stage.argv(self), *(part for name in self.through for part in ("--through", name))]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

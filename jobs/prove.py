@@ -1,13 +1,13 @@
 """Proof of parity: sampled keys are looked up online and computed anew through the frame's path, at several instants. Equal to the bit.
 
-Half of the keys come from what is published, half from the sources' rows, so that a key that was lost on the way is missed; and as many keys are
+The reader is asked for all of them, the HTTP service and Feast's client for some of the same. Half of the keys come from what is published, half from the sources' rows, so that a key that was lost on the way is missed; and as many keys are
 published and online as were computed.
 """
 
 import math
 import struct
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -20,10 +20,8 @@ from features.definitions.durations import DAY
 from features.definitions.features import Aggregate
 from features.definitions.freshness import EventFreshness
 from features.definitions.names import cut_text, micros, status_column, utc, view_table
-from features.definitions.services import FeatureService
 from features.definitions.views import FeatureView
 from features.errors import MissingError, ParityError
-from features.serving.reader import Reader
 from features.settings import Settings
 from features.store.reads import Question
 from features.store.stores import open_store
@@ -31,7 +29,8 @@ from features.store.tails import tail_source
 from features.values.partition import EntityViews, entity_views
 from features.values.sweep import ARROW_TYPES
 from jobs import ledger, tables
-from jobs.commands import Prove
+from jobs.commands import Prove, Through
+from jobs.doors import Door, opened
 from jobs.drawing import Places, drawn
 from jobs.files import parquet_files, read_record, rows_of
 from jobs.frame import collected
@@ -44,8 +43,10 @@ __all__ = ["Proof", "prove", "run"]
 KEYS = 300
 """Keys drawn for each entity."""
 
-
+_BESIDE = 25
+"""Of these about so many that doors other than the reader are asked for."""
 _SHOWN = 5
+_WHERE = {Through.READER: "online", Through.SERVICE: "from the service", Through.FEAST: "from Feast"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,13 +81,19 @@ def run(command: Prove, settings: Settings) -> int:
     if not online:
         msg = f"No view of the cut {cut_text(cut)} is published, so there is nothing to prove. Publish and materialize it first."
         raise MissingError(msg)
-    proof = prove(spark, settings, catalog, online, cut, places=places)
+    with opened(command.through, settings, catalog) as doors:
+        for name in command.through:
+            if name not in doors:
+                say(
+                    f"Not asked through {name}: Feast's repository {settings.feast} is not there. `asof apply` writes it."
+                )
+        proof = prove(spark, settings, catalog, online, cut, places=places, doors=doors)
     found = {name: getattr(proof, name) for name in Proof.__slots__}
     record_proof(settings, cut, found)
     add_to_history(settings, cut, micros(settings.now()), [view.name for view in online], found)
     tables.ensure_files(spark, settings, PROOFS, PROOF_COLUMNS)
     say(
-        f"{proof.compared} values of {proof.keys} keys at {proof.instants} instants each compared, {proof.different} different; "
+        f"{proof.compared} values of {proof.keys} keys at {proof.instants} instants each compared through {', '.join(doors)}, {proof.different} different; "
         f"{proof.informative / max(proof.compared, 1):.0%} neither 0 nor null."
     )
     if proof.different:
@@ -99,7 +106,7 @@ def run(command: Prove, settings: Settings) -> int:
     return 0
 
 
-def prove(
+def prove(  # noqa: PLR0913 - what is proven, and three bounds
     spark: SparkSession,
     settings: Settings,
     catalog: Catalog,
@@ -108,17 +115,21 @@ def prove(
     *,
     keys: int = KEYS,
     places: Places | None = None,
+    doors: Mapping[Through, Door] | None = None,
 ) -> Proof:
     """Compares lookups with frames for keys of every entity at the edges of the cut's time and within it, and counts keys of every view.
 
-    `places`: where the views' rows of the cut lie, where that is known already.
+    `places`: where the views' rows of the cut lie, where that is known already. `doors`: None: the reader alone.
     """
+    if doors is None:
+        with opened((Through.READER,), settings, catalog) as made:
+            return prove(spark, settings, catalog, views, cut, keys=keys, places=places, doors=made)
     places = _places(spark, views, cut) if places is None else places
     missing = [line for view in views for line in _miscounted(settings, view, cut, places[view.name] or "")]
     total = Proof(
         compared=0, different=len(missing), informative=0, keys=0, instants=0, examples=tuple(missing[:_SHOWN])
     )
-    work = partial(_prove_entity, spark, settings, catalog, cut=cut, keys=keys, places=places)
+    work = partial(_prove_entity, spark, settings, doors=doors, cut=cut, keys=keys, places=places)
     for found in side_by_side(work, _groups(views)):
         total = Proof(
             compared=total.compared + found.compared, different=total.different + found.different,
@@ -181,8 +192,8 @@ def _told(settings: Settings, group: EntityViews, cut: int) -> _Told:
 
 
 def _prove_entity(
-    spark: SparkSession, settings: Settings, catalog: Catalog, group: EntityViews, cut: int, keys: int, places: Places
-) -> Proof:
+    spark: SparkSession, settings: Settings, group: EntityViews, doors: Mapping[Through, Door], cut: int, keys: int, places: Places
+) -> Proof:  # fmt: skip
     told = _told(settings, group, cut)
     instants = [instant for instant in _instants(group, cut) if instant <= told.until]
     if not instants:
@@ -193,32 +204,36 @@ def _prove_entity(
         return Proof(compared=0, different=0, informative=0, keys=0, instants=0)
     asked_keys = drawn(spark, settings, group, cut, keys, places)
     asked = [(key, instant) for key in asked_keys for instant in instants]
-    online = _looked_up(settings, catalog, group, asked_keys, instants)
-    offline = _computed(spark, settings, group, asked, told.known_before)
+    offline = dict(zip(asked, _computed(spark, settings, group, asked, told.known_before), strict=True))
     compared = informative = 0
     differences: list[str] = []
-    for row, (key, instant) in enumerate(asked):
-        for view in group.views:
-            values, status = online[key, instant, view.name]
-            computed = offline[row]
-            # A silent stream is stale online; a frame knows no streams.
-            silent = status == "stale" and isinstance(view.freshness, EventFreshness)
-            if status != computed[status_column(view)] and not silent:
-                differences.append(
-                    f"{view.name} {_named(view, key)} at {utc(instant).isoformat()}: status {status} online, {computed[status_column(view)]} in the frame"
-                )
-            for name, value in values.items():
-                other = computed[f"{view.name}__{name}"]
-                compared += 1
-                informative += value not in (0, None)
-                if not _same(value, other):
-                    differences.append(
-                        f"{view.name}.{name} {_named(view, key)} at {utc(instant).isoformat()}: {value!r} online, {other!r} in the frame"
-                    )
+    for name, door in doors.items():
+        some = asked_keys if name is Through.READER else asked_keys[:: max(1, len(asked_keys) // _BESIDE)]
+        for instant in instants:
+            for (key, view_name), (values, status) in door.look_up(group.views, some, instant).items():
+                view = next(each for each in group.views if each.name == view_name)
+                where = f"{_named(view, key)} at {utc(instant).isoformat()}"
+                differences += _different(view, values, status, offline[key, instant], where, _WHERE[name])
+                compared += len(values)
+                informative += sum(value not in (0, None) for value in values.values())
     return Proof(
         compared=compared, different=len(differences), informative=informative, keys=len(asked_keys), instants=len(instants),
         examples=tuple(differences[:_SHOWN]),
     )  # fmt: skip
+
+
+def _different(
+    view: FeatureView, values: Mapping[str, Any], status: str, computed: Mapping[str, Any], where: str, seen: str
+) -> Iterator[str]:  # fmt: skip
+    """A sentence for each difference."""
+    # A silent stream is stale online; a frame knows no streams.
+    silent = status == "stale" and isinstance(view.freshness, EventFreshness)
+    if status != computed[status_column(view)] and not silent:
+        yield f"{view.name} {where}: status {status} {seen}, {computed[status_column(view)]} in the frame"
+    for name, value in values.items():
+        other = computed[f"{view.name}__{name}"]
+        if not _same(value, other):
+            yield f"{view.name}.{name} {where}: {value!r} {seen}, {other!r} in the frame"
 
 
 def _miscounted(settings: Settings, view: FeatureView, cut: int, place: str) -> list[str]:
@@ -237,21 +252,6 @@ def _miscounted(settings: Settings, view: FeatureView, cut: int, place: str) -> 
     if len(set(found.values())) == 1:
         return []
     return [f"{view.name}: {', '.join(f'{rows} keys {where}' for where, rows in found.items())}"]
-
-
-def _looked_up(
-    settings: Settings, catalog: Catalog, group: EntityViews, asked_keys: list[tuple[Any, ...]], instants: list[int]
-) -> dict[tuple[Any, int, str], tuple[dict[str, Any], str]]:
-    service = FeatureService(name=f"prove_{group.views[0].entity.name}", views=group.views)
-    names = group.views[0].keys
-    made: dict[tuple[Any, int, str], tuple[dict[str, Any], str]] = {}
-    with Reader(settings, replace(catalog, services=(service,))) as reader:
-        for instant in instants:
-            result = reader.lookup(service.name, [dict(zip(names, key, strict=True)) for key in asked_keys], at=instant)
-            for key, row in zip(asked_keys, result.rows, strict=True):
-                for view in row.views:
-                    made[key, instant, view.view] = dict(view.values), view.status
-    return made
 
 
 def _computed(

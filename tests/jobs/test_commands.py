@@ -51,6 +51,7 @@ _EACH: tuple[Command, ...] = (
     *(stage(cut=_CUT) for stage in (Ready, Graphs, Compute, Validate, Held, Publish, Materialize, Prove)),
     Compute(cut=_CUT, views=("a", "b")),
     Prove(cut=_CUT, views=("a",)),
+    Prove(cut=_CUT, through=(commands.Through.SERVICE, commands.Through.READER)),
     Backfill(start=_CUT, end=_CUT + timedelta(days=9)),
     Backfill(start=_CUT, end=_CUT + timedelta(days=9), views=("a", "-b"), at_once=2),
     Release(source="payments", ds=date(2026, 3, 1)),

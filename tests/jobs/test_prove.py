@@ -110,7 +110,7 @@ def test_a_difference_is_an_error_that_says_what_to_do(
     settings, attempt = computed
     mine = served(spark, settings, changed(attempt, lambda rows: rows.slice(2), count=True))
     monkeypatch.setattr(module, "session", lambda *_: spark)  # the run's one session, started with other settings
-    with pytest.raises(ParityError, match=r"difference\(s\) in 176 values between lookup and frame") as caught:
+    with pytest.raises(ParityError, match=r"difference\(s\) in 352 values between lookup and frame") as caught:
         module.run(Prove(cut=datetime.fromtimestamp(CUT / 1e6, UTC)), mine)
     assert "Do not serve these views" in str(caught.value)
     served(spark, settings, attempt)
@@ -120,7 +120,7 @@ def test_a_difference_is_an_error_that_says_what_to_do(
     )
     told = spark.table("asof.proofs").orderBy("proven_at").collect()
     assert [(row["views"], row["compared"], row["different"] > 0) for row in told] == [
-        (["proved_habits"], 176, True),
-        (["proved_habits"], 176, False),
+        (["proved_habits"], 352, True),
+        (["proved_habits"], 352, False),
     ]
     assert any("proved_habits" in line for line in told[0]["examples"])

@@ -22,8 +22,9 @@ from features.store.stores import open_store
 from jobs import audits, materialize, rollback, tables
 from jobs import push as push_job
 from jobs.backfill import plan
-from jobs.commands import Materialize, Push, Rollback
+from jobs.commands import Materialize, Push, Rollback, Through
 from jobs.compute import compute
+from jobs.doors import opened
 from jobs.ingest import ingest
 from jobs.prove import prove
 from jobs.publish import publish
@@ -112,8 +113,13 @@ def test_states_are_proven_equal_to_frames(spark: SparkSession, home: Settings, 
         bring(spark, home, tmp_path / "raw", cut)
         run_cut(spark, home, cut)
     cut = FIRST + DAY
-    silent = prove(spark, home, CATALOG, VIEWS, cut)
+    apply(CATALOG, home)
+    alone = prove(spark, home, CATALOG, VIEWS, cut)
+    with opened(tuple(Through), home, CATALOG) as doors:
+        assert set(doors) == set(Through)
+        silent = prove(spark, home, CATALOG, VIEWS, cut, doors=doors)
     assert silent.examples == ()
+    assert silent.compared > 1.2 * alone.compared, "the service and Feast were asked as well"
     assert silent.compared > 10_000
     # What happens the day after is pushed as it becomes known, then ingested: lookups and frames still agree.
     rows = sales(cut + DAY)
@@ -122,7 +128,8 @@ def test_states_are_proven_equal_to_frames(spark: SparkSession, home: Settings, 
         assert not done.refused
     bring(spark, home, tmp_path / "raw", cut + DAY)
     live = CATALOG.view("stated_live")
-    found = prove(spark, home, CATALOG, (live,), cut)
+    with opened(tuple(Through), home, CATALOG) as doors:
+        found = prove(spark, home, CATALOG, (live,), cut, doors=doors)
     assert (found.different, found.examples) == (0, ())
     assert found.compared > 5000
     assert found.informative > found.compared / 4
