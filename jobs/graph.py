@@ -7,13 +7,13 @@ from pyspark.sql import functions as F
 
 from features.definitions.durations import DAY
 from features.definitions.graphs import Graph, graphs_of
-from features.definitions.names import utc
+from features.definitions.names import micros, utc
 from features.settings import Settings
 from jobs import ledger
 from jobs.attempts import root
 from jobs.audits import day_start
 from jobs.commands import Graphs
-from jobs.files import make_folder, remove_folder
+from jobs.files import folders, make_folder, remove_folder
 from jobs.graph_driver import derived_here, land
 from jobs.graph_rows import component_rows, edges, exposure_rows, link_rows, links
 from jobs.graph_state import first_changed, record
@@ -65,7 +65,7 @@ def _derived(spark: SparkSession, settings: Settings, graph: Graph, before: int)
     end, since = day_start(max(days)) + DAY, day_start(first)
     for source in graph.reads:
         refuse_gaps(source, ledger.partitions(settings, source.ingested_by), end)
-    place = f"{root(settings)}/graphs/{graph.name}/{uuid4().hex[:12]}"
+    place = _place(settings, graph)
     written = tuple(day for day in sorted(days) if day >= first)
     few = derived_here(spark, settings, graph, before=end, since=since)
     if few is None:
@@ -80,6 +80,16 @@ def _derived(spark: SparkSession, settings: Settings, graph: Graph, before: int)
     remove_folder(place)
     say(f"{graph.name}: {count} edges known before {utc(end).date()}; derived {written[0]} … {written[-1]}.")
     return written
+
+
+def _place(settings: Settings, graph: Graph) -> str:
+    """A folder of a derivation's own, called by the instant; those of a day before are of killed ones, and go."""
+    now, parent = micros(settings.now()), f"{root(settings)}/graphs/{graph.name}"
+    for name in folders(parent):
+        begun = name.partition("-")[0]
+        if not begun.isdigit() or int(begun) < now - DAY:
+            remove_folder(f"{parent}/{name}")
+    return f"{parent}/{now}-{uuid4().hex[:12]}"
 
 
 def _land_by_spark(

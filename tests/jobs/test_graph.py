@@ -3,7 +3,7 @@
 import random
 import shutil
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,10 @@ from features.definitions.names import cut_text, micros, utc
 from features.errors import InputError, MissingError
 from features.settings import Settings
 from jobs import graph, ledger
+from jobs.attempts import root
 from jobs.commands import Graphs, Ingest
 from jobs.compute import compute
-from jobs.files import bytes_of
+from jobs.files import bytes_of, folders
 from jobs.frame import frame
 from jobs.graph import derive
 from jobs.graph_state import first_changed
@@ -281,6 +282,11 @@ def test_a_derivation_that_is_killed_is_run_again(
         monkeypatch.undo()
     assert derive(spark, home, GRAPH, CUTS[-1]) == tuple(str(utc(cut - 1).date()) for cut in CUTS[2:])
     assert stored(spark) == at_once
+    landed = f"{root(home)}/graphs/{GRAPH.name}"
+    assert len(folders(landed)) == 3, "what killed ones left, which might still run"
+    forget(spark, home)
+    derive(spark, home.model_copy(update={"clock": home.now() + timedelta(hours=25)}), GRAPH, CUTS[-1])
+    assert folders(landed) == ()
 
 
 def test_what_is_wrong_is_said(home: Settings, capsys: pytest.CaptureFixture[str]) -> None:
