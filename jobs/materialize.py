@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial, reduce
+from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow as pa
@@ -21,7 +22,7 @@ from features.store.sqlite_store import SqliteStore
 from features.store.stores import open_store, redis_url
 from features.values.sweep import ARROW_TYPES
 from jobs.commands import Exit, Materialize
-from jobs.files import bytes_of, parquet_files, parquet_table, rows_of
+from jobs.files import bytes_of, parquet_files, parquet_table, read_files, rows_of
 from jobs.stages import say, side_by_side, stage_views
 from jobs.tails import trim_tail
 
@@ -39,6 +40,10 @@ __all__ = ["load_view", "run"]
 _SPARK_TYPES = {
     "string": "string", "int64": "bigint", "float64": "double", "bool": "boolean", "timestamp": "timestamp",
 }  # fmt: skip
+_REGISTRY = Lock()
+"""Feast's registry is read, changed and written as a whole."""
+_KEYS_IN_DRIVER = 2_000_000
+"""Of so many keys the driver itself finds those that a cut no longer has."""
 _ROWS_IN_DRIVER = 200_000
 """What one slice on its way into SQLite may hold at most, on average."""
 
@@ -66,15 +71,22 @@ def run(command: Materialize, settings: Settings) -> int:
             lambda view: tables.location(session, view_table(view), "cut", cut_text(cut)), views
         )  # fmt: skip
         watermarks = found.result()
-    for view, place in zip(views, places, strict=True):
-        if place is not None:
-            published = partial(_published, session, settings, view, {cut: place})
-            cuts = partial(tables.published_cuts, session, view)
-            _load(settings, catalog, watermarks, view, cut, published, cuts)
-        else:
+
+    def load(view: FeatureView, place: str | None) -> None:
+        if place is None:
             say(
                 f"{view.name}: cut {cut_text(cut)} is not published (held, or not computed yet); the store keeps what it has."
             )
+            return
+        published = partial(_published, session, settings, view, {cut: place})
+        _load(settings, catalog, watermarks, view, cut, published, partial(tables.published_cuts, session, view))
+
+    pairs = list(zip(views, places, strict=True))
+    if settings.online.kind == "sqlite":  # it has one writer at a time
+        for pair in pairs:
+            load(*pair)
+    else:
+        side_by_side(lambda pair: load(*pair), pairs)
     return Exit.OK
 
 
@@ -117,7 +129,8 @@ def _load(
     if view.stateful:
         trim_tail(settings, catalog, view)
     if done.head.cut == cut and view.served:
-        watermarks.record(view.name, cut=cut, valid_from=done.head.valid_from)
+        with _REGISTRY:
+            watermarks.record(view.name, cut=cut, valid_from=done.head.valid_from)
     seconds = time.monotonic() - started
     say(
         done.sentence
@@ -212,8 +225,9 @@ def _states_into_redis(
             if head.definition != layout.definition or head.cut not in there:
                 return load.remove_by_scan(head.generation)
             gone = head.generation  # not the head itself: it would travel to Spark's tasks
-            keys = published(head.cut).select(list(layout.keys))
-            return _total(keys, lambda batches: remove_states(url, layout, gone, token, batches))
+            return _total(
+                _keys(published(head.cut), layout), lambda batches: remove_states(url, layout, gone, token, batches)
+            )
 
         return load.end(remove)
 
@@ -228,9 +242,20 @@ def _refuse_lost(layout: Layout, written: int, expected: int) -> None:
 
 
 def _count(rows: "Rows") -> int:
+    """As the files say, where they are Parquet's."""
     from pyspark.sql import DataFrame  # noqa: PLC0415 - as above
 
-    return rows.count() if isinstance(rows, DataFrame) else len(rows)
+    if not isinstance(rows, DataFrame):
+        return len(rows)
+    files = _files(rows)
+    return rows_of(files) if files else rows.count()
+
+
+def _files(rows: "DataFrame") -> list[str]:
+    """The files that a published table's rows are; none where they are not only those."""
+    from jobs.tables import files_of  # noqa: PLC0415 - as above
+
+    return files_of(rows)
 
 
 def _remove(load: Load, url: str, rows: "Rows", published: "Published", there: frozenset[int]) -> int:
@@ -240,10 +265,19 @@ def _remove(load: Load, url: str, rows: "Rows", published: "Published", there: f
         return load.remove_by_scan()
     if not cuts:
         return 0
-    keys = list(layout.keys)
-    before = [published(cut).select(keys) for cut in cuts]
-    dropped = _without(before, rows.select(keys), keys)
+    dropped = _without([_keys(published(cut), layout) for cut in cuts], _keys(rows, layout), list(layout.keys))
     return _total(dropped, lambda batches: remove_rows(url, layout, gone, token, batches))
+
+
+def _keys(rows: "Rows", layout: Layout) -> "Rows":
+    """The key columns; in this process where there are not too many."""
+    from pyspark.sql import DataFrame  # noqa: PLC0415 - as above
+
+    files = _files(rows) if isinstance(rows, DataFrame) else []
+    if not files or rows_of(files) > _KEYS_IN_DRIVER:
+        return rows.select(list(layout.keys))
+    kind = ARROW_TYPES["string" if layout.key_type == "string" else "int64"]
+    return read_files(files, pa.schema([(name, kind) for name in layout.keys]))
 
 
 def _without(before: "Sequence[Rows]", rows: "Rows", keys: list[str]) -> "Rows":

@@ -8,6 +8,7 @@ import redis
 
 from features.errors import BusyError, SettingsError
 from features.store.keys import PROJECT
+from features.store.resp import bulk, command
 
 __all__ = ["Parsed", "Trip", "Trips", "client_of", "lease", "still_ours", "taken"]
 
@@ -108,20 +109,20 @@ class Trip:
 
     def hgetall(self, key: bytes) -> None:
         """All fields of a hash, each before its value."""
-        self._commands.append(_HGETALL + _bulk(key))
+        self._commands.append(_HGETALL + bulk(key))
 
     def hmget(self, keys: Iterable[bytes], fields: Sequence[bytes]) -> None:
         """The values of the same fields of some hashes, an answer a hash."""
-        head, tail = b"*%d\r\n$5\r\nHMGET\r\n" % (len(fields) + 2), b"".join(map(_bulk, fields))
+        head, tail = b"*%d\r\n$5\r\nHMGET\r\n" % (len(fields) + 2), b"".join(map(bulk, fields))
         self._commands += [b"%b$%d\r\n%b\r\n%b" % (head, len(key), key, tail) for key in keys]
 
     def hvals(self, key: bytes) -> None:
         """All values of a hash."""
-        self._commands.append(_HVALS + _bulk(key))
+        self._commands.append(_HVALS + bulk(key))
 
     def get(self, key: bytes) -> None:
         """One value."""
-        self._commands.append(_GET + _bulk(key))
+        self._commands.append(_GET + bulk(key))
 
     def execute(self) -> list[Any]:
         """One answer a command.
@@ -132,12 +133,8 @@ class Trip:
         return self._trips.execute(b"".join((*self._commands, _EXEC)), len(self._commands) - 1)
 
 
-_MULTI, _EXEC = b"*1\r\n$5\r\nMULTI\r\n", b"*1\r\n$4\r\nEXEC\r\n"
-_HGETALL, _HVALS, _GET = b"*2\r\n$7\r\nHGETALL\r\n", b"*2\r\n$5\r\nHVALS\r\n", b"*2\r\n$3\r\nGET\r\n"
-
-
-def _bulk(text: bytes) -> bytes:
-    return b"$%d\r\n%b\r\n" % (len(text), text)
+_MULTI, _EXEC = command(b"MULTI"), command(b"EXEC")
+_HGETALL, _HVALS, _GET = (b"*2\r\n" + bulk(name) for name in (b"HGETALL", b"HVALS", b"GET"))
 
 
 class Parsed(Generic[T]):

@@ -18,6 +18,7 @@ from features.store.keys import entity_keys, key_prefix, redis_generations, redi
 from features.store.reads import Answer, Question
 from features.store.redis_client import Parsed, Trip, client_of, lease, still_ours, taken
 from features.store.redis_tails import redis_watermark
+from features.store.resp import bulk, piped
 
 if TYPE_CHECKING:
     from features.definitions.entities import KeyType
@@ -26,6 +27,7 @@ __all__ = ["StateLoad", "States", "remove_states", "write_states"]
 
 _ROWS_AT_ONCE = 500
 _BEGUN = b"begun:"
+_HSET = b"*4\r\n$4\r\nHSET\r\n"
 _SHOW_IF_OURS = """if redis.call('get', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('hset', KEYS[2], ARGV[2], ARGV[3])
 redis.call('hdel', KEYS[2], ARGV[4])
@@ -198,17 +200,17 @@ def write_states(
     url: str, layout: Layout, generation: int, token: str, batches: Iterable[pa.RecordBatch]
 ) -> Iterator[int]:
     """In a Spark task: one HSET a row; yields the rows of each batch. Doing it twice changes nothing."""
-    client, name = client_of(url), state_field(layout.view, generation)
+    client, name = client_of(url), bulk(state_field(layout.view, generation))
     try:
-        for batch in batches:
-            rows = list(zip(_keys(layout, batch), batch.column(STATE).to_pylist(), strict=True))
-            for start in range(0, len(rows), _ROWS_AT_ONCE):
-                still_ours(client, layout.view, token)
-                with client.pipeline(transaction=False) as pipe:
-                    for key, state in rows[start : start + _ROWS_AT_ONCE]:
-                        pipe.execute_command("HSET", redis_states(key), name, state)
-                    pipe.execute()
-            yield len(rows)
+        with piped(client) as pipe:
+            for batch in batches:
+                rows = list(zip(_keys(layout, batch), batch.column(STATE).to_pylist(), strict=True))
+                for start in range(0, len(rows), _ROWS_AT_ONCE):
+                    still_ours(client, layout.view, token)
+                    some = rows[start : start + _ROWS_AT_ONCE]
+                    made = (part for key, state in some for part in (_HSET, bulk(redis_states(key)), name, bulk(state)))
+                    pipe.send(b"".join(made), len(some))
+                yield len(rows)
     finally:
         client.close()
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from features.definitions.expressions import ColumnType
 
-__all__ = ["ARROW", "Cell", "encode", "integers", "texts", "varint"]
+__all__ = ["ARROW", "DOUBLE", "Cell", "encode", "integers", "texts", "varint"]
 
 Cell = str | int | float | bool | None
 """A decoded value. Timestamps are microseconds UTC."""
@@ -21,7 +21,7 @@ ARROW: dict[ColumnType, pa.DataType] = {
 """Types of published columns."""
 
 # Tags of the oneof fields: number << 3 | wire type (protobuf encoding).
-_STRING, _INT64, _DOUBLE, _BOOL = 2 << 3 | 2, 4 << 3 | 0, 5 << 3 | 1, 7 << 3 | 0
+_STRING, _INT64, DOUBLE, _BOOL = 2 << 3 | 2, 4 << 3 | 0, 5 << 3 | 1, 7 << 3 | 0
 _WORD = (1 << 64) - 1
 _BOOLS = {True: bytes((_BOOL, 1)), False: bytes((_BOOL, 0)), None: b""}
 _LOW_BITS, _MORE = 0x7F, 0x80
@@ -94,7 +94,7 @@ def _emptied(made: list[bytes], column: pa.Array) -> list[bytes]:
 
 def _doubles(column: pa.Array) -> list[bytes]:
     packed = np.empty(len(column), dtype=[("tag", "u1"), ("value", "<f8")])
-    packed["tag"] = _DOUBLE
+    packed["tag"] = DOUBLE
     packed["value"] = pc.fill_null(column.cast(pa.float64()), 0.0).to_numpy(zero_copy_only=False)
     whole, width = packed.tobytes(), packed.dtype.itemsize
     return [whole[at : at + width] for at in range(0, len(whole), width)]
