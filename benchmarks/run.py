@@ -115,7 +115,7 @@ def watched() -> Iterator[dict[str, float]]:
         while not over.wait(0.1):
             for process in psutil.Process().children(recursive=True):
                 try:
-                    if "pyspark.daemon" in " ".join(process.cmdline()):
+                    if "pyspark.worker" in " ".join(process.cmdline()):
                         peak["worker_mb"] = max(peak["worker_mb"], process.memory_info().rss / 1e6)
                 except psutil.Error:
                     continue

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from features.errors import SettingsError
 from features.settings import Settings
-from jobs import class_archive, connect, metastore
+from jobs import class_archive, connect, metastore, worker_daemon
 from jobs.background import LOG4J
 from jobs.java import find_java
 
@@ -53,6 +53,7 @@ _SPEED = {
     # One metastore change for all partitions of an ADD: readers never see some of them.
     "spark.sql.addPartitionInBatch.size": "100000",
 }
+_ONE_MACHINE = {"spark.driver.host": "127.0.0.1", "spark.python.daemon.module": worker_daemon.MODULE}
 _LOG4J = (
     LOG4J
     + """# Warnings of the healthy: no metastore version row yet, settings that Hive 2.3 does not know.
@@ -159,7 +160,7 @@ def _local(settings: Settings) -> dict[str, str]:
         "spark.driver.memory": settings.spark.driver_memory,
         _JAVA: " ".join(options),
         "spark.executor.extraJavaOptions": "-Duser.timezone=UTC",
-    } | ({"spark.driver.host": "127.0.0.1"} if settings.spark.master.startswith("local") else {})
+    } | (_ONE_MACHINE if settings.spark.master.startswith("local") else {})
 
 
 def _shuffle(settings: Settings) -> dict[str, str]:

@@ -7,11 +7,14 @@ from features.settings import Settings
 
 __all__ = ["settle", "tasks"]
 
+_SETTLED = list[int]()
+
 
 def settle() -> None:
     """Spark's workers collect garbage after each task; what is imported by now lives as long as they do, and is not looked through again."""
-    if not gc.get_freeze_count():
+    if not _SETTLED:  # gc.get_freeze_count() would walk through all that is frozen
         gc.freeze()
+        _SETTLED.append(os.getpid())
 
 
 def tasks(settings: Settings, pieces: int, *, a_core: int = 2) -> int:

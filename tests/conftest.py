@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 # Of a few rows each, a query takes longer to compile than to interpret. The demo, the DAG tests and `submit` run compiled.
 _INTERPRETED = {"spark.sql.codegen.wholeStage": "false"}
+# Its heap is small, and its catalogue is gone after the run: no threads that collect beside it, no waiting for a disk.
+_SHORT_LIVED = {"spark.driver.extraJavaOptions": "-XX:+UseSerialGC -Dderby.system.durability=test"}
 # Run within Feast's own repository (docs/offline.md), whose tests are not published.
 collect_ignore = ["feast_suite"]
 _SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"
@@ -51,7 +53,7 @@ def spark_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
             "driver_memory": "1g",
             "shuffle_partitions": 2,
             "compiler": "quick",
-            "conf": _INTERPRETED,
+            "conf": _INTERPRETED | _SHORT_LIVED,
         },
     )
 

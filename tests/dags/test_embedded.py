@@ -1,10 +1,14 @@
 """A real Airflow: its scheduler, LocalExecutor and API server run a real pipeline with a stand-in command."""
 
 import os
+import shutil
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,7 +16,7 @@ import psutil
 import pyarrow.dataset as ds
 import pytest
 
-from dags.embedded import EmbeddedAirflow
+from dags.embedded import EmbeddedAirflow, RunRecord
 from dags.operators import ASOF
 from features.errors import AsofError, BusyError, MissingError
 from features.settings import load
@@ -21,7 +25,7 @@ from jobs.simulate.simulation import simulate
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-FIRST = datetime(2026, 1, 1, tzinfo=UTC)
+FIRST, HELD, BUSY, FAILS, LAST = (datetime(2026, 1, day, tzinfo=UTC) for day in range(1, 6))
 STAGES = ("ready", "compute", "validate", "held", "publish", "materialize", "prove")
 
 
@@ -50,7 +54,29 @@ def airflow(home: Path, root: Path, toy: Path, measured: dict[str, str]) -> Iter
     assert _alive(running) == []
 
 
-def test_every_stage_of_every_cut_runs_in_order_and_is_told(airflow: EmbeddedAirflow, root: Path) -> None:
+@pytest.fixture
+def migrated(airflow: EmbeddedAirflow, tmp_path: Path) -> Path:
+    """A home whose database is as the first start made it; making one takes ten seconds."""
+    home = tmp_path / "used"
+    (home / "airflow").mkdir(parents=True)
+    shutil.copy(airflow.home / "migrated", home / "airflow")
+    with closing(sqlite3.connect(airflow.home / "airflow.db")) as made, closing(sqlite3.connect(home / "airflow" / "airflow.db")) as copy:  # fmt: skip
+        made.backup(copy)
+    return home
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What six runs in a row came to, what was told meanwhile, and what their commands noted."""
+
+    records: list[RunRecord]
+    told: list[tuple[datetime, str, str]]
+    noted: list[tuple[str, str]]
+
+
+@pytest.fixture(scope="module")
+def ran(airflow: EmbeddedAirflow, root: Path) -> Ran:
+    """One call, so that each cut also shows that the one before stops nothing."""
     told: list[tuple[datetime, str, str]] = []
 
     def on_state(dag_id: str, cut: datetime, task: str, state: str, seconds: float) -> None:
@@ -58,56 +84,53 @@ def test_every_stage_of_every_cut_runs_in_order_and_is_told(airflow: EmbeddedAir
         assert 0 <= seconds < 60
         told.append((cut, task, state))
 
-    cuts = [FIRST, FIRST + timedelta(days=1)]
-    records = airflow.run("features_toy", cuts, on_state)
-    assert [(record.cut, record.state) for record in records] == [(cut, "success") for cut in cuts]
-    for record in records:
+    for cut, stage, codes in ((HELD, "held", "3\n3\n3\n3\n"), (BUSY, "compute", "75\n"), (FAILS, "publish", "2\n")):
+        (root / f"{stage}-{cut:%Y-%m-%d}").write_text(codes, encoding="utf-8")
+    records = airflow.run("features_toy", [FIRST, HELD, BUSY, FAILS, LAST, LAST], on_state)
+    lines = [line.split() for line in (root / "ran.txt").read_text(encoding="utf-8").splitlines()]
+    return Ran(records, told, [(stage, of) for stage, of in lines])
+
+
+def test_every_stage_of_every_cut_runs_in_order_and_is_told(ran: Ran) -> None:
+    assert [record.cut for record in ran.records] == [FIRST, HELD, BUSY, FAILS, LAST, LAST]
+    assert [of for _, of in ran.noted] == sorted(of for _, of in ran.noted)
+    for record in (ran.records[0], ran.records[4]):
+        assert record.state == "success"
         assert record.tasks == dict.fromkeys(STAGES, "success")
         assert set(record.seconds) == set(STAGES)
         assert f"prove of {record.cut.isoformat()}: attempt 1" in record.logs["prove"].read_text(encoding="utf-8")
-        assert {(record.cut, stage, "success") for stage in STAGES} <= set(told)
-    lines = [line.split() for line in (root / "ran.txt").read_text(encoding="utf-8").splitlines()]
-    ran = [(stage, of) for stage, of in lines if of in {cut.isoformat() for cut in cuts}]  # other tests run other cuts
-    for cut in cuts:
-        order = [stage for stage, of in ran if of == cut.isoformat()]
+        assert {(record.cut, stage, "success") for stage in STAGES} <= set(ran.told)
+        order = [stage for stage, of in ran.noted if of == record.cut.isoformat()][: len(STAGES)]
         assert [stage for stage in order if stage != "held"] == [stage for stage in STAGES if stage != "held"]
-    assert [of for _, of in ran] == sorted(of for _, of in ran)
 
 
-def test_a_hold_reddens_the_run_and_stops_nothing_else(airflow: EmbeddedAirflow, root: Path) -> None:
-    cut = FIRST + timedelta(days=2)
-    (root / f"held-{cut:%Y-%m-%d}").write_text("3\n3\n3\n3\n", encoding="utf-8")
-    (record,) = airflow.run("features_toy", [cut])
+def test_a_hold_reddens_the_run_and_stops_nothing_else(ran: Ran) -> None:
+    record = ran.records[1]
     assert record.state == "failed"
     assert record.tasks == dict.fromkeys(STAGES, "success") | {"held": "failed"}
-    assert (root / "ran.txt").read_text(encoding="utf-8").splitlines().count(f"held {cut.isoformat()}") == 1
+    assert ran.noted.count(("held", HELD.isoformat())) == 1
     assert "held ends with 3: card_velocity (exit 3)" in record.logs["held"].read_text(encoding="utf-8")
 
 
-def test_a_busy_stage_is_tried_again(airflow: EmbeddedAirflow, root: Path) -> None:
-    cut = FIRST + timedelta(days=3)
-    (root / f"compute-{cut:%Y-%m-%d}").write_text("75\n", encoding="utf-8")
-    (record,) = airflow.run("features_toy", [cut])
+def test_a_busy_stage_is_tried_again(ran: Ran) -> None:
+    record = ran.records[2]
     assert record.state == "success"
     assert record.logs["compute"].name == "attempt=2.log"
-    assert f"compute of {cut.isoformat()}: attempt 2" in record.logs["compute"].read_text(encoding="utf-8")
+    assert f"compute of {BUSY.isoformat()}: attempt 2" in record.logs["compute"].read_text(encoding="utf-8")
 
 
-def test_a_stage_that_fails_stops_what_needs_it_and_not_the_next_cut(airflow: EmbeddedAirflow, root: Path) -> None:
-    cut = FIRST + timedelta(days=4)
-    (root / f"publish-{cut:%Y-%m-%d}").write_text("2\n", encoding="utf-8")
-    bad, good = airflow.run("features_toy", [cut, cut + timedelta(days=1)])
+def test_a_stage_that_fails_stops_what_needs_it_and_not_the_next_cut(ran: Ran) -> None:
+    bad, good = ran.records[3:5]
     assert (bad.state, good.state) == ("failed", "success")
     assert bad.tasks["materialize"] == bad.tasks["prove"] == "upstream_failed"
     assert "prove" not in bad.logs
 
 
-def test_a_cut_runs_again_under_a_new_run_id(airflow: EmbeddedAirflow) -> None:
-    # A cut of its own: tests run in any order, and an attempt counts all runs of its cut.
-    cut = FIRST + timedelta(days=10)
-    one, two = airflow.run("features_toy", [cut, cut])
+def test_a_cut_runs_again_under_a_new_run_id(ran: Ran) -> None:
+    one, two = ran.records[4:]
     assert one.state == two.state == "success"
     assert one.run_id != two.run_id
+    assert f"prove of {LAST.isoformat()}: attempt 2" in two.logs["prove"].read_text(encoding="utf-8")
 
 
 def test_risk_metrics_are_measured_by_their_own_dag_and_each_day_once(
@@ -138,20 +161,6 @@ def test_an_unknown_dag_is_named(airflow: EmbeddedAirflow) -> None:
         airflow.run("features_x", [FIRST])
 
 
-def test_a_run_that_does_not_end_in_time_says_where_it_is_and_is_ended(tmp_path: Path, toy: Path) -> None:
-    # An Airflow of its own: a cut that runs on would keep the shared one from the next.
-    (tmp_path / "compute-2026-01-07").write_text("-1\n", encoding="utf-8")
-    with EmbeddedAirflow(tmp_path, toy, {"TOY_ROOT": str(tmp_path)}) as airflow:
-        with pytest.raises(
-            BusyError,
-            match=r"features_toy of 2026-01-07T00:00:00Z has not ended after 15 s: .*compute running.*Its logs are in",
-        ):
-            airflow.run("features_toy", [FIRST + timedelta(days=6)], timeout=15)
-        pid = int((tmp_path / "asleep").read_text())
-        assert psutil.pid_exists(pid)
-    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-
-
 def test_a_port_that_is_taken_is_refused(airflow: EmbeddedAirflow, tmp_path: Path, toy: Path) -> None:
     with (
         pytest.raises(BusyError, match=rf"Port {airflow.port} of 127.0.0.1 is taken. Unset airflow.port"),
@@ -160,7 +169,7 @@ def test_a_port_that_is_taken_is_refused(airflow: EmbeddedAirflow, tmp_path: Pat
         pass
 
 
-def test_a_dag_file_that_does_not_load_is_shown_and_nothing_stays(tmp_path: Path) -> None:
+def test_a_dag_file_that_does_not_load_is_shown_and_nothing_stays(migrated: Path, tmp_path: Path) -> None:
     before = len(_alive(_below(os.getpid())))
     (tmp_path / "dags").mkdir()
     (tmp_path / "dags" / "broken.py").write_text(
@@ -168,24 +177,27 @@ def test_a_dag_file_that_does_not_load_is_shown_and_nothing_stays(tmp_path: Path
     )
     with (
         pytest.raises(AsofError, match=r"1 DAG file\(s\) do not load.*\n.*broken.py(.|\n)*no such view"),
-        EmbeddedAirflow(tmp_path, tmp_path / "dags"),
+        EmbeddedAirflow(migrated, tmp_path / "dags"),
     ):
         pass
     assert len(_alive(_below(os.getpid()))) == before
 
 
-def test_a_demo_that_was_killed_is_cleaned_up_by_the_next(tmp_path: Path, toy: Path) -> None:
+def test_a_demo_that_was_killed_is_cleaned_up_by_the_next_which_ends_a_run_that_takes_too_long(
+    migrated: Path, tmp_path: Path, toy: Path
+) -> None:
     (tmp_path / "compute-2026-01-01").write_text("-1\n", encoding="utf-8")
     script = f"""
 from datetime import datetime, UTC
 from pathlib import Path
 from dags.embedded import EmbeddedAirflow
-with EmbeddedAirflow(Path({str(tmp_path)!r}), Path({str(toy)!r}), {{"TOY_ROOT": {str(tmp_path)!r}}}) as airflow:
+with EmbeddedAirflow(Path({str(migrated)!r}), Path({str(toy)!r}), {{"TOY_ROOT": {str(tmp_path)!r}}}) as airflow:
     airflow.run("features_toy", [datetime(2026, 1, 1, tzinfo=UTC)])
 """
     demo = subprocess.Popen([sys.executable, "-c", script])
+    asleep = tmp_path / "asleep"
     for _ in range(600):
-        if (tmp_path / "asleep").exists():
+        if asleep.exists():
             break
         time.sleep(0.2)
     running = _below(demo.pid)
@@ -193,10 +205,21 @@ with EmbeddedAirflow(Path({str(tmp_path)!r}), Path({str(toy)!r}), {{"TOY_ROOT": 
     demo.wait()
     assert any("--cut" in line for line in _alive(running))
     (tmp_path / "compute-2026-01-01").unlink()
-    with EmbeddedAirflow(tmp_path, toy, {"TOY_ROOT": str(tmp_path)}) as airflow:
+    asleep.unlink()
+    # A cut that runs on would keep the Airflow that others share from the next.
+    (tmp_path / "compute-2026-01-07").write_text("-1\n", encoding="utf-8")
+    with EmbeddedAirflow(migrated, toy, {"TOY_ROOT": str(tmp_path)}) as airflow:
         (record,) = airflow.run("features_toy", [datetime(2026, 1, 1, tzinfo=UTC)])
         assert record.state == "success"
         assert _alive(running) == []
+        with pytest.raises(
+            BusyError,
+            match=r"features_toy of 2026-01-07T00:00:00Z has not ended after 15 s: .*compute running.*Its logs are in",
+        ):
+            airflow.run("features_toy", [datetime(2026, 1, 7, tzinfo=UTC)], timeout=15)
+        pid = int(asleep.read_text())
+        assert psutil.pid_exists(pid)
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 def _below(pid: int) -> list[psutil.Process]:

@@ -45,11 +45,11 @@ def test_commands_share_one_server_and_gx_looks_at_rows_through_it(tmp_path: Pat
     settings = load(
         home=home,
         metastore={"kind": "embedded"},
-        spark={"remote": "embedded", "master": "local[2]", "driver_memory": "1g"},
+        spark={"remote": "embedded", "master": "local[2]", "driver_memory": "1g", "compiler": "quick"},
     )
     env = {
         "ASOF_HOME": str(home), "ASOF_METASTORE__KIND": "embedded", "ASOF_SPARK__REMOTE": "embedded", "ASOF_SPARK__MASTER": "local[2]",
-        "ASOF_SPARK__DRIVER_MEMORY": "1g", "PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path.cwd()),
+        "ASOF_SPARK__DRIVER_MEMORY": "1g", "ASOF_SPARK__COMPILER": "quick", "ASOF_SPARK__SHUFFLE_PARTITIONS": "2", "PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path.cwd()),
     }  # fmt: skip
     try:
         seen = set()

@@ -349,7 +349,7 @@ from jobs.feast_offline import AsofOfflineStoreConfig
 from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SparkSource
 from tests.jobs.feast_store import CARD, view
 
-conf = {"spark.master": "local[1]", "spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1"}
+conf = {"spark.master": "local[1]", "spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1", "spark.sql.shuffle.partitions": "2", "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1"}
 store = FeatureStore(config=RepoConfig(
     project="alone", provider="local", registry="registry.db", entity_key_serialization_version=3, online_store={"type": "sqlite", "path": "online.db"},
     offline_store=AsofOfflineStoreConfig(spark_conf=conf),

@@ -1,5 +1,6 @@
 import multiprocessing
 import os
+import shutil
 import signal
 import socket
 import time
@@ -12,6 +13,20 @@ import pytest
 from features.errors import BusyError
 from features.settings import Settings, load
 from jobs import metastore
+
+
+@pytest.fixture(scope="module")
+def listener(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What each new home compiles before its service starts, compiled once."""
+    settings = load(home=tmp_path_factory.mktemp("listener"), metastore={"kind": "derby"})
+    metastore._configure(settings)
+    metastore._compile_listener(settings)
+    return settings.home / "metastore" / "conf"
+
+
+def _new_home(home: Path, listener: Path) -> Settings:
+    shutil.copytree(listener, home / "metastore" / "conf")
+    return load(home=home, metastore={"kind": "derby"})
 
 
 @pytest.fixture
@@ -103,22 +118,33 @@ def test_a_port_that_is_taken_is_said_at_once(tmp_path: Path) -> None:
             metastore.ensure(settings)
 
 
+def _killed_first_start_ruins_nothing(settings: Settings, after: float) -> None:
+    process = multiprocessing.get_context("spawn").Process(target=_ensure, args=(settings.home,))
+    process.start()
+    record = settings.home / "metastore" / "service.json"
+    while not record.exists():
+        time.sleep(0.02)
+    pid = int(record.read_text().partition('"pid": ')[2].partition(",")[0])
+    time.sleep(after)
+    os.kill(pid, signal.SIGKILL)
+    process.kill()
+    process.join()
+    try:
+        assert metastore.answers(_port(metastore.ensure(settings)))
+    finally:
+        metastore.stop(settings)
+
+
+# From the JVM's start to the making of the schema.
 @pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_a_first_start_that_is_killed_at_any_moment_ruins_nothing(tmp_path: Path) -> None:
-    for n in range(6):
-        settings = load(home=tmp_path / f"asof{n}", metastore={"kind": "derby"})
-        process = multiprocessing.get_context("spawn").Process(target=_ensure, args=(settings.home,))
-        process.start()
-        record = settings.home / "metastore" / "service.json"
-        while not record.exists():
-            time.sleep(0.02)
-        pid = int(record.read_text().partition('"pid": ')[2].partition(",")[0])
-        time.sleep(0.4 + 0.35 * n)  # from the JVM's start to the making of the schema
-        os.kill(pid, signal.SIGKILL)
-        process.kill()
-        process.join()
-        try:
-            assert metastore.answers(_port(metastore.ensure(settings)))
-        finally:
-            metastore.stop(settings)
+@pytest.mark.parametrize("after", [0.75, 1.45])
+def test_a_first_start_that_is_killed_ruins_nothing(tmp_path: Path, listener: Path, after: float) -> None:
+    _killed_first_start_ruins_nothing(_new_home(tmp_path / "asof", listener), after)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("after", [0.4, 1.1, 1.8, 2.15])
+def test_a_first_start_that_is_killed_at_other_moments_ruins_nothing(
+    tmp_path: Path, listener: Path, after: float
+) -> None:
+    _killed_first_start_ruins_nothing(_new_home(tmp_path / "asof", listener), after)
