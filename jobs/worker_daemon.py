@@ -49,10 +49,11 @@ def _main() -> None:
     sys.path_importer_cache.clear()
     from pyspark import daemon  # noqa: PLC0415 - from where `folders` leaves it
 
-    daemon.worker_main = freezing(daemon.worker_main)
+    own: Any = daemon
+    own.worker_main = freezing(own.worker_main)
     gc.collect()
     gc.freeze()
-    daemon.manager()  # type: ignore[no-untyped-call]
+    own.manager()
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from uuid import uuid4
 import pyarrow as pa
 import redis
 
+from features.definitions.expressions import ColumnType
 from features.errors import BusyError
 from features.store import redis_tails
 from features.store.heads import Head, Layout, Loaded, refuse_early, settled
@@ -314,7 +315,7 @@ def write_rows(
         with piped(client) as pipe:
             for batch in batches:
                 keys = _redis_keys(layout, batch)
-                columns = [
+                columns: list[tuple[bytes, pa.Array, ColumnType]] = [
                     (held, batch.column(name), kind) for held, (name, kind) in zip(names, layout.features, strict=True)
                 ]
                 rows = zip(keys, settings_of(columns), packing.pack(batch, layout.valid_from), strict=True)
