@@ -33,6 +33,7 @@ from feast.utils import (
 from features.definitions.names import micros, utc
 from features.errors import InputError
 from features.feast.tags import DEFINITION_TAG
+from jobs import worker_daemon
 from jobs.feast_job import AsofRetrievalJob, options, settings_of, told, translating
 
 if TYPE_CHECKING:
@@ -268,12 +269,14 @@ def _session(config: RepoConfig) -> "SparkSession":
         from jobs.session import spark  # noqa: PLC0415 - the same
 
         return spark(settings_of(config), "feast")
-    builder, given = SparkSession.builder.appName("feast"), options(config).spark_conf or {}
-    for name, value in given.items():
-        builder = builder.config(name, value)
+    given = options(config).spark_conf or {}
     if given.get("spark.master", "local").startswith("local"):
         # Else tasks take the first python3 of the PATH, which need not have Asof.
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        given = {"spark.python.daemon.module": worker_daemon.MODULE, **given}
+    builder = SparkSession.builder.appName("feast")
+    for name, value in given.items():
+        builder = builder.config(name, value)
     return builder.getOrCreate()
 
 

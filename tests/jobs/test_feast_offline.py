@@ -358,7 +358,9 @@ rows = pd.DataFrame({"card_id": [1], "event_timestamp": pd.to_datetime(["2026-03
 rows.to_parquet("rows.parquet", coerce_timestamps="us", index=False)
 made = SparkSource(name="rows", path="rows.parquet", file_format="parquet", timestamp_field="event_timestamp")
 store.apply([CARD, view("balances", made, CARD, balance=Float64)])
-print(store.get_historical_features(rows[["card_id", "event_timestamp"]], ["balances:balance"]).to_df()["balance"].tolist())
+from pyspark.sql import SparkSession
+print(store.get_historical_features(rows[["card_id", "event_timestamp"]], ["balances:balance"]).to_df()["balance"].tolist(),
+      SparkSession.getActiveSession().conf.get("spark.python.daemon.module"))
 """
 
 
@@ -374,4 +376,4 @@ def test_a_session_of_its_own_runs_tasks_in_this_python(tmp_path: Path) -> None:
         [sys.executable, "-c", ALONE], capture_output=True, text=True, check=False, cwd=tmp_path,
         env=kept | {"PATH": f"{other.parent}:{kept['PATH']}", "PYTHONPATH": str(Path(__file__).parents[2])},
     )  # fmt: skip
-    assert done.stdout.splitlines()[-1:] == ["[2.5]"], done.stderr
+    assert done.stdout.splitlines()[-1:] == ["[2.5] jobs.worker_daemon"], done.stderr
