@@ -1,4 +1,4 @@
-"""Answers for many keys in Arrow's stream format."""
+"""Answers for many keys as Arrow tables, and in Arrow's stream format."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, groupby
@@ -9,7 +9,7 @@ from features.definitions.catalog import Catalog
 from features.serving.reader import Result
 from features.store.values import ARROW, Cell
 
-__all__ = ["Tables"]
+__all__ = ["Tables", "table_of"]
 
 _INSTANT = ARROW["timestamp"]
 _END = b"\xff\xff\xff\xff\0\0\0\0"
@@ -28,9 +28,9 @@ class Tables:
         self._kinds: dict[str, Mapping[str, pa.DataType]] = {}
         self._schemas: dict[Chosen, tuple[pa.Schema, bytes]] = {}
 
-    def stream(self, result: Result) -> bytes:
+    def batch(self, result: Result) -> pa.RecordBatch:
         """The keys' columns, `view__feature` in the feature's own type, `view__asof_status`; a row a key, in the order asked."""
-        schema, begin = self._schema(tuple((view.view, tuple(view.values)) for view in result.views))
+        schema, _ = self._schema(_chosen(result))
         width = len(schema) - sum(len(view.values) + 1 for view in result.views)
         columns = [pa.array([key[field.name] for key in result.keys], field.type) for field in list(schema)[:width]]
         for view in result.views:
@@ -38,8 +38,12 @@ class Tables:
             for kind, names in groupby(view.values, kinds.__getitem__):
                 columns += _columns([view.values[name] for name in names], kind, len(result.keys))
             columns.append(pa.array(view.statuses, pa.string()))
-        batch: bytes = pa.RecordBatch.from_arrays(columns, schema=schema).serialize().to_pybytes()
-        return begin + batch + _END
+        return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+    def stream(self, result: Result) -> bytes:
+        """The same in Arrow's stream format."""
+        batch: bytes = self.batch(result).serialize().to_pybytes()
+        return self._schema(_chosen(result))[1] + batch + _END
 
     def _schema(self, chosen: Chosen) -> tuple[pa.Schema, bytes]:
         """With the bytes that a stream of it begins with."""
@@ -62,6 +66,15 @@ class Tables:
         if name not in self._kinds:
             self._kinds[name] = {feature: ARROW[kind] for feature, kind in self._catalog.view(name).types.items()}
         return self._kinds[name]
+
+
+def table_of(result: Result, catalog: Catalog) -> pa.Table:
+    """`Tables.batch` as a table."""
+    return pa.Table.from_batches([Tables(catalog).batch(result)])
+
+
+def _chosen(result: Result) -> Chosen:
+    return tuple((view.view, tuple(view.values)) for view in result.views)
 
 
 def _columns(cells: Sequence[Sequence[Cell]], kind: pa.DataType, rows: int) -> list[pa.Array]:
