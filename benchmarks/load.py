@@ -1,4 +1,4 @@
-"""Loads W3 into Redis from Spark's tasks, as `asof materialize` does, beside Feast's own load; prints one JSON line.
+"""Loads W3 into Redis from Spark's tasks, as `asof materialize` does of cuts that are not few bytes, beside Feast's own load; prints one JSON line.
 
     python benchmarks/run.py DATA --only load --against feast-load [--runs 3] [--redis-port 6379]
 
@@ -9,6 +9,7 @@ compared with DATA's after the first run, which is a warm-up and is not printed.
 
 import argparse
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -21,8 +22,7 @@ import redis
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import peers  # noqa: E402 - the repository comes first
-from benchmarks.w3 import CATALOG, CUT, VIEWS  # noqa: E402
+from benchmarks.w3 import CATALOG, CUT, VIEWS  # noqa: E402 - the repository comes first
 from features.definitions.catalog import load_catalog  # noqa: E402
 from features.definitions.names import utc  # noqa: E402
 from features.definitions.views import FeatureView  # noqa: E402
@@ -30,6 +30,7 @@ from features.serving.reader import Reader  # noqa: E402
 from features.settings import Settings, load  # noqa: E402
 from features.store.heads import STATUS  # noqa: E402
 from jobs.materialize import load_view  # noqa: E402
+from jobs.session import spark  # noqa: E402
 from jobs.stages import side_by_side  # noqa: E402
 
 DAY = 86_400_000_000
@@ -61,7 +62,12 @@ def run(data: Path, port: int, runs: int) -> dict[str, Any]:
     """The workload's line."""
     from pyspark.sql import functions as f
 
-    url, session = f"redis://127.0.0.1:{port}/0", peers.spark()
+    url = f"redis://127.0.0.1:{port}/0"
+    os.environ["ASOF_CONFIG"] = os.devnull
+    own = load(
+        home=data / "asof-load", metastore={"kind": "embedded"}, spark={"master": "local[2]", "driver_memory": "8g"}
+    )
+    session = spark(own, "bench")
     redis.Redis.from_url(url).flushdb()
     seconds, compared, written = list[float](), 0, 0  # of the last turn
     for turn in range(runs + 1):

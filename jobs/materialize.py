@@ -308,7 +308,7 @@ def _total(rows: "Rows", write: Callable[[Iterable[pa.RecordBatch]], Iterator[in
             yield pa.record_batch({"number": pa.array([number], pa.int64())})
 
     try:
-        row = rows.mapInArrow(counted, "number long").groupBy().sum("number").first()
+        found = rows.mapInArrow(counted, "number long").toArrow()
     except PythonException as error:
         # What a task raised comes as text.
         for kind in (BusyError, InputError):
@@ -318,7 +318,7 @@ def _total(rows: "Rows", write: Callable[[Iterable[pa.RecordBatch]], Iterator[in
             msg = f"The online store failed during the load: {found[0]}. The generation it served stays the live one; run the same command again."
             raise BusyError(msg) from error
         raise
-    return int(row[0] or 0) if row is not None else 0
+    return sum(found["number"].to_pylist())
 
 
 def _typed(rows: "Rows", layout: Layout) -> "Rows":
