@@ -244,6 +244,7 @@ def main() -> int:
         print(f"{args.data} is not there. Give the folder of the card payments' Parquet files.", file=sys.stderr)
         return 1
     os.environ["ASOF_CONFIG"] = os.devnull
+    args.out.mkdir(parents=True, exist_ok=True)
     settings = load(home=args.home, catalog=CATALOG, metastore={"kind": "embedded"}, spark={"master": "local[2]"})
     rows = framed(session(settings, "card payments"), settings, args.data, settings.home / "frame.parquet")
     scores = scored(rows)

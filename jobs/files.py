@@ -12,7 +12,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from features.errors import AsofError, BusyError, SettingsError
+from features.errors import AsofError, BusyError, InputError, SettingsError
 
 __all__ = [
     "FULL",
@@ -196,6 +196,32 @@ def rows_of(paths: Iterable[str]) -> int:
         with system.open_input_file(place) as opened:
             total += pq.ParquetFile(opened).metadata.num_rows
     return total
+
+
+def row_groups(paths: Iterable[str]) -> list[tuple[str, int]]:
+    """The row groups of some Parquet files: each file with each number."""
+    made = []
+    for path in sorted(paths):
+        system, place = open_system(path)
+        with system.open_input_file(place) as opened:
+            made += [(path, number) for number in range(pq.ParquetFile(opened).num_row_groups)]
+    return made
+
+
+def read_group(path: str, number: int, schema: pa.Schema) -> pa.Table:
+    """The columns of one row group.
+
+    Raises:
+        InputError: the file lacks one of them.
+    """
+    system, place = open_system(path)
+    with system.open_input_file(place) as opened:
+        file = pq.ParquetFile(opened)
+        if missing := sorted(set(schema.names) - set(file.schema_arrow.names)):
+            msg = f"{path} has no column {', '.join(missing)}: it was published by another definition. Compute and publish the cut again."
+            raise InputError(msg)
+        rows = file.read_row_group(number, columns=schema.names, use_threads=False)
+    return rows.select(schema.names).cast(schema)
 
 
 def read_files(paths: Iterable[str], schema: pa.Schema) -> pa.Table:

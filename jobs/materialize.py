@@ -22,7 +22,7 @@ from features.store.sqlite_store import SqliteStore
 from features.store.stores import open_store, redis_url
 from features.values.sweep import ARROW_TYPES
 from jobs.commands import Exit, Materialize
-from jobs.files import bytes_of, parquet_files, parquet_table, read_files, rows_of
+from jobs.files import bytes_of, parquet_files, parquet_table, read_files, read_group, row_groups, rows_of
 from jobs.stages import say, side_by_side, stage_views
 from jobs.tails import trim_tail
 
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     Published: TypeAlias = Callable[[int], Rows]
     """Rows of a cut; a table where they are few."""
 
+    Writer: TypeAlias = Callable[[Iterable[pa.RecordBatch]], Iterator[int]]
+    """Writes batches; gives how many rows each had."""
+
 __all__ = ["load_view", "run"]
 
 _SPARK_TYPES = {
@@ -44,6 +47,7 @@ _REGISTRY = Lock()
 """Feast's registry is read, changed and written as a whole."""
 _KEYS_IN_DRIVER = 2_000_000
 """Of so many keys the driver itself finds those that a cut no longer has."""
+_ROWS_AT_ONCE = 50_000
 _ROWS_IN_DRIVER = 200_000
 """What one slice on its way into SQLite may hold at most, on average."""
 
@@ -198,7 +202,7 @@ def _into_redis(
         rows = _typed(published(layout.cut), layout)
         load.begin()
         gone, token = load.gone_features, load.token
-        written = _total(rows, lambda batches: write_rows(url, layout, gone, token, batches))
+        written = _total(rows, lambda batches: write_rows(url, layout, gone, token, batches), _schema(layout))
         _refuse_lost(layout, written, _count(rows))
         return load.end(written=written, removed=_remove(load, url, rows, published, there))
 
@@ -217,7 +221,7 @@ def _states_into_redis(
         rows = _typed(published(layout.cut), layout)
         load.begin()
         number, token = load.generation, load.token
-        written = _total(rows, lambda batches: write_states(url, layout, number, token, batches))
+        written = _total(rows, lambda batches: write_states(url, layout, number, token, batches), _schema(layout))
         _refuse_lost(layout, written, _count(rows))
         load.show(written)
 
@@ -295,20 +299,25 @@ def _without(before: "Sequence[Rows]", rows: "Rows", keys: list[str]) -> "Rows":
     return reduce(lambda left, right: left.union(right), given).distinct().join(here[0], keys, "left_anti")
 
 
-def _total(rows: "Rows", write: Callable[[Iterable[pa.RecordBatch]], Iterator[int]]) -> int:
-    """Runs a writer over rows, those of a frame in Spark's tasks, and adds up what it counted; only counts come back."""
+def _schema(layout: Layout) -> pa.Schema:
+    """Of the rows that are written."""
+    kinds = {**dict.fromkeys(layout.keys, layout.key_type), **dict(layout.features)}
+    made = [(name, ARROW_TYPES[kind]) for name, kind in kinds.items()]
+    return pa.schema(made + ([(STATE, pa.binary())] if layout.stateful else []))
+
+
+def _total(rows: "Rows", write: "Writer", schema: pa.Schema | None = None) -> int:
+    """Runs a writer over rows, those of a frame in Spark's tasks, and adds up what it counted; only counts come back.
+
+    `schema`: that rows of a published table have. Tasks then open its files themselves: Spark would make rows of columns, and columns again.
+    """
     from pyspark.errors import PythonException  # noqa: PLC0415 - as above
     from pyspark.sql import DataFrame  # noqa: PLC0415 - as above
 
     if not isinstance(rows, DataFrame):
         return sum(write(rows.combine_chunks().to_batches()))
-
-    def counted(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for number in write(batches):
-            yield pa.record_batch({"number": pa.array([number], pa.int64())})
-
     try:
-        found = rows.mapInArrow(counted, "number long").toArrow()
+        return sum(_in_tasks(rows, write, schema).toArrow()["number"].to_pylist())
     except PythonException as error:
         # What a task raised comes as text.
         for kind in (BusyError, InputError):
@@ -318,7 +327,23 @@ def _total(rows: "Rows", write: Callable[[Iterable[pa.RecordBatch]], Iterator[in
             msg = f"The online store failed during the load: {found[0]}. The generation it served stays the live one; run the same command again."
             raise BusyError(msg) from error
         raise
-    return sum(found["number"].to_pylist())
+
+
+def _in_tasks(rows: "DataFrame", write: "Writer", schema: pa.Schema | None) -> "DataFrame":
+    """A writer over rows, as a frame of what it counts."""
+    groups = [] if schema is None else row_groups(_files(rows))
+
+    def counted(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for number in write(batches):
+            yield pa.record_batch({"number": pa.array([number], pa.int64())})
+
+    def opened(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for path, number in (groups[place] for batch in batches for place in batch["id"].to_pylist()):
+            yield from counted(read_group(path, number, schema).to_batches(max_chunksize=_ROWS_AT_ONCE))
+
+    if not groups:
+        return rows.mapInArrow(counted, "number long")
+    return rows.sparkSession.range(0, len(groups), 1, len(groups)).mapInArrow(opened, "number long")
 
 
 def _typed(rows: "Rows", layout: Layout) -> "Rows":
