@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from types import TracebackType
 from typing import Self
 
@@ -116,7 +116,7 @@ class Reader(Lookups):
         self._catalog = catalog
         self._views: dict[str, Served] = {}
         self._services: dict[str, Chosen] = {}
-        self._chosen: dict[tuple[tuple[str, tuple[str, ...]], ...], Chosen] = {}
+        self._of_features = lru_cache(maxsize=_REMEMBERED)(self._chosen_of)
 
     def lookup(self, service: str, keys: Sequence[Mapping[str, object]], at: int | None = None) -> Result:
         """The values that the store's live generation gives at an instant (microseconds UTC; None: the clock's now).
@@ -145,13 +145,9 @@ class Reader(Lookups):
             BusyError: the store does not answer.
         """
         wanted = tuple((name, tuple(names)) for name, names in features.items())
-        if wanted not in self._chosen:
-            if len(self._chosen) >= _REMEMBERED:
-                self._chosen.clear()
-            self._chosen[wanted] = self._chosen_of(wanted)
-        return self.look_up(self._chosen[wanted], keys, at)
+        return self.look_up(self._of_features(wanted), keys, at)
 
-    def _chosen_of(self, features: Sequence[tuple[str, tuple[str, ...]]]) -> "Chosen":
+    def _chosen_of(self, features: tuple[tuple[str, tuple[str, ...]], ...]) -> "Chosen":
         chosen = [(self._served(self._catalog.view(name)), names) for name, names in features]
         for served, names in chosen:
             for feature in names:

@@ -133,7 +133,7 @@ class Served:
                 found[place] = None
         return self._unpacked(found, head)
 
-    def stated(self, asked: "Asked", answer: Answer, at: int) -> Stated:
+    def stated(self, asked: "Places", answer: Answer, at: int) -> Stated:
         """What is to be finished: one ask a key, in their order.
 
         Raises:
@@ -193,7 +193,7 @@ class Served:
         return head
 
 
-class Asked:
+class Places:
     """Keys and the instant they are asked at, as states of any view are asked: each key once, and for each in the order asked its place."""
 
     def __init__(self, keys: Sequence[bytes | None], at: int) -> None:
@@ -215,7 +215,7 @@ def answered(
         InputError: the instant is before what the store holds.
     """
     stateful = [place for place, (served, _) in enumerate(chosen) if served.stateful]
-    asked = {id(of): Asked(of, at) for of in {id(keys[place]): keys[place] for place in stateful}.values()}
+    asked = {id(of): Places(of, at) for of in {id(keys[place]): keys[place] for place in stateful}.values()}
     stated = {place: chosen[place][0].stated(asked[id(keys[place])], answers[place], at) for place in stateful}
     found = dict(zip(stated, finish_together(list(stated.values())) if stated else [], strict=True))
     return tuple(

@@ -1,6 +1,7 @@
 """Answers for many keys as Arrow tables, and in Arrow's stream format."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache, lru_cache
 from itertools import chain, groupby
 
 import pyarrow as pa
@@ -16,7 +17,7 @@ _END = b"\xff\xff\xff\xff\0\0\0\0"
 """Of a stream."""
 _REMEMBERED = 256
 """So many schemas are kept ready."""
-Chosen = tuple[tuple[str, tuple[str, ...]], ...]
+Selected = tuple[tuple[str, tuple[str, ...]], ...]
 """Views and of each its features."""
 
 
@@ -25,12 +26,11 @@ class Tables:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._kinds: dict[str, Mapping[str, pa.DataType]] = {}
-        self._schemas: dict[Chosen, tuple[pa.Schema, bytes]] = {}
+        self._of, self._schema = cache(self._kinds), lru_cache(maxsize=_REMEMBERED)(self._described)
 
     def batch(self, result: Result) -> pa.RecordBatch:
         """The keys' columns, `view__feature` in the feature's own type, `view__asof_status`; a row a key, in the order asked."""
-        schema, _ = self._schema(_chosen(result))
+        schema, _ = self._schema(_selected(result))
         width = len(schema) - sum(len(view.values) + 1 for view in result.views)
         columns = [pa.array([key[field.name] for key in result.keys], field.type) for field in list(schema)[:width]]
         for view in result.views:
@@ -43,29 +43,23 @@ class Tables:
     def stream(self, result: Result) -> bytes:
         """The same in Arrow's stream format."""
         batch: bytes = self.batch(result).serialize().to_pybytes()
-        return self._schema(_chosen(result))[1] + batch + _END
+        return self._schema(_selected(result))[1] + batch + _END
 
-    def _schema(self, chosen: Chosen) -> tuple[pa.Schema, bytes]:
-        """With the bytes that a stream of it begins with."""
-        if chosen not in self._schemas:
-            if len(self._schemas) >= _REMEMBERED:
-                self._schemas.clear()
-            made = pa.schema(self._fields(chosen))
-            self._schemas[chosen] = made, made.serialize().to_pybytes()
-        return self._schemas[chosen]
+    def _described(self, selected: Selected) -> tuple[pa.Schema, bytes]:
+        """The schema, with the bytes that a stream of it begins with."""
+        made = pa.schema(self._fields(selected))
+        return made, made.serialize().to_pybytes()
 
-    def _fields(self, chosen: Chosen) -> Iterable[tuple[str, pa.DataType]]:
-        views = [self._catalog.view(name) for name, _ in chosen]
+    def _fields(self, selected: Selected) -> Iterable[tuple[str, pa.DataType]]:
+        views = [self._catalog.view(name) for name, _ in selected]
         yield from {name: ARROW[view.entity.type] for view in views for name in view.keys}.items()
-        for name, features in chosen:
+        for name, features in selected:
             yield from ((f"{name}__{feature}", self._of(name)[feature]) for feature in features)
             yield f"{name}__asof_status", pa.string()
 
-    def _of(self, name: str) -> Mapping[str, pa.DataType]:
+    def _kinds(self, name: str) -> Mapping[str, pa.DataType]:
         """The type of each feature of a view."""
-        if name not in self._kinds:
-            self._kinds[name] = {feature: ARROW[kind] for feature, kind in self._catalog.view(name).types.items()}
-        return self._kinds[name]
+        return {feature: ARROW[kind] for feature, kind in self._catalog.view(name).types.items()}
 
 
 def table_of(result: Result, catalog: Catalog) -> pa.Table:
@@ -73,7 +67,7 @@ def table_of(result: Result, catalog: Catalog) -> pa.Table:
     return pa.Table.from_batches([Tables(catalog).batch(result)])
 
 
-def _chosen(result: Result) -> Chosen:
+def _selected(result: Result) -> Selected:
     return tuple((view.view, tuple(view.values)) for view in result.views)
 
 

@@ -36,7 +36,7 @@ from features.store.reads import Answer, Question
 from features.store.redis_client import Parsed, Trip, Trips, client_of, lease, still_ours, taken
 from features.store.redis_plain import HEAD_FIELDS, LAYOUT, ask_plain, head_of, packed_field, plain_answers
 from features.store.redis_states import StateLoad, States
-from features.store.resp import bulk, piped, settings_of
+from features.store.resp import bulk, fields_and_values, piped
 from features.store.tails import Pushed
 
 if TYPE_CHECKING:
@@ -318,7 +318,7 @@ def write_rows(
                 columns: list[tuple[bytes, pa.Array, ColumnType]] = [
                     (held, batch.column(name), kind) for held, (name, kind) in zip(names, layout.features, strict=True)
                 ]
-                rows = zip(keys, settings_of(columns), packing.pack(batch, layout.valid_from), strict=True)
+                rows = zip(keys, fields_and_values(columns), packing.pack(batch, layout.valid_from), strict=True)
                 for start in range(0, len(keys), _ROWS_AT_ONCE):
                     still_ours(client, layout.view, token)
                     made = list[bytes]()

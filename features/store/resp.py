@@ -11,7 +11,7 @@ import redis
 from features.definitions.expressions import ColumnType
 from features.store.values import DOUBLE, encode
 
-__all__ = ["Pipe", "bulk", "command", "piped", "settings_of"]
+__all__ = ["Pipe", "bulk", "command", "fields_and_values", "piped"]
 
 
 def bulk(text: bytes) -> bytes:
@@ -32,7 +32,7 @@ def command(*arguments: bytes) -> bytes:
     return b"*%d\r\n" % len(arguments) + b"".join(map(bulk, arguments))
 
 
-def settings_of(named: Sequence[tuple[bytes, pa.Array, ColumnType]]) -> list[bytes]:
+def fields_and_values(named: Sequence[tuple[bytes, pa.Array, ColumnType]]) -> list[bytes]:
     """One a row: the fields of a hash, each before its value as Feast writes it, as the last arguments of HSET.
 
     Args:

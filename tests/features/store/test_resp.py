@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from redis.connection import Connection
 
 from features.definitions.expressions import ColumnType
-from features.store.resp import command, settings_of
+from features.store.resp import command, fields_and_values
 from features.store.values import ARROW, encode
 
 OF: dict[ColumnType, st.SearchStrategy[object]] = {
@@ -40,7 +40,7 @@ def test_fields_and_values_of_every_kind_are_as_feast_writes_them(
     for n, kind in enumerate(kinds):
         values = st.lists(OF[kind] if whole else st.none() | OF[kind], min_size=rows, max_size=rows)
         named.append((b"f%d" % n, pa.array(data.draw(values), ARROW[kind]), kind))
-    made = settings_of(named)
+    made = fields_and_values(named)
     cells = [encode(column, kind) for _, column, kind in named]
     for row in range(rows):
         arguments = [part for (name, _, _), column in zip(named, cells, strict=True) for part in (name, column[row])]
