@@ -19,7 +19,7 @@ from features.definitions.names import cut_text, micros, utc
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
 from features.errors import AsofError, InputError, MissingError
-from features.serving.keys import checked, needed
+from features.serving.keys import Keys
 from features.serving.reader import Reader
 from features.settings import Settings
 from features.store.values import Cell
@@ -83,7 +83,7 @@ def question(settings: Settings, catalog: Catalog, command: Why) -> Question:
             f"feature of service {service!r}", name, list(features), "Name it as SERVICE.VIEW__FEATURE."
         )
     view, feature = features[name]
-    key = checked(dict(command.keys), needed([view]), f"view {view.name!r}")
+    (key,) = Keys([view], f"view {view.name!r}").typed([dict(command.keys)])
     at = micros(settings.now() if command.at is None else command.at)
     return Question(service=service, view=view, feature=feature, key=key, at=at)
 

@@ -7,7 +7,7 @@ from features.definitions.catalog import Catalog
 from features.definitions.expressions import ColumnType
 from features.definitions.sources import Source
 from features.serving.feast_http import Asked
-from features.serving.keys import needed
+from features.serving.keys import Keys
 from features.serving.push_http import PushAsked
 from features.store.tails import tail_source
 
@@ -110,6 +110,6 @@ def _pushed(source: Source) -> dict[str, Any]:
 
 
 def _example(catalog: Catalog, service: str) -> dict[str, Any]:
-    columns = needed(view for view, _ in catalog.views_of(catalog.service(service)))
+    columns = Keys([view for view, _ in catalog.views_of(catalog.service(service))], service).required
     values = {name: [f"{entity.name}_1" if entity.type == "string" else 1] for name, entity in columns.items()}
     return {"feature_service": service, "entities": values, "full_feature_names": True}

@@ -11,7 +11,7 @@ from features.definitions.entities import KeyType
 from features.definitions.names import micros
 from features.definitions.views import FeatureView
 from features.errors import AsofError, InputError, MissingError
-from features.serving.keys import Key, checked, needed
+from features.serving.keys import Key, Keys
 from features.serving.policies import Rules, enforced, rules_of
 from features.serving.served import Served, Status, ViewColumns, ViewValues, answered
 from features.settings import Settings
@@ -86,7 +86,7 @@ class Lookups:
         self, chosen: "Chosen", keys: Sequence[Mapping[str, object]], at: int | None, service: str = ""
     ) -> Result:
         """What the views say; `at` and errors as `Reader` has them."""
-        typed = [checked(key, chosen.columns, chosen.of) for key in keys]
+        typed = chosen.keys.typed(keys)
         asked = micros(self._settings.now()) if at is None else at
         encoded, distinct = chosen.encoded(typed)
         questions = [served.question(of, asked) for (served, _), of in zip(chosen.views, distinct, strict=True)]
@@ -191,7 +191,7 @@ class Chosen:
         self.of, self.views, self.rules = of, views, rules or {}
         for served, _ in views:
             _refuse_unserved(of, served)
-        self.columns = needed(served.view for served, _ in views)
+        self.keys = Keys([served.view for served, _ in views], of)
         self._entities: list[tuple[tuple[str, ...], KeyType]] = [
             (served.view.keys, served.view.entity.type) for served, _ in views
         ]
