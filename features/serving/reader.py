@@ -16,11 +16,11 @@ from features.serving.policies import Rules, enforced, rules_of
 from features.serving.served import Served, Status, ViewColumns, ViewValues, answered
 from features.settings import Settings
 from features.store.keys import encoded_keys
-from features.store.reads import OnlineStore
+from features.store.reads import Answer, OnlineStore, Question
 from features.store.stores import open_store
 from features.store.values import Cell
 
-__all__ = ["Chosen", "Lookups", "Reader", "Result", "Row", "Status", "ViewColumns", "ViewValues"]
+__all__ = ["Chosen", "Lookup", "Lookups", "Reader", "Result", "Row", "Status", "ViewColumns", "ViewValues"]
 
 _REMEMBERED = 256
 """So many choices of features are kept ready."""
@@ -86,18 +86,12 @@ class Lookups:
         self, chosen: "Chosen", keys: Sequence[Mapping[str, object]], at: int | None, service: str = ""
     ) -> Result:
         """What the views say; `at` and errors as `Reader` has them."""
-        typed = chosen.keys.typed(keys)
-        asked = micros(self._settings.now()) if at is None else at
-        encoded, distinct = chosen.encoded(typed)
-        questions = [served.question(of, asked) for (served, _), of in zip(chosen.views, distinct, strict=True)]
-        answers = self._online().ask(questions)
-        found = answered(chosen.views, encoded, answers, asked)
-        if chosen.rules:
-            found = tuple(
-                enforced(service, chosen.rules, served, view)
-                for (served, _), view in zip(chosen.views, found, strict=True)
-            )
-        return Result(service=service, at=asked, keys=tuple(typed), views=found)
+        lookup = self.begun(chosen, keys, at)
+        return chosen.result(service, lookup, self._online().ask(lookup.questions))
+
+    def begun(self, chosen: "Chosen", keys: Sequence[Mapping[str, object]], at: int | None) -> "Lookup":
+        """What the store is to be asked."""
+        return chosen.lookup(keys, micros(self._settings.now()) if at is None else at)
 
     def _online(self) -> OnlineStore:
         if self._store is not None and self._is_empty and self._settings.online_db.exists():
@@ -128,11 +122,7 @@ class Reader(Lookups):
             StaleError, MissingError: a value is stale, or missing, whose policy is to fail.
             BusyError: the store does not answer.
         """
-        if service not in self._services:
-            found = self._catalog.service(service)
-            views = [(self._served(view), names) for view, names in self._catalog.views_of(found)]
-            self._services[service] = Chosen(f"service {service!r}", views, rules_of(found, views))
-        return self.look_up(self._services[service], keys, at, service)
+        return self.look_up(self.of_service(service), keys, at, service)
 
     def lookup_features(
         self, features: Mapping[str, Sequence[str]], keys: Sequence[Mapping[str, object]], at: int | None = None
@@ -144,8 +134,19 @@ class Reader(Lookups):
             InputError: as `lookup` has it.
             BusyError: the store does not answer.
         """
-        wanted = tuple((name, tuple(names)) for name, names in features.items())
-        return self.look_up(self._of_features(wanted), keys, at)
+        return self.look_up(self.of_features(features), keys, at)
+
+    def of_service(self, service: str) -> "Chosen":
+        """What a service takes; errors as `lookup` has them."""
+        if service not in self._services:
+            found = self._catalog.service(service)
+            views = [(self._served(view), names) for view, names in self._catalog.views_of(found)]
+            self._services[service] = Chosen(f"service {service!r}", views, rules_of(found, views))
+        return self._services[service]
+
+    def of_features(self, features: Mapping[str, Sequence[str]]) -> "Chosen":
+        """Features of views; errors as `lookup_features` has them."""
+        return self._of_features(tuple((name, tuple(names)) for name, names in features.items()))
 
     def _chosen_of(self, features: tuple[tuple[str, tuple[str, ...]], ...]) -> "Chosen":
         chosen = [(self._served(self._catalog.view(name)), names) for name, names in features]
@@ -180,6 +181,18 @@ class Reader(Lookups):
         return self._views[view.name]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lookup:
+    """One look-up before it is answered."""
+
+    keys: Sequence[Key]
+    encoded: Sequence[Sequence[bytes | None]]
+    """Of each view."""
+
+    questions: Sequence[Question]
+    at: int
+
+
 class Chosen:
     """Some views and of each some features, and what is the same for all that ask for them; `of` is what messages call the whole.
 
@@ -196,7 +209,27 @@ class Chosen:
             (served.view.keys, served.view.entity.type) for served, _ in views
         ]
 
-    def encoded(self, keys: Sequence[Key]) -> tuple[list[list[bytes | None]], list[tuple[bytes, ...]]]:
+    def lookup(self, keys: Sequence[Mapping[str, object]], at: int) -> Lookup:
+        """Begins a look-up of these keys at an instant.
+
+        Raises:
+            InputError: a key does not fit.
+        """
+        typed = self.keys.typed(keys)
+        encoded, distinct = self._encoded(typed)
+        questions = [served.question(of, at) for (served, _), of in zip(self.views, distinct, strict=True)]
+        return Lookup(keys=typed, encoded=encoded, questions=questions, at=at)
+
+    def result(self, service: str, lookup: Lookup, answers: Sequence[Answer]) -> Result:
+        """Ends it with what the store said; errors as `Reader` has them."""
+        found = answered(self.views, lookup.encoded, answers, lookup.at)
+        if self.rules:
+            found = tuple(
+                enforced(service, self.rules, served, view) for (served, _), view in zip(self.views, found, strict=True)
+            )
+        return Result(service=service, at=lookup.at, keys=tuple(lookup.keys), views=found)
+
+    def _encoded(self, keys: Sequence[Key]) -> tuple[list[list[bytes | None]], list[tuple[bytes, ...]]]:
         """The entity keys of each view, and those that are there, each once; views of one entity share both."""
         made = {(names, kind): encoded_keys(keys, names, kind) for names, kind in dict.fromkeys(self._entities)}
         distinct = {of: tuple(key for key in dict.fromkeys(found) if key is not None) for of, found in made.items()}

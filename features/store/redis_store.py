@@ -7,7 +7,7 @@ cut, so that the next load cleans up after one that was killed; a lease keeps tw
 import json
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, cast
@@ -154,7 +154,7 @@ class RedisStore:
         Raises:
             BusyError: Redis does not answer.
         """
-        with self._errors():
+        with self.errors():
             return head_of(view, self.record(view))
 
     @contextmanager
@@ -176,7 +176,7 @@ class RedisStore:
             BusyError: another load of the view runs, or Redis does not answer.
         """
         token, done = uuid4().hex, threading.Event()
-        with self._errors():
+        with self.errors():
             self._take(view, token)
             renewal = threading.Thread(target=self._renew, args=(view, token, done), daemon=True)
             renewal.start()
@@ -195,33 +195,49 @@ class RedisStore:
         Raises:
             BusyError: Redis does not answer.
         """
+        asking = self.asking(questions)
+        with self.errors():
+            trip = next(asking)
+            while True:
+                found = self._trips.execute(*trip.packed())
+                try:
+                    trip = asking.send(found)
+                except StopIteration as done:
+                    answers: list[Answer] = done.value
+                    return answers
+
+    def asking(self, questions: Sequence[Question]) -> Generator[Trip, list[Any], list[Answer]]:
+        """What `ask` does between its trips: each is to be answered with what EXEC gave.
+
+        Raises:
+            BusyError: generations come and go faster than they are read.
+        """
         plain = [question for question in questions if not question.states]
         stated = [question for question in questions if question.states]
-        with self._errors():
-            for _ in range(_TRIES):
-                trip = Trip(self._trips)
-                groups, expected = ask_plain(trip, plain), self._states.ask(trip, stated)
-                found = trip.execute()
-                ends = len(plain) + sum(len(keys) for keys, _ in groups)
-                if self._states.learned(stated, found[ends:]) == expected:
-                    break
-            else:
-                msg = "The online store's generations changed with each of three tries. Ask again."
-                raise BusyError(msg)
+        for _ in range(_TRIES):
+            trip = Trip()
+            groups, expected = ask_plain(trip, plain), self._states.ask(trip, stated)
+            found = yield trip
+            ends = len(plain) + sum(len(keys) for keys, _ in groups)
+            if self._states.learned(stated, found[ends:]) == expected:
+                break
+        else:
+            msg = "The online store's generations changed with each of three tries. Ask again."
+            raise BusyError(msg)
         answers = {id(q): a for q, a in zip(plain, plain_answers(plain, groups, found, self._heads), strict=True)}
         answers |= {id(q): a for q, a in zip(stated, self._states.answers(stated, found[ends:]), strict=True)}
         return [answers[id(question)] for question in questions]
 
     def forget(self, view: str) -> None:
         """Drops the view's head record; its rows are Feast's to delete. Of states no generation can be read any more, nor is its number used again."""
-        with self._errors():
+        with self.errors():
             self.client.delete(redis_head(view))
             for head in self._states.generations(view):
                 self._states.withdraw(view, head.generation)
 
     def clear(self) -> None:
         """Drops all that Asof keeps beside Feast's hashes, of every view and source."""
-        with self._errors():
+        with self.errors():
             for key in self.client.scan_iter(b"asof:*", count=5000):
                 self.client.unlink(key)
 
@@ -231,7 +247,7 @@ class RedisStore:
         Raises:
             BusyError: Redis does not answer.
         """
-        with self._errors():
+        with self.errors():
             return self._states.generations(view)
 
     def roll_back(self, view: str, generation: int) -> None:
@@ -249,7 +265,7 @@ class RedisStore:
         Raises:
             BusyError: Redis does not answer; what was taken in stays, and the same events may be pushed again.
         """
-        with self._errors():
+        with self.errors():
             return redis_tails.push(self.client, source, events, told, lasting_ms)
 
     def trim(self, source: str, before: int) -> int:
@@ -258,7 +274,7 @@ class RedisStore:
         Raises:
             BusyError: Redis does not answer.
         """
-        with self._errors():
+        with self.errors():
             return redis_tails.trim(self.client, source, before)
 
     @contextmanager
@@ -288,7 +304,8 @@ class RedisStore:
                 continue  # the load's own commands meet it too, and say so
 
     @contextmanager
-    def _errors(self) -> Iterator[None]:
+    def errors(self) -> Iterator[None]:
+        """Says of what Redis's client raises what is wrong, and what to do."""
         try:
             yield
         except redis.RedisError as error:
