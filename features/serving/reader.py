@@ -232,7 +232,7 @@ class Chosen:
     def _encoded(self, keys: Sequence[Key]) -> tuple[list[list[bytes | None]], list[tuple[bytes, ...]]]:
         """The entity keys of each view, and those that are there, each once; views of one entity share both."""
         made = {(names, kind): encoded_keys(keys, names, kind) for names, kind in dict.fromkeys(self._entities)}
-        distinct = {of: tuple(key for key in dict.fromkeys(found) if key is not None) for of, found in made.items()}
+        distinct = {of: tuple(filter(None, dict.fromkeys(found))) for of, found in made.items()}
         return [made[of] for of in self._entities], [distinct[of] for of in self._entities]
 
 

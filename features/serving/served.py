@@ -1,9 +1,9 @@
 """What one view says of keys: from plain values, or from states that are finished at the asked instant."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 
@@ -89,7 +89,8 @@ class Served:
         """
         head = self.live(answer.head, at)
         lag = head.valid_from - head.cut
-        found = [answer.rows.get(key) if key else None for key in keys]
+        row_of = cast("Callable[[bytes | None], bytes | None]", answer.rows.get)  # of None there is no row
+        found = list(map(row_of, keys))
         rows, good = self._unpacked(found, head)
         stamps, columns = rows.valid_from, {name: rows.columns[name] for name in features}
         statuses: list[Status] = (
@@ -111,15 +112,14 @@ class Served:
                 ]
                 for name, column in columns.items()
             }
-        cuts, old = [stamp - lag for stamp in stamps], at - head.horizon
+        cuts, old = _of_each(stamps, lambda stamp: stamp - lag), at - head.horizon
         if cuts and min(cuts) <= old:
             statuses = [
                 "stale" if cut <= old and status in _MAY_BE_STALE else status
                 for cut, status in zip(cuts, statuses, strict=True)
             ]
-        return ViewColumns(
-            view=self.view.name, values=columns, statuses=statuses, cuts=cuts, ages=[at - cut for cut in cuts]
-        )
+        ages = _of_each(cuts, lambda cut: at - cut)
+        return ViewColumns(view=self.view.name, values=columns, statuses=statuses, cuts=cuts, ages=ages)
 
     def _unpacked(self, found: list[bytes | None], head: Head) -> tuple[Unpacked, list[bool]]:
         """The rows of this definition, and which they are. Rows older than the live generation are what a killed load has not removed yet: `found` loses them."""
@@ -191,6 +191,12 @@ class Served:
         if at < head.valid_from:
             raise InputError(_too_early(view, head.valid_from, at))
         return head
+
+
+def _of_each(values: Sequence[int], change: Callable[[int], int]) -> list[int]:
+    """The changed values; nearly always they are all the same."""
+    changed = {value: change(value) for value in set(values)}
+    return list(changed.values()) * len(values) if len(changed) == 1 else [changed[value] for value in values]
 
 
 class Places:
