@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numba import njit
 
 from features.definitions.expressions import ColumnType
-from features.values.state import varints as coded
+from features.values.state.bounds import room
 from features.values.state.varints import get_numbers, get_times, get_varint, put_numbers, put_times, put_varint
 from features.values.sweep import ARROW_TYPES
 
@@ -51,9 +51,7 @@ def write_blocks(keys: int, block: Block, cut: int, *, timed: bool) -> list[byte
     """The bytes of key codes 0, 1, …: one zero byte where there is no row. `timed`: with the instants from which rows count."""
     starts = np.searchsorted(block.key, np.arange(keys + 1))
     lists, nulls, texts, data = _lists(block, timed=timed)
-    most = (
-        coded.room(len(block) * (len(lists) + 1), keys * (len(lists) + 2)) + nulls.size + keys * len(lists) + len(data)
-    )
+    most = room(len(block) * (len(lists) + 1), keys * (len(lists) + 2)) + nulls.size + keys * len(lists) + len(data)
     out = np.empty(most, np.uint8)
     ends = _write(starts, block.time, cut, lists, nulls, texts, data, out).tolist()
     whole = out[: ends[-1] if keys else 0].tobytes()
