@@ -1,4 +1,4 @@
-"""`asof stats`: counts, sums, means, deviations and extremes of a view's events for any grouping of its keys, from tiles instead of a scan."""
+"""`asof stats`: counts, sums, extremes, distincts and all else that tiles hold of a view's events for any grouping of its keys, from tiles instead of a scan."""
 
 import json
 import sys

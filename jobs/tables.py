@@ -21,7 +21,14 @@ __all__ = [
     "show_tiles", "shown_tiles", "source_table", "stored_rows", "tile_columns", "tile_rows", "view_columns",
 ]  # fmt: skip
 
-HIVE_TYPES = {"string": "string", "int64": "bigint", "float64": "double", "bool": "boolean", "timestamp": "timestamp"}
+HIVE_TYPES = {
+    "string": "string",
+    "int64": "bigint",
+    "float64": "double",
+    "bool": "boolean",
+    "timestamp": "timestamp",
+    "binary": "binary",
+}
 _DEFINITION = "asof.definition"
 """The table property that says by which definition its tiles were made."""
 

@@ -1,13 +1,15 @@
 """Answers from a view's tiles, for any grouping of its keys: few tiles are merged in this process, many by Spark."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from features.definitions.compiled import compile_definition, load_definition
 from features.definitions.names import cut_text, utc
 from features.definitions.tiling import Tiling, tiling
 from features.definitions.views import FeatureView
@@ -18,11 +20,15 @@ from jobs import tables
 from jobs.files import parquet_rows
 from jobs.session import spark as session
 from jobs.tile_builds import Build, folders_of
+from jobs.workers import settle
 
 __all__ = ["HERE", "Answer", "Question", "answer"]
 
 HERE = 10_000_000
 """So many tiles are merged in this process, which then needs no Spark: a GB or two."""
+
+_AT_ONCE = 100_000
+"""So many tiles a Spark task holds before it merges them."""
 
 _FEW = 1_000_000
 """So many replacing rows are sent to every task instead of being shuffled."""
@@ -73,7 +79,7 @@ def answer(settings: Settings, question: Question, builds: Mapping[int, Build], 
         summed = summed.filter(pc.greater(summed["rows__n"], 0))
     order = [("rows__n", "descending"), *((name, "ascending") for name in question.by)]
     summed = summed.sort_by(order).combine_chunks()
-    values, overflow = metrics(plan, summed)
+    values, overflow = metrics(view, summed, question.lower, question.cut)
     keys = summed.select(list(question.by))
     return Answer(
         table=pa.table([*keys.columns, *values.columns], [*keys.column_names, *values.column_names]), overflow=overflow
@@ -90,7 +96,7 @@ def _read(question: Question, plan: Tiling, builds: Mapping[int, Build], *, repl
         "asof_tile": ARROW_TYPES["timestamp"],
         "asof_replaces": pa.bool_(),
     }
-    types |= {partial.name: ARROW_TYPES[partial.type] for partial in plan.partials}
+    types |= {partial.name: ARROW_TYPES.get(partial.type, pa.binary()) for partial in plan.partials}
     columns = [*(dict.fromkeys((*view.keys, "asof_tile", "cut", "asof_replaces")) if replacing else question.by),
                *(partial.name for partial in plan.partials)]  # fmt: skip
     lower, upper = (pa.scalar(instant, types["asof_tile"]) for instant in (question.lower, question.cut))
@@ -108,8 +114,39 @@ def _by_spark(spark: SparkSession, question: Question, builds: Mapping[int, Buil
         rows = rows.join(F.broadcast(newest) if replacing <= _FEW else newest, places, "left")
         stands = F.col("asof_newest").isNull() | (F.col("cut") >= F.col("asof_newest"))
         rows = rows.withColumns({p.name: F.when(stands, F.col(p.name)) for p in plan.partials if not p.removable})
+    if any(partial.held is not None for partial in plan.partials):
+        return _by_workers(rows, question)
     merge = {"sum": F.sum, "min": F.min, "max": F.max}
     return rows.groupBy(*question.by).agg(*(merge[p.merge](p.name).alias(p.name) for p in plan.partials)).toArrow()
+
+
+def _by_workers(rows: DataFrame, question: Question) -> pa.Table:
+    """What `merged` gives, by `merged` itself: Spark has no sum of states. Tasks merge what they read, then the groups that come to them."""
+    kinds = tables.tile_columns(question.view)
+    columns = [*question.by, *(partial.name for partial in tiling(question.view).partials)]
+    schema = ", ".join(f"`{name}` {kinds[name]}" for name in columns)
+    parts = rows.select(*columns).mapInArrow(_merging(question), schema)
+    parts = parts.repartition(*question.by) if question.by else parts.repartition(1)
+    return parts.mapInArrow(_merging(question), schema).toArrow()
+
+
+def _merging(question: Question) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """`merged` over a task's rows, some at a time: what lies in memory is what it comes to."""
+    compiled, by = json.dumps(compile_definition(question.view)), question.by
+
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        settle()
+        view = load_definition(json.loads(compiled), FeatureView)
+        plan = tiling(view)
+        held: list[pa.Table] = []
+        for batch in batches:
+            held.append(pa.Table.from_batches([batch]))
+            if sum(len(table) for table in held[1:]) >= _AT_ONCE:
+                held = [merged(plan, view.keys, pa.concat_tables(held), by)]
+        if held:
+            yield from merged(plan, view.keys, pa.concat_tables(held), by).combine_chunks().to_batches()
+
+    return run
 
 
 def _filled(summed: pa.Table, plan: Tiling) -> pa.Table:

@@ -7,8 +7,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from features.definitions.aggregations import AGGREGATIONS
+from features.definitions.durations import duration_text
 from features.definitions.features import Aggregate
-from features.definitions.tiling import MERGED, tiling
+from features.definitions.tiling import tiling
 from features.definitions.views import FeatureView
 from features.definitions.windows import Window
 from features.values.tile_values import merged, metrics
@@ -74,7 +76,7 @@ def answered(
     rows = pa.concat_tables(built).filter((tile >= lower) & (tile < upper))
     summed = merged(plan, view.keys, rows, by)
     summed = summed.filter(pc.fill_null(pc.greater(summed["rows__n"], 0), False)).combine_chunks()
-    found, _ = metrics(plan, summed)
+    found, _ = metrics(view, summed, lower, upper)
     plain = pa.table(
         [c.cast(pa.int64()) if pa.types.is_timestamp(c.type) else c for c in found.columns], found.column_names
     )
@@ -87,14 +89,8 @@ def expected(
 ) -> dict[tuple[Any, ...], dict[str, Any]]:
     """The oracle's rows at a cut, grouped, and the same aggregates over them. Sums beyond int64 are null."""
     plan = tiling(view)
-    first: dict[str, Aggregate] = {}
-    aggregates = [f for f in view.features if isinstance(f, Aggregate) and f.operation in MERGED]
-    for metric in plan.metrics:
-        where, column = repr(metric.group.where), metric.group.column
-        first[metric.name] = next(
-            f for f in aggregates if (f.operation, repr(f.where), f.column) == (metric.operation, where, column)
-        )
     window = Window(f"{length}us", step="exact")
+    asked = {metric.name: replace(metric.of, window=_stepped(metric.of, length)) for metric in plan.metrics}
     events = oracle.counting(view, view.source, raw, None, cut + view.schedule.lag_us)
     columns = dict(zip(view.keys, view.source.key_columns(view.entity.name, view.entity.keys), strict=True))
     groups: dict[tuple[Any, ...], list[Row]] = {}
@@ -102,9 +98,15 @@ def expected(
         groups.setdefault(tuple(row[columns[key]] for key in by), []).append(row)
     made: dict[tuple[Any, ...], dict[str, Any]] = {}
     for group, rows in groups.items():
-        values = {name: oracle.aggregate(view, replace(f, window=window), rows, cut) for name, f in first.items()}
+        values = {name: oracle.aggregate(view, feature, rows, cut) for name, feature in asked.items()}
         made[group] = {
             name: None if isinstance(value, int) and value not in oracle.INT64 else value
             for name, value in values.items()
         }
     return made
+
+
+def _stepped(feature: Aggregate, length: int) -> Window:
+    """The length that is asked for, in the steps of the feature's own window if its value depends on them."""
+    stepped = AGGREGATIONS[feature.operation].stepped
+    return Window(f"{length}us", step=duration_text(feature.window.step_us) if stepped else "exact")

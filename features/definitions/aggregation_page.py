@@ -5,22 +5,25 @@ from pathlib import Path
 
 from features.definitions.aggregations import AGGREGATIONS
 from features.definitions.aggregations.aggregation import Aggregation, Parameter
+from features.definitions.tiling import MERGED
 
 __all__ = ["page"]
 
 _HEAD = """# Aggregations
 Made from `features/definitions/aggregations/` by `python -m features.definitions.aggregation_page > docs/aggregations.md`; a test keeps it fresh.
 Rows with an input that is null, NaN or infinite are skipped. `merge`: states of consecutive stretches of time join, wherever they were made. `remove`: a row can leave again. Where it says
-`integers`, rows of a float column cannot: 1e16 would take the small amounts with it.
+`integers`, rows of a float column cannot: 1e16 would take the small amounts with it. `tiles`: the value for any grouping of keys follows from tiles (docs/tiles.md).
 
-| name | value | takes | gives | parameters | empty | null | merge | remove | error |
-|---|---|---|---|---|---|---|---|---|---|
+| name | value | takes | gives | parameters | empty | null | merge | remove | tiles | error |
+|---|---|---|---|---|---|---|---|---|---|---|
 """
 _TAIL = """
 ## Add your own
 Put one file into `features/definitions/aggregations/`; nothing else has to know. The functions are plain Python: numbers, loops, `math` and helpers of the
 same file. numba compiles them, and frames, snapshots and lookups use them. Features name it: `aggregate("burst", over="1h 24h")`, with
-`column=` or `inputs=` for what it takes and `parameters={...}` for its numbers, in their order. This is all of `burst.py`:
+`column=` or `inputs=` for what it takes and `parameters={...}` for its numbers, in their order. If rows, and states of other keys, may be merged into its state in any
+order, give the state as `tiles=` too: then tiles hold it, and `asof stats` answers with it for any grouping of keys. Tiles that were built keep the words as they were: whoever
+changes what these mean gives the aggregation another name. This is all of `burst.py`:
 
 ```python
 """
@@ -36,7 +39,7 @@ def _line(item: Aggregation) -> str:
     takes = ", ".join("any" if len(kinds) == 5 else " or ".join(sorted(kinds)) for kinds in item.takes) or "rows"  # noqa: PLR2004
     chosen = ", ".join(_shown(part) for part in item.parameters) or "none"
     cells = (item.name, item.says, takes, item.gives, chosen, item.empty, item.nulls,
-             "yes" if item.mergeable else "no", _removes(item), item.error)  # fmt: skip
+             "yes" if item.mergeable else "no", _removes(item), "yes" if item.name in MERGED else "no", item.error)  # fmt: skip
     return f"| {' | '.join(cells)} |\n"
 
 

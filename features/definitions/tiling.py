@@ -4,34 +4,52 @@ A tile holds, for each group of rows that some aggregates share (a condition and
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, count
 from math import gcd
-from typing import Literal, NamedTuple, cast
+from typing import Literal, NamedTuple
 
+from features.definitions.aggregations import AGGREGATIONS
 from features.definitions.compiled import hash_of
-from features.definitions.expressions import ColumnType, Expression, columns_of
-from features.definitions.features import Aggregate, Rate
+from features.definitions.expressions import Column, ColumnType, Expression, columns_of, type_of
+from features.definitions.features import Aggregate, Feature, Rate
 from features.definitions.views import FeatureView
 from features.definitions.windows import EVER, Window
 
-__all__ = ["MERGED", "Group", "Metric", "Partial", "Tiling", "grid_of", "tiling", "untileable"]
+__all__ = ["MERGED", "Group", "Held", "Metric", "Partial", "Tiling", "follows", "grid_of", "tiling", "untileable"]
 
-MERGED: frozenset[str] = frozenset({"count", "sum", "mean", "std", "min", "max"})
+_PLAIN = frozenset({
+    "count", "sum", "mean", "std", "min", "max", "first", "last", "time_since_first", "time_since_last",
+})  # fmt: skip
+"""What follows from columns that are added, or of which the smallest or largest is taken."""
+
+MERGED: frozenset[str] = _PLAIN | {name for name, item in AGGREGATIONS.items() if item.tiles is not None}
 """Operations whose values for any group of keys follow from tiles."""
 
 _SQUARES = 6
 """Pieces of a square, see features.values.exact."""
 
 
+class Held(NamedTuple):
+    """A state of an aggregation's own functions."""
+
+    operation: str
+    arguments: tuple[float, ...]
+    """Of its functions; those at which `finish` alone looks at their least."""
+
+
 class Partial(NamedTuple):
     """One column of the tiles' table."""
 
     name: str
-    type: ColumnType
-    merge: Literal["sum", "min", "max"]
+    type: ColumnType | Literal["binary"]
+    merge: Literal["sum", "min", "max", "state"]
+    """How columns of several tiles become one: "state" by the functions of `held`."""
+
     removable: bool
     """Whether a retraction undoes it: true of integer counts and sums only. The others start anew in a row that replaces."""
+
+    held: Held | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,40 +62,78 @@ class Group:
     """None: every row counts."""
 
     type: ColumnType
-    """Of the column; int64 where there is none."""
+    """Of what is read first; int64 where nothing is."""
 
     operations: frozenset[str]
 
+    inputs: tuple[Expression, ...] = ()
+    """Expressions that are usable as well."""
+
+    states: tuple[Held, ...] = ()
+
+    @property
+    def reads(self) -> tuple[Expression, ...]:
+        """What is asked of a row, the condition aside."""
+        return (*(() if self.column is None else (Column(self.column),)), *self.inputs)
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What tells it from others."""
+        return _key(self.where, self.reads)
+
+    def partial_of(self, feature: Aggregate) -> Partial:
+        """The column that holds the state of a feature over its rows."""
+        held = _held(feature)
+        return next(partial for partial in self.partials if partial.held == held)
+
     @property
     def partials(self) -> tuple[Partial, ...]:
-        """`n` rows; `high` and `low` 32 bits of each integer summed, pieces of squares; `sum` of floats; `min`, `max`."""
+        """`n` rows, `high` and `low` 32 bits of each integer summed, pieces of squares, `sum` of floats, and what `_EXTREMES` and `states` name.
+
+        `first` and `last` are values behind what orders them (features.values.ordered), of states see features.values.tile_states.
+        """
         made = [Partial(f"{self.label}__n", "int64", "sum", removable=True)]
         if self.operations & {"sum", "mean", "std"}:
             names = ["sum"] if self.type == "float64" else ["high", "low"]
             names += [f"square_{n}" for n in range(_SQUARES)] if "std" in self.operations else []
             kind: ColumnType = "float64" if self.type == "float64" else "int64"
             made += [Partial(f"{self.label}__{name}", kind, "sum", removable=kind == "int64") for name in names]
-        extremes: tuple[Literal["min", "max"], ...] = ("min", "max")
-        return (
-            *made,
-            *(Partial(f"{self.label}__{name}", self.type, name, removable=False)
-              for name in extremes if name in self.operations),
-        )  # fmt: skip
+        made += [
+            Partial(f"{self.label}__{name}", kind or self.type, merge, removable=False)
+            for operation, name, kind, merge in _EXTREMES
+            if operation in self.operations
+        ]
+        taken: list[str] = []
+        for held in self.states:
+            taken.append(_free(held.operation, taken))
+            made.append(Partial(f"{self.label}__{taken[-1]}", "binary", "state", removable=False, held=held))
+        return tuple(made)
+
+
+_EXTREMES: tuple[tuple[str, str, ColumnType | Literal["binary"] | None, Literal["min", "max"]], ...] = (
+    ("min", "min", None, "min"), ("max", "max", None, "max"), ("time_since_first", "oldest", "timestamp", "min"),
+    ("time_since_last", "newest", "timestamp", "max"), ("first", "first", "binary", "min"), ("last", "last", "binary", "max"),
+)  # fmt: skip
+"""Operation to the name, type and merge of its column; None: the type of what it reads."""
 
 
 class Metric(NamedTuple):
     """What `asof stats` gives of some aggregates that differ in their windows alone."""
 
     name: str
-    operation: str
     group: Group
+    of: Aggregate
+    """One of them."""
+
+    @property
+    def operation(self) -> str:
+        """Theirs."""
+        return self.of.operation
 
     @property
     def type(self) -> ColumnType:
         """Of its value."""
-        if self.operation == "count":
-            return "int64"
-        return "float64" if self.operation in {"mean", "std"} else self.group.type
+        return self.of.type(self.group.type if self.group.column else None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,9 +173,17 @@ def untileable(view: FeatureView) -> str | None:
         return f"its source {view.source.name!r} is of kind {view.source.kind}"
     if not view.served:
         return "it is computed when it is asked for, not at cuts"
-    if not any(isinstance(feature, Aggregate) and feature.operation in MERGED for feature in view.features):
-        return "none of its features is a count, sum, mean, std, min or max"
+    if not any(follows(view, feature) for feature in view.features):
+        return "none of its features follows from tiles"
     return None
+
+
+def follows(view: FeatureView, feature: Feature) -> bool:
+    """Whether a feature's values for any group of keys follow from tiles."""
+    if not isinstance(feature, Aggregate):
+        return False
+    kind = type_of(feature.reads[0], view.source.types) if feature.reads else None
+    return feature.operation in _PLAIN or AGGREGATIONS[feature.operation].tiles_of(kind) is not None
 
 
 def grid_of(view: FeatureView) -> int:
@@ -141,14 +205,15 @@ def _grid(window: Window, of_cuts: int, remember: int) -> int:
 
 def tiling(view: FeatureView) -> Tiling:
     """The grid, groups and metrics of a view for which `untileable` gives None."""
-    aggregates = [
-        feature for feature in view.features if isinstance(feature, Aggregate) and feature.operation in MERGED
-    ]
+    aggregates = [feature for feature in view.features if isinstance(feature, Aggregate) and follows(view, feature)]
     groups = _groups(view, aggregates)
-    read = {name for group in groups.values() for name in (*columns_of(group.where), group.column) if name is not None}
+    read = {name for group in groups.values() for node in (group.where, *group.reads) for name in columns_of(node)}
     read |= set(columns_of(view.source.filter)) | ({view.source.event_id} if view.source.event_id else set())
     grid = grid_of(view)
-    parts = tuple((g.label, g.where, g.column, tuple(sorted(g.operations))) for g in groups.values())
+    parts = tuple(
+        (g.label, g.where, g.column, tuple(sorted(g.operations)), *(part for part in (g.inputs, g.states) if part))
+        for g in groups.values()
+    )
     schedule = view.schedule
     return Tiling(
         grid_us=grid,
@@ -161,31 +226,42 @@ def tiling(view: FeatureView) -> Tiling:
     )  # fmt: skip
 
 
-def _groups(view: FeatureView, aggregates: list[Aggregate]) -> dict[tuple[str, str | None], Group]:
+def _key(where: Expression | None, reads: tuple[Expression, ...]) -> tuple[str, ...]:
+    return (repr(where), *(repr(node) for node in reads))
+
+
+def _held(feature: Aggregate) -> Held:
+    aggregation = AGGREGATIONS[feature.operation]
+    return Held(feature.operation, aggregation.kept(feature.arguments(aggregation)))
+
+
+def _groups(view: FeatureView, aggregates: list[Aggregate]) -> dict[tuple[str, ...], Group]:
     everything = Group(label="rows", where=None, column=None, type="int64", operations=frozenset({"count"}))
-    made = {("None", cast("str | None", None)): everything}
+    made = {everything.key: everything}
     for feature in aggregates:
-        key = repr(feature.where), feature.column
-        before = made.get(key)
-        label = before.label if before else _free(_label(feature), {group.label.casefold() for group in made.values()})
-        operations: frozenset[str] = before.operations if before else frozenset()
-        kind = view.source.types[feature.column] if feature.column else "int64"
-        made[key] = Group(
-            label=label, where=feature.where, column=feature.column, type=kind, operations=operations.union([feature.operation]),
+        key = _key(feature.where, feature.reads)
+        label = _free(_label(feature), {group.label.casefold() for group in made.values()})
+        kind = (type_of(feature.reads[0], view.source.types) if feature.reads else None) or "int64"
+        before = made.get(key) or Group(
+            label=label, where=feature.where, column=feature.column, type=kind, operations=frozenset(), inputs=feature.inputs
         )  # fmt: skip
+        if feature.operation in _PLAIN:
+            made[key] = replace(before, operations=before.operations.union([feature.operation]))
+        else:
+            made[key] = replace(before, states=tuple(dict.fromkeys([*before.states, _held(feature)])))
     return made
 
 
 def _metrics(
-    view: FeatureView, aggregates: list[Aggregate], groups: dict[tuple[str, str | None], Group]
+    view: FeatureView, aggregates: list[Aggregate], groups: dict[tuple[str, ...], Group]
 ) -> tuple[Metric, ...]:
-    made: dict[tuple[str, str, str | None], Metric] = {}
+    made: dict[tuple[object, ...], Metric] = {}
     for feature in aggregates:
-        group = groups[repr(feature.where), feature.column]
-        key = feature.operation, group.label, feature.column
+        group = groups[_key(feature.where, feature.reads)]
+        key = feature.operation, group.label, feature.arguments(AGGREGATIONS[feature.operation])
         if key not in made:
             taken = {name.casefold() for name in (*view.keys, *(metric.name for metric in made.values()))}
-            made[key] = Metric(_free(_stem(feature.name, feature.window), taken), feature.operation, group)
+            made[key] = Metric(_free(_stem(feature.name, feature.window), taken), group, feature)
     return tuple(made.values())
 
 

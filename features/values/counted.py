@@ -55,7 +55,7 @@ def counted_features(view: FeatureView) -> tuple[Aggregate, ...]:
 
 def slots(view: FeatureView) -> tuple[Slot, ...]:
     """The first one is all rows that the view remembers; the others are what its counted features need, each once."""
-    groups = {(repr(group.where), group.column): group for group in tiling(view).groups}
+    groups = {(repr(group.where), group.column): group for group in tiling(view).groups if not group.inputs}
     wanted = dict.fromkeys(
         [("None", None, EVER), *((repr(f.where), f.column, f.window) for f in counted_features(view))]
     )

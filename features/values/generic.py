@@ -3,11 +3,8 @@
 Its file is compiled by numba as it stands, helpers and all; the machine code is kept beside the file and made anew when the file changes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib import import_module
-from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -17,14 +14,15 @@ from numba import njit
 
 from features.definitions.aggregations import AGGREGATIONS, Aggregation
 from features.definitions.aggregations.aggregation import Ends, State
-from features.definitions.expressions import type_of
+from features.definitions.expressions import Expression, type_of
 from features.definitions.features import Aggregate
 from features.definitions.views import FeatureView
+from features.values.compiling import compiled
 from features.values.expressions import evaluate, mask
 from features.values.hashing import hash64
 from features.values.timeline import Asks, Timeline
 
-__all__ = ["Spans", "aggregate"]
+__all__ = ["Spans", "aggregate", "inputs_of", "numbers_of"]
 
 Array = np.ndarray
 
@@ -88,10 +86,7 @@ def _represented(inputs: _Inputs, keys: Array, code: Array, valid: Array) -> pa.
 
 
 def _inputs(feature: Aggregate, state: State, line: Timeline, *, with_ids: bool) -> _Inputs:
-    columns = [_plain(evaluate(node, line.columns), len(line)) for node in feature.reads]
-    chosen = mask(feature.where, line.columns, len(line))
-    for column in columns:
-        chosen = chosen & _usable(column)
+    columns, chosen = inputs_of(feature.where, feature.reads, line.columns, len(line))
     index = pa.array(np.flatnonzero(chosen))
     columns = [column.take(index) for column in columns]
     rows = line.only(chosen)
@@ -101,12 +96,29 @@ def _inputs(feature: Aggregate, state: State, line: Timeline, *, with_ids: bool)
         rows = Timeline(key=rows.key, time=rows.time, since=rows.since[order], until=rows.until[order], columns={})
     if state.value == "code" and columns:
         return _coded(rows, columns[0])
+    kinds = _longest(rows.key) if state.value == "hash" and columns else 0
+    return _Inputs(rows=rows, numbers=numbers_of(state, columns, len(rows)), kinds=kinds)
+
+
+def inputs_of(
+    where: Expression | None, reads: Sequence[Expression], columns: Mapping[str, pa.Array], length: int
+) -> tuple[list[pa.Array], Array]:
+    """What is read of each row, and whether the condition is met and all of it usable."""
+    found = [_plain(evaluate(node, columns), length) for node in reads]
+    chosen = mask(where, columns, length)
+    for column in found:
+        chosen = chosen & _usable(column)
+    return found, chosen
+
+
+def numbers_of(state: State, columns: Sequence[pa.Array], length: int) -> Array:
+    """What `add` gets of usable inputs, if it is no code: several numbers as float64s side by side, 0 where it reads nothing."""
     if state.value == "hash" and columns:
-        return _Inputs(rows=rows, numbers=hash64(columns[0]).view(np.int64), kinds=_longest(rows.key))
+        return hash64(columns[0]).view(np.int64)
     numbers = [_numbers(column) for column in columns]
     if len(numbers) > 1:
-        return _Inputs(rows=rows, numbers=np.stack([part.astype(np.float64) for part in numbers], axis=1))
-    return _Inputs(rows=rows, numbers=numbers[0] if numbers else np.zeros(len(rows), np.int64))
+        return np.stack([part.astype(np.float64) for part in numbers], axis=1)
+    return numbers[0] if numbers else np.zeros(length, np.int64)
 
 
 def _longest(key: Array) -> int:
@@ -165,7 +177,7 @@ def _edges(row_key: Array, row_time: Array, ask_key: Array, bound: Array) -> Arr
     return made
 
 
-# What `_compiled` puts in their places: the aggregation's functions, compiled.
+# What `compiled` puts in their places: the aggregation's functions, compiled.
 state_zero: Callable[..., None]
 state_add: Callable[..., None]
 state_finish: Callable[..., Any]
@@ -192,17 +204,6 @@ def _windows(
         value[q], valid[q] = state_finish(state, Ends(anchor[q], lower[q], upper[q]), *chosen)  # noqa: F821
 
 
-@cache
-def _compiled(aggregation: Aggregation, state: State) -> Callable[..., None]:
-    """`_windows` over one state's functions. It poses as code of the aggregation's file, whose change then makes numba forget it."""
-    module = import_module(state.add.__module__)
-    names: dict[str, Any] = {**vars(module), "Ends": Ends}
-    for name, held in list(names.items()):
-        if isinstance(held, FunctionType) and held.__module__ == module.__name__:
-            names[name] = njit(FunctionType(held.__code__, names, name, held.__defaults__))
-    for place, function in (("state_zero", state.zero), ("state_add", state.add), ("state_finish", state.finish)):
-        names[place] = names[function.__name__]
-    called = f"windows_of_{aggregation.name}{'_of_floats' if state is aggregation.of_floats else ''}"
-    code = _windows.__code__.replace(co_filename=str(module.__file__), co_name=called, co_qualname=called)
-    compiled: Callable[..., None] = njit(cache=True)(FunctionType(code, names, called))
-    return compiled
+def _compiled(aggregation: Aggregation, state: State) -> Callable[..., Any]:
+    """`_windows` over one state's functions."""
+    return compiled(_windows, aggregation, state)

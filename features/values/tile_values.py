@@ -6,9 +6,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from features.definitions.tiling import Group, Metric, Tiling
+from features.definitions.aggregations import AGGREGATIONS
+from features.definitions.aggregations.aggregation import Ends
+from features.definitions.expressions import ColumnType
+from features.definitions.tiling import Group, Metric, Tiling, tiling
+from features.definitions.views import FeatureView
 from features.values import exact
+from features.values.ordered import unpacked
+from features.values.partition import codes_of
 from features.values.sweep import ARROW_TYPES
+from features.values.tile_states import finished, joined
 
 __all__ = ["merged", "metrics"]
 
@@ -27,8 +34,22 @@ def merged(plan: Tiling, keys: Sequence[str], rows: pa.Table, by: Sequence[str])
     """
     if "asof_replaces" in rows.column_names:
         rows = _without_replaced(plan, keys, rows)
-    made = rows.group_by(list(by)).aggregate([(partial.name, partial.merge) for partial in plan.partials])
-    return made.rename_columns([*by, *(partial.name for partial in plan.partials)])
+    places, count = np.zeros(len(rows), np.int64), 1
+    if by:
+        places, firsts = codes_of([rows[name] for name in by])
+        count = len(firsts)
+    numbers = [partial for partial in plan.partials if partial.held is None]
+    merges = [*((partial.name, partial.merge) for partial in numbers), ("asof_place", "min")]
+    made = rows.append_column("asof_place", pa.array(places)).group_by(list(by)).aggregate(merges)
+    made = made.rename_columns([*by, *(name for name, _ in merges)])
+    at = made["asof_place"].combine_chunks()
+    for group in plan.groups:
+        for partial in group.partials:
+            if partial.held is not None:
+                states = rows[partial.name].combine_chunks()
+                found = joined(partial.held, group.type, states, places, count)
+                made = made.append_column(partial.name, found.take(at))
+    return made.select([*by, *(partial.name for partial in plan.partials)])
 
 
 def _without_replaced(plan: Tiling, keys: Sequence[str], rows: pa.Table) -> pa.Table:
@@ -43,36 +64,59 @@ def _without_replaced(plan: Tiling, keys: Sequence[str], rows: pa.Table) -> pa.T
     return rows
 
 
-def metrics(plan: Tiling, summed: pa.Table) -> tuple[pa.Table, dict[str, int]]:
+def metrics(view: FeatureView, summed: pa.Table, lower: int, cut: int) -> tuple[pa.Table, dict[str, int]]:
     """Each metric of tiles merged by group, and how often one left int64 and is null for it, by name.
 
     Empty: counts and sums are 0, all else is null. The same bits as a sweep over the same rows.
 
     Args:
-        plan: the view's.
+        view: its definition.
         summed: one row a group; the partials, merged.
+        lower: where the window begins, microseconds UTC.
+        cut: where it ends.
     """
+    plan, ids, ends = tiling(view), view.source.types.get(view.source.event_id or ""), Ends(cut, lower, cut)
     made: dict[str, pa.Array] = {}
     overflow: dict[str, int] = {}
     for metric in plan.metrics:
-        made[metric.name], left = _finished(metric, summed)
+        made[metric.name], left = _finished(metric, summed, ends, ids)
         if left:
             overflow[metric.name] = left
     return pa.table(made), overflow
 
 
-def _finished(metric: Metric, summed: pa.Table) -> tuple[pa.Array, int]:
+def _finished(metric: Metric, summed: pa.Table, ends: Ends, ids: ColumnType | None) -> tuple[pa.Array, int]:
     group, count = metric.group, _numbers(summed, f"{metric.group.label}__n")
     match metric.operation:
         case "count":
             return pa.array(count), 0
-        case "min" | "max":
-            return summed[f"{group.label}__{metric.operation}"].combine_chunks().cast(ARROW_TYPES[group.type]), 0
-        case _ if group.type == "float64":
+        case "sum" | "mean" if group.type == "float64":
             added = np.asarray(summed[f"{group.label}__sum"].combine_chunks().to_numpy(zero_copy_only=False))
             whole = metric.operation == "sum"
             return pa.array(added if whole else added / np.maximum(count, 1), mask=None if whole else count == 0), 0
-    return _of_integers(metric, summed, count)
+        case "sum" | "mean" | "std":
+            return _of_integers(metric, summed, count)
+        case _ if metric.operation in _PICKED:
+            return _picked(metric, summed, ends, ids), 0
+    value, valid = finished(metric.of, group.type, summed[group.partial_of(metric.of).name].combine_chunks(), ends)
+    # Of what is 0 where no row counts, an integer that is none left int64.
+    left = metric.type == "int64" and AGGREGATIONS[metric.operation].empty == "0"
+    return pa.array(value, mask=~valid).cast(ARROW_TYPES[metric.type]), int((~valid).sum()) if left else 0
+
+
+_PICKED = {
+    "min": "min", "max": "max", "first": "first", "last": "last", "time_since_first": "oldest", "time_since_last": "newest",
+}  # fmt: skip
+"""Operation to the column of which the smallest or largest was taken."""
+
+
+def _picked(metric: Metric, summed: pa.Table, ends: Ends, ids: ColumnType | None) -> pa.Array:
+    found = summed[f"{metric.group.label}__{_PICKED[metric.operation]}"].combine_chunks()
+    if metric.operation in {"time_since_first", "time_since_last"}:
+        return pc.subtract(pa.scalar(ends.anchor), found.cast(pa.int64()))
+    if metric.operation in {"first", "last"}:
+        found = unpacked(found, ids, metric.group.type)
+    return found.cast(ARROW_TYPES[metric.type])
 
 
 def _of_integers(metric: Metric, summed: pa.Table, count: Array) -> tuple[pa.Array, int]:

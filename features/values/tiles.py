@@ -17,9 +17,9 @@ from features.definitions.freshness import Schedule
 from features.definitions.names import cut_text, utc
 from features.definitions.tiling import Tiling, tiling
 from features.definitions.views import FeatureView
-from features.values import exact
 from features.values.expressions import mask
 from features.values.sweep import ARROW_TYPES
+from features.values.tile_partials import Contributions, added, standing
 
 __all__ = ["build", "dated", "key_names", "tiles"]
 
@@ -58,15 +58,22 @@ def tiles(view: FeatureView, rows: pa.Table, cuts: Sequence[int]) -> pa.Table:
     plan = tiling(view)
     arrivals = _arrivals(view, plan, rows)
     parts = _contributions(arrivals, plan, np.array(sorted(cuts), np.int64))
-    columns = _columns(view, plan, arrivals, parts)
+    of_source, times = _of_source(view, arrivals.rows), _numbers(arrivals.rows["asof_time"])
+    columns = added(plan, of_source, times, parts)
     keys = {
         name: arrivals.rows[key].take(pa.array(parts.row)) for name, key in zip(view.keys, key_names(view), strict=True)
     }
+    places = _codes([pa.array(arrivals.place[parts.row]), pa.array(parts.cut)])
     table = pa.table({**keys, "asof_tile": pa.array(arrivals.tile[parts.row]), "cut": pa.array(parts.cut), "asof_replaces": pa.array(parts.replaces),
-                      **columns})  # fmt: skip
-    merges = {"asof_replaces": "max"} | {partial.name: partial.merge for partial in plan.partials}
+                      "asof_place": pa.array(places), **columns})  # fmt: skip
+    merges = {"asof_replaces": "max", "asof_place": "min"}
+    merges |= {partial.name: partial.merge for partial in plan.partials if partial.name in columns}
     made = table.group_by([*view.keys, "asof_tile", "cut"]).aggregate(list(merges.items()))
     made = made.rename_columns([*view.keys, "asof_tile", "cut", *merges])
+    places_made = made["asof_place"].combine_chunks()
+    for name, column in standing(plan, of_source, times, view.source.event_id, parts, places).items():
+        made = made.append_column(name, column.take(places_made))
+    made = made.select([*view.keys, "asof_tile", "cut", "asof_replaces", *(partial.name for partial in plan.partials)])
     counted = [made[p.name].combine_chunks() for p in plan.partials if p.merge == "sum"]
     says = np.asarray(made["asof_replaces"].combine_chunks().to_numpy(zero_copy_only=False)).astype(bool)
     for column in counted:
@@ -121,22 +128,7 @@ def _arrivals(view: FeatureView, plan: Tiling, rows: pa.Table) -> _Arrivals:
     return _Arrivals(rows=rows, tile=tile, place=place, retract=retract, since=since, until=until, undone=gone)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Contributions:
-    """What rows do to the tiles of a cut."""
-
-    row: Array
-    cut: Array
-    sign: Array
-    """1 and -1 of counts and sums; 0 where only what cannot be undone is given."""
-
-    stands: Array
-    """Whether the row takes part in what cannot be undone."""
-
-    replaces: Array
-
-
-def _contributions(arrivals: _Arrivals, plan: Tiling, cuts: Array) -> _Contributions:
+def _contributions(arrivals: _Arrivals, plan: Tiling, cuts: Array) -> Contributions:
     fresh = np.flatnonzero(np.isin(arrivals.since, cuts))
     at = np.searchsorted(cuts, arrivals.since[fresh])
     retract = arrivals.retract[fresh]
@@ -150,7 +142,7 @@ def _contributions(arrivals: _Arrivals, plan: Tiling, cuts: Array) -> _Contribut
         if (replaced % max(len(cuts), 1) == n).any()
     ]
     again = np.concatenate([np.zeros(0, np.int64), *(row for row, _ in whole)])
-    return _Contributions(
+    return Contributions(
         row=np.concatenate([fresh, again]),
         cut=np.concatenate([arrivals.since[fresh], *(cut for _, cut in whole)]),
         sign=np.concatenate([np.where(retract, -1, 1), np.zeros(len(again), np.int64)]),
@@ -172,44 +164,6 @@ def _of_source(view: FeatureView, rows: pa.Table) -> dict[str, pa.Array]:
     return {
         name.removeprefix("s_"): rows[name].combine_chunks().cast(types[name]) for name in rows.column_names if name in types
     }  # fmt: skip
-
-
-def _columns(view: FeatureView, plan: Tiling, arrivals: _Arrivals, parts: _Contributions) -> dict[str, pa.Array]:
-    """Each partial's part in the sum, minimum or maximum, a contribution."""
-    of_source = _of_source(view, arrivals.rows)
-    made: dict[str, pa.Array] = {}
-    for group in plan.groups:
-        chosen = mask(group.where, of_source, len(arrivals.rows))
-        if group.column is not None:
-            chosen = chosen & _usable(of_source[group.column])
-        chosen = chosen[parts.row]
-        sign = np.where(chosen, parts.sign, 0)
-        names = {partial.name.removeprefix(f"{group.label}__") for partial in group.partials}
-        columns: dict[str, pa.Array] = {"n": pa.array(sign)}
-        if group.column is not None:
-            values = _values(of_source[group.column])[parts.row]
-            columns |= _summed(values, sign, chosen & parts.stands, names)
-            for name in names & {"min", "max"}:
-                columns[name] = pa.array(values, mask=~(chosen & parts.stands)).cast(ARROW_TYPES[group.type])
-        made |= {partial.name: columns[partial.name.removeprefix(f"{group.label}__")] for partial in group.partials}
-    return made
-
-
-def _summed(values: Array, sign: Array, stands: Array, names: set[str]) -> dict[str, pa.Array]:
-    made: dict[str, pa.Array] = {}
-    if "sum" in names:
-        made["sum"] = pa.array(np.where(stands, values, 0.0))
-    if "high" in names:
-        high, low = exact.sum_limbs(values)
-        made |= {"high": pa.array(high * sign), "low": pa.array(low * sign)}
-    if "square_0" in names:
-        pieces = exact.square_limbs(values)
-        nothing = np.zeros(len(values), np.int64)
-        wanted = [name for name in names if name.startswith("square_")]
-        for name in wanted:
-            n = int(name.removeprefix("square_"))
-            made[name] = pa.array(pieces[n] * sign if n < len(pieces) else nothing)
-    return made
 
 
 def dated(view: FeatureView, made: pa.Table) -> pa.Table:
@@ -247,15 +201,3 @@ def _codes(columns: Sequence[pa.Array | pa.ChunkedArray]) -> Array:
 
 def _numbers(column: pa.ChunkedArray) -> Array:
     return np.asarray(column.cast(pa.int64()).to_numpy())
-
-
-def _usable(column: pa.Array) -> Array:
-    valid = pc.is_finite(column) if pa.types.is_floating(column.type) else column.is_valid()
-    return np.asarray(pc.fill_null(valid, False).to_numpy(zero_copy_only=False))
-
-
-def _values(column: pa.Array) -> Array:
-    """int64 or float64 a row, anything where null; -0.0 is 0.0."""
-    if pa.types.is_floating(column.type):
-        return np.asarray(pc.fill_null(column, 0.0)) + 0.0
-    return np.asarray(pc.fill_null(column.cast(pa.int64()), 0))

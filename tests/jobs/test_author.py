@@ -1,4 +1,4 @@
-"""An author's own aggregation, one new file beside the others, on every path: frame, published table, lookup. The engine is not touched."""
+"""An author's own aggregation, one new file beside the others, on every path: frame, published table, lookup, tiles. The engine is not touched."""
 
 import json
 import os
@@ -52,9 +52,9 @@ def finish(state: list[float], ends: Ends) -> tuple[float, bool]:
     return state[2], state[0] >= 2.0
 
 
+_STATE = State(words="float64", width=width, zero=zero, add=add, merge=merge, finish=finish)
 SECOND = Aggregation(
-    name="second", says="The second largest value.", takes=(NUMBERS,), gives="float64", empty="null", nulls="null below two values",
-    state=State(words="float64", width=width, zero=zero, add=add, merge=merge, finish=finish),
+    name="second", says="The second largest value.", takes=(NUMBERS,), gives="float64", empty="null", nulls="null below two values", state=_STATE, tiles=_STATE,
 )
 '''
 CATALOGUE = """
@@ -108,14 +108,18 @@ def test_one_file_is_enough(tmp_path: Path) -> None:
         f"frame --service authored --labels {tmp_path}/labels.parquet --out {tmp_path}/frame.parquet",
         *(f"compute {cut}", "pass", "apply", f"publish {cut}", f"materialize {cut}"),
         *(f"lookup --service authored --at 2026-03-02T06:00Z --output json card={card}" for card in AMOUNTS),
+        *(f"stats authored_habits --window 7d --at 2026-03-02 --output json{by}" for by in (" --by card", "")),
     ]  # fmt: skip
     said = run(tmp_path, lines)
     frame = pq.read_table(tmp_path / "frame.parquet").to_pylist()
     assert {row["card"]: row["authored_habits__second_amount_7d"] for row in frame} == SECOND
     published = pq.ParquetDataset(sorted((tmp_path / "home").rglob("features/authored_habits/**/*.parquet"))).read()
     assert dict(zip(*(published[name].to_pylist() for name in ("card", "second_amount_7d")), strict=True)) == SECOND
-    looked_up = [json.loads(text) for text in re.findall(r"^\{.*?^\}", said, re.MULTILINE | re.DOTALL)]
-    assert [found["features"][0]["value"] for found in looked_up] == list(SECOND.values())
+    found = [json.loads(text) for text in re.findall(r"^\{.*?^\}", said, re.MULTILINE | re.DOTALL)]
+    looked_up, (by_card, total) = found[: len(AMOUNTS)], found[len(AMOUNTS) :]
+    assert [answer["features"][0]["value"] for answer in looked_up] == list(SECOND.values())
+    assert {group["card"]: group["second_amount"] for group in by_card["groups"]} == SECOND
+    assert [group["second_amount"] for group in total["groups"]] == [7.0]
 
 
 def run(folder: Path, lines: list[str]) -> str:

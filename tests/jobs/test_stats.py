@@ -21,7 +21,7 @@ from jobs.commands import Stats
 from jobs.ingest import ingest
 from jobs.tile_answers import Question, answer
 from tests.jobs import hostile_days as days
-from tests.jobs.tiled_shop import CATALOG, EXTREMES, HOURLY, PAIRS, PAYMENTS
+from tests.jobs.tiled_shop import CATALOG, EXTREMES, HOURLY, LASTING, PAIRS, PAYMENTS
 from tests.tile_rows import expected
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def raw(
     days.write_days(made, landing)
     ingest(spark, spark_settings, PAYMENTS, str(landing / PAYMENTS.name))
     yield made[PAYMENTS.name]
-    for view in (HOURLY, PAIRS, EXTREMES):
+    for view in (HOURLY, PAIRS, EXTREMES, LASTING):
         spark.sql(f"drop table if exists {tiles_table(view)}")
     spark.sql(f"drop table if exists {PAYMENTS.table}")
     for item in ledger.partitions(spark_settings, PAYMENTS.name):
@@ -63,6 +63,7 @@ def answered(
 
 @pytest.mark.parametrize(("view", "by"), [
     (EXTREMES, ("card",)), (EXTREMES, ()), (PAIRS, ("shop",)), (PAIRS, ("shop", "card")), (HOURLY, ("card",)),
+    (LASTING, ("card",)), (LASTING, ()),
 ], ids=lambda item: getattr(item, "name", None) or "-".join(item) or "total")  # fmt: skip
 def test_it_gives_what_plain_python_gives_over_the_rows_known_at_the_cut(
     spark: "SparkSession", spark_settings: Settings, raw: list[dict[str, Any]], view: "FeatureView", by: tuple[str, ...]
@@ -127,11 +128,11 @@ def test_the_command_prints_and_writes_the_same_groups(
     found = json.loads(said.out)
     meant = expected(EXTREMES, raw, micros(LAST), 3 * days.DAY, ["card"])
     assert found["cut"] == "2024-03-02T00-00Z"
-    assert found["left_out"] == ["distinct_shop", "last_status", "time_since_last", "count_declined_3d_per_count_3d"]
+    assert found["left_out"] == ["gap_mean", "count_declined_3d_per_count_3d"]
     assert {group.pop("card"): group["count"] for group in found["groups"]} == {
         key: values["count"] for (key,), values in meant.items()
     }
-    assert "Left out, since they do not follow from tiles: distinct_shop, last_status" in said.err
+    assert "Left out, since they do not follow from tiles: gap_mean, count_declined_3d_per_count_3d." in said.err
     assert (
         "Events from 2024-02-28T00:00:00+00:00 to before 2024-03-02T00:00:00+00:00, as known at that cut." in said.err
     )

@@ -27,7 +27,8 @@ def home(settings: Settings) -> Settings:
 
 
 _OPERATIONS = (
-    "`asof stats` answers for views of events with a cut-anchored schedule and one of count, max, mean, min, std, sum."
+    "`asof stats` answers for views of events with a cut-anchored schedule and one of count, distinct, distinct_sketch, "
+    "first, last, max, mean, min, quantile, std, sum, time_since_first, time_since_last, trend."
 )
 
 
@@ -38,8 +39,8 @@ _OPERATIONS = (
      f"View 'tiled_live' has no tiles: it is computed when it is asked for, not at cuts. {_OPERATIONS}"),
     (Stats(view="tiled_asked", window="1d", at=CUT), InputError,
      f"View 'tiled_asked' has no tiles: it is computed when it is asked for, not at cuts. {_OPERATIONS}"),
-    (Stats(view="tiled_distincts", window="1d", at=CUT), InputError,
-     f"View 'tiled_distincts' has no tiles: none of its features is a count, sum, mean, std, min or max. {_OPERATIONS}"),
+    (Stats(view="tiled_gaps", window="1d", at=CUT), InputError,
+     f"View 'tiled_gaps' has no tiles: none of its features follows from tiles. {_OPERATIONS}"),
     (Stats(view="tiled_pairs", window="1d", by=("card", "amount"), at=CUT), MissingError,
      "There is no key column of view 'tiled_pairs' 'amount'. Known: card, shop. Group by any of these, or leave --by out for one total."),
     (Stats(view="tiled_pairs", window="90m", at=CUT), InputError,

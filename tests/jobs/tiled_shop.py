@@ -7,22 +7,31 @@ from features import (
     Schedule,
     Window,
     attribute,
+    burst,
     col,
     count,
+    count_by,
     distinct,
+    distinct_sketch,
+    first,
     flat,
+    gap_mean,
     last,
     max_,
     mean,
     min_,
+    quantile,
     ratio,
+    runs,
     std,
     sum_,
+    time_since_first,
     time_since_last,
+    trend,
 )
 from tests.jobs.shop import CARD, CARDS, PAIR, PAYMENTS
 
-__all__ = ["ASKED", "CATALOG", "DISTINCTS", "EXTREMES", "HOURLY", "LIVE", "PAIRS", "PAYMENTS", "RECORD"]
+__all__ = ["ASKED", "CATALOG", "EXTREMES", "GAPS", "HOURLY", "LASTING", "LIVE", "PAIRS", "PAYMENTS", "RECORD"]
 
 CATALOG = "tests.jobs.tiled_shop"
 DECLINED = col("status") == "declined"
@@ -32,7 +41,16 @@ EXTREMES = FeatureView(
     features=flat((
         count("1d 3d"), sum_("amount", "3d"), mean("amount", "1d 3d"), std("amount", EVER), min_("amount", "3d"), max_("amount", "3d"),
         max_("known", "1d"), count("1d 3d", where=DECLINED, suffix="declined"), min_("amount", "1d", where=DECLINED, suffix="declined"),
-        distinct("shop", "3d"), last("status", EVER), time_since_last(EVER), ratio("count_declined_3d", "count_3d"),
+        gap_mean("3d"), ratio("count_declined_3d", "count_3d"),
+    )),
+)  # fmt: skip
+LASTING = FeatureView(
+    name="tiled_lasting", entity=CARD, source=PAYMENTS, remember="10d",
+    features=flat((
+        count("1d"), distinct("shop", "3d"), distinct("shop", "1d", limit=2), distinct("amount", "3d", where=DECLINED, suffix="declined"), first("shop", EVER),
+        last("status", EVER), last("amount", "1d", where=DECLINED, suffix="declined"), time_since_first(EVER), time_since_last("3d", where=DECLINED, suffix="declined"),
+        distinct_sketch("shop", "3d", precision=6), quantile("amount", "3d", percent=50), quantile("amount", "3d", percent=95), trend("3d"),
+        count_by("status", "3d", categories=("approved", "declined")), burst("3d"), runs("3d", of=DECLINED, then=~DECLINED, at_least=2),
     )),
 )  # fmt: skip
 PAIRS = FeatureView(
@@ -50,4 +68,4 @@ ASKED = FeatureView(
     name="tiled_asked", entity=CARD, source=PAYMENTS, features=flat((count("8d"),)), freshness=Schedule(anchor="ask")
 )
 RECORD = FeatureView(name="tiled_record", entity=CARD, source=CARDS, features=flat((attribute("country"),)))
-DISTINCTS = FeatureView(name="tiled_distincts", entity=CARD, source=PAYMENTS, features=flat((distinct("shop", "3d"),)))
+GAPS = FeatureView(name="tiled_gaps", entity=CARD, source=PAYMENTS, features=flat((gap_mean("3d"),)))

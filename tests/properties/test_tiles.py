@@ -10,6 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from features.definitions import authoring as make
+from features.definitions import behaviour as course
 from features.definitions.features import Aggregate
 from features.definitions.freshness import Schedule
 from features.definitions.tiling import tiling
@@ -25,11 +26,17 @@ from tests.tile_rows import answered, arrivals, cuts_of, expected, needed
 @st.composite
 def tiled_cases(draw: st.DrawFn) -> Case:
     """Those whose values stand between cuts, with extremes in the view and more that is taken back by later cuts."""
-    case = draw(event_cases().filter(lambda case: isinstance(case.view.freshness, Schedule) and case.view.served))
+    found = event_cases(of_course=draw(st.booleans()))
+    case = draw(found.filter(lambda case: isinstance(case.view.freshness, Schedule) and case.view.served))
     window, period = Window("48s", step="15s"), case.view.schedule.period_us
-    extremes = flat(
-        (make.min_("n", window, suffix="t"), make.max_("n", window, suffix="t"), make.sum_("f", window, suffix="t"))
-    )
+    lasting = [
+        make.min_("n", window, suffix="t"), make.max_("n", window, suffix="t"), make.sum_("f", window, suffix="t"), make.distinct("n", window, limit=2, suffix="t"),
+        make.distinct("c", window, limit=100, suffix="t"), make.first("n", window, suffix="t"), make.last("c", window, suffix="t"), make.first("b", window, suffix="t"),
+        make.last("f", window, suffix="t"), make.last("w", window, suffix="t"), make.time_since_first(window, suffix="t"), make.time_since_last(window, suffix="t"),
+        course.trend(window, suffix="t"), course.quantile("n", window, percent=50, accuracy=0.1, suffix="t"), course.quantile("n", window, percent=90, accuracy=0.1, suffix="t"),
+        course.distinct_sketch("n", window, precision=4, suffix="t"), course.count_by("n", (window,), categories=(1,)),
+    ]  # fmt: skip
+    extremes = flat(draw(st.lists(st.sampled_from(lasting), min_size=3, max_size=6, unique_by=id)))
     rows = list(case.raw["s"])
     for row in draw(st.lists(st.sampled_from(rows), max_size=4)) if case.view.source.event_id else []:
         later = draw(st.sampled_from([0, 1, period, 2 * period, 3 * period]))

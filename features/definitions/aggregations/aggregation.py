@@ -28,6 +28,8 @@ class Parameter:
     least: float
     most: float
     whole: bool = False
+    only_finish: bool = False
+    """Whether `finish` alone looks at it: features that differ in nothing else share the state that tiles hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +100,10 @@ class Aggregation:
     of_floats: State | None = None
     """The state where the input is float64 and the numbers need other words, or leave by other rules."""
 
+    tiles: State | None = None
+    """The state that tiles hold, often `state` itself: its `add` takes rows, and its `merge` states, in any order and of several keys at once, and
+    what is finished depends on the rows alone. None: tiles cannot give the value for any grouping of keys, unless the engine knows it otherwise."""
+
     kernel: bool = False
     """Whether the sweep has a faster way to the same bits and takes it; it then reads a column, no expression. It is the engine's own matter:
     neither a value nor a definition's hash depends on it."""
@@ -118,6 +124,15 @@ class Aggregation:
     def state_of(self, kind: ColumnType | None) -> State:
         """The state for an input of this type; None: it takes none."""
         return self.of_floats if self.of_floats is not None and kind == "float64" else self.state
+
+    def tiles_of(self, kind: ColumnType | None) -> State | None:
+        """The state of tiles for an input of this type; None where there is none. Floats that have a state of their own have none."""
+        return self.tiles if self.of_floats is None or kind != "float64" else None
+
+    def kept(self, arguments: tuple[float, ...]) -> tuple[float, ...]:
+        """Arguments with the least number in place of what `finish` alone looks at: those of a state that several features share."""
+        least = [part.least if isinstance(part, Parameter) and part.only_finish else None for part in self.parameters]
+        return tuple(given if low is None else type(given)(low) for given, low in zip(arguments, least, strict=True))
 
     @property
     def given(self) -> tuple[Parameter, ...]:

@@ -7,6 +7,7 @@ __all__ = ["DISTINCT"]
 Words = list[int]
 # How many items are kept, then the hash and the last time of each, the longest unseen one first.
 KEPT, ITEMS, HASH, TIME, SIZE = 0, 1, 0, 1, 2
+# Of tiles: how many hashes are kept, then these in ascending order; where there are more than the limit, the smallest.
 
 
 def width(kinds: int, limit: int) -> int:
@@ -53,6 +54,58 @@ def finish(state: Words, ends: Ends, limit: int) -> tuple[int, bool]:
     return found, True
 
 
+def width_of_set(kinds: int, limit: int) -> int:
+    """A word a hash, and how many."""
+    return ITEMS + min(limit, kinds)
+
+
+def add_to_set(state: Words, time: int, value: int, limit: int) -> None:
+    """At its place, if it is not there."""
+    low, high = ITEMS, ITEMS + state[KEPT]
+    while low < high:
+        middle = (low + high) // 2
+        if state[middle] < value:
+            low = middle + 1
+        else:
+            high = middle
+    end = ITEMS + state[KEPT]
+    if (low < end and state[low] == value) or low == ITEMS + limit:
+        return
+    if end == ITEMS + limit:
+        end -= 1
+    for word in range(end, low, -1):
+        state[word] = state[word - 1]
+    state[low] = value
+    state[KEPT] = end + 1 - ITEMS
+
+
+def merge_sets(state: Words, later: Words, limit: int) -> None:
+    """The smallest of both: first how many come from each, then from the largest down, so that nothing is overwritten before it is read."""
+    mine, other, made = 0, 0, 0
+    while made < limit and (mine < state[KEPT] or other < later[KEPT]):
+        from_here = other == later[KEPT] or (mine < state[KEPT] and state[ITEMS + mine] <= later[ITEMS + other])
+        from_there = mine == state[KEPT] or (other < later[KEPT] and later[ITEMS + other] <= state[ITEMS + mine])
+        mine += 1 if from_here else 0
+        other += 1 if from_there else 0
+        made += 1
+    state[KEPT] = made
+    while other > 0:
+        made -= 1
+        if mine > 0 and state[ITEMS + mine - 1] >= later[ITEMS + other - 1]:
+            if state[ITEMS + mine - 1] == later[ITEMS + other - 1]:
+                other -= 1
+            mine -= 1
+            state[ITEMS + made] = state[ITEMS + mine]
+        else:
+            other -= 1
+            state[ITEMS + made] = later[ITEMS + other]
+
+
+def size_of_set(state: Words, ends: Ends, limit: int) -> tuple[int, bool]:
+    """All that are kept."""
+    return state[KEPT], True
+
+
 DISTINCT = Aggregation(
     name="distinct",
     says="Different values, up to a limit.",
@@ -64,4 +117,5 @@ DISTINCT = Aggregation(
     error="exact up to the limit, saturating there",
     kernel=True,
     state=State(words="int64", width=width, zero=zero, add=add, merge=merge, finish=finish, value="hash"),
-)
+    tiles=State(words="int64", width=width_of_set, zero=zero, add=add_to_set, merge=merge_sets, finish=size_of_set, value="hash"),
+)  # fmt: skip

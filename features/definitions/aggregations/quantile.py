@@ -75,13 +75,18 @@ def finish(state: Words, ends: Ends, q: float, accuracy: float) -> tuple[float, 
     return (size if at > OCTAVES * count else -size), True
 
 
+_STATE = State(words="int64", width=width, zero=zero, add=add, merge=merge, finish=finish, remove=remove)
 QUANTILE = Aggregation(
     name="quantile",
     says="About the value of rank floor(q * (n - 1)) in ascending order, in the column's unit.",
     takes=(NUMBERS,),
     gives="float64",
     empty="null",
-    parameters=(Parameter(name="q", least=0, most=1), Parameter(name="accuracy", least=0.002, most=0.25)),
+    parameters=(
+        Parameter(name="q", least=0, most=1, only_finish=True),
+        Parameter(name="accuracy", least=0.002, most=0.25),
+    ),
     error="within `accuracy`, relatively, of that value; sizes below 2^-30 are 0, from 2^64 on the last bucket",
-    state=State(words="int64", width=width, zero=zero, add=add, merge=merge, finish=finish, remove=remove),
+    state=_STATE,
+    tiles=_STATE,
 )

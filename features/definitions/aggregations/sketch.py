@@ -85,6 +85,7 @@ def finish(state: Words, ends: Ends, precision: int) -> tuple[int, bool]:
     return math.floor(size * size / (2.0 * math.log(2.0)) / made + 0.5), True
 
 
+_STATE = State(words="int64", width=width, zero=zero, add=add, merge=merge, finish=finish, value="hash")
 DISTINCT_SKETCH = Aggregation(
     name="distinct_sketch",
     says="About how many different values; of any number of them, in 2^precision registers.",
@@ -94,5 +95,6 @@ DISTINCT_SKETCH = Aggregation(
     nulls="never null",
     parameters=(Parameter(name="precision", least=4, most=16, whole=True),),
     error="standard error 1.04 / sqrt(2^precision), relatively: 1.6% at 12; nearly exact while few registers are taken",
-    state=State(words="int64", width=width, zero=zero, add=add, merge=merge, finish=finish, value="hash"),
+    state=_STATE,
+    tiles=_STATE,
 )  # fmt: skip

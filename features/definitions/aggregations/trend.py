@@ -26,7 +26,11 @@ def add(state: Words, time: int, value: float, step: int) -> None:
 
 
 def counted(state: Words, at: int, rows: int) -> None:
-    """Rows of the newest step or a later one."""
+    """Rows of a step: of the newest one, a later one, or one before, where tiles of several keys are merged."""
+    if state[IN_NEWEST] > 0 and at < state[NEWEST]:
+        state[BEFORE] += rows
+        state[NUMBERS] += at * rows
+        return
     if state[IN_NEWEST] > 0 and state[NEWEST] != at:
         state[BEFORE] += state[IN_NEWEST]
         state[NUMBERS] += state[NEWEST] * state[IN_NEWEST]
@@ -58,6 +62,7 @@ def finish(state: Words, ends: Ends, step: int) -> tuple[float, bool]:
     return float(above) / (float(steps) * (float(steps) * float(steps) - 1.0)), True
 
 
+_STATE = State(words="int64", width=width, zero=zero, add=add, merge=merge, finish=finish)
 TREND = Aggregation(
     name="trend",
     says="Slope of the least-squares line through the counts of the window's steps, in rows a step, from one step to the next. "
@@ -66,5 +71,6 @@ TREND = Aggregation(
     empty="null",
     nulls="null where no row counts, and below two whole steps",
     parameters=("step",),
-    state=State(words="int64", width=width, zero=zero, add=add, merge=merge, finish=finish),
+    state=_STATE,
+    tiles=_STATE,
 )

@@ -13,18 +13,27 @@ from features import (
     Source,
     Window,
     attribute,
+    burst,
     cohort_rate,
     col,
     count,
     distinct,
+    entropy,
     fields,
+    first,
     flat,
+    gap_mean,
+    last,
     max_,
     mean,
     min_,
+    quantile,
     ratio,
     std,
     sum_,
+    time_since_first,
+    time_since_last,
+    trend,
 )
 from features.definitions.compiled import hash_of
 from features.definitions.durations import duration, duration_text
@@ -89,7 +98,7 @@ def test_groups_are_named_after_columns_and_suffixes_and_hold_what_their_operati
     ))  # fmt: skip
     assert {group.label: (group.column, group.where is None) for group in plan.groups} == {
         "rows": (None, True), "rows_big": (None, False), "amount": ("amount", True), "amount_big": ("amount", False), "known": ("known", True),
-        "price": ("price", True), "amount_where": ("amount", False),
+        "price": ("price", True), "amount_where": ("amount", False), "Shop": ("Shop", True),
     }  # fmt: skip
     assert [(p.name, p.type, p.merge, p.removable) for p in plan.partials] == [
         ("rows__n", "int64", "sum", True), ("rows_big__n", "int64", "sum", True), ("amount__n", "int64", "sum", True),
@@ -99,15 +108,35 @@ def test_groups_are_named_after_columns_and_suffixes_and_hold_what_their_operati
         ("known__n", "int64", "sum", True), ("known__min", "timestamp", "min", False),
         ("price__n", "int64", "sum", True), ("price__sum", "float64", "sum", False),
         ("amount_where__n", "int64", "sum", True), ("amount_where__high", "int64", "sum", True), ("amount_where__low", "int64", "sum", True),
+        ("Shop__n", "int64", "sum", True), ("Shop__distinct", "binary", "state", False),
     ]  # fmt: skip
     assert [(metric.name, metric.type) for metric in plan.metrics] == [
         ("count", "int64"), ("count_big", "int64"), ("sum_amount", "int64"), ("mean_amount", "float64"), ("std_amount_big", "float64"),
         ("max_amount", "int64"), ("min_known", "timestamp"), ("mean_price", "float64"), ("odd", "int64"),
+        ("distinct_Shop", "int64"),
     ]  # fmt: skip
-    assert plan.left_out == ("distinct_Shop", "share")
-    assert plan.columns == ("amount", "id", "known", "price")
+    assert plan.left_out == ("share",)
+    assert plan.columns == ("Shop", "amount", "id", "known", "price")
     assert not plan.removable
     assert tiling(view(count("1d"), std("amount", "1d"))).removable
+
+
+def test_states_are_held_once_for_features_that_differ_in_what_finish_alone_looks_at() -> None:
+    plan = tiling(view(
+        quantile("amount", "1d 7d", percent=50), quantile("amount", "1d", percent=90), quantile("amount", "1d", percent=50, accuracy=0.1, suffix="rough"),
+        distinct("Shop", "1d", limit=5), distinct("Shop", "7d", limit=9), last("Shop", "1d"), first("Shop", "7d"), time_since_first("1d"),
+        time_since_last("1d", where=BIG, suffix="big"), trend("1d 7d"), gap_mean("1d"), entropy("Shop", "1d"),
+    ))  # fmt: skip
+    assert [(p.name, p.type, p.merge) for p in plan.partials if not p.name.endswith("__n")] == [
+        ("rows__oldest", "timestamp", "min"), ("rows__trend", "binary", "state"), ("rows__trend_2", "binary", "state"),
+        ("amount__quantile", "binary", "state"), ("amount__quantile_2", "binary", "state"), ("Shop__first", "binary", "min"), ("Shop__last", "binary", "max"),
+        ("Shop__distinct", "binary", "state"), ("Shop__distinct_2", "binary", "state"), ("rows_big__newest", "timestamp", "max"),
+    ]  # fmt: skip
+    assert [metric.name for metric in plan.metrics] == [
+        "p50_amount", "p90_amount", "p50_amount_rough", "distinct_Shop", "distinct_Shop_2", "last_Shop", "first_Shop", "time_since_first",
+        "time_since_last_big", "trend", "trend_2",
+    ]  # fmt: skip
+    assert plan.left_out == ("gap_mean", "entropy_Shop")
 
 
 def test_names_that_meet_are_numbered_whatever_their_case() -> None:
@@ -134,7 +163,8 @@ def test_the_definition_of_tiles_is_what_their_content_depends_on() -> None:
     (view(attribute("amount"), source=RECORDS), "its source 'records' is of kind changes"),
     (view(count("1d"), freshness=EventFreshness()), "it is computed when it is asked for, not at cuts"),
     (view(count("7d"), freshness=Schedule(anchor="ask")), "it is computed when it is asked for, not at cuts"),
-    (view(distinct("Shop", "7d")), "none of its features is a count, sum, mean, std, min or max"),
+    (view(gap_mean("7d"), burst("7d")), "none of its features follows from tiles"),
+    (view(distinct("Shop", "7d")), None),
     (view(count("7d")), None),
 ])  # fmt: skip
 def test_a_view_without_tiles_says_why(made: FeatureView, reason: str | None) -> None:

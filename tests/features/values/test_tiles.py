@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from features import (
@@ -14,18 +15,23 @@ from features import (
     Window,
     col,
     count,
+    distinct,
     fields,
+    first,
     flat,
+    last,
     max_,
     mean,
     min_,
+    quantile,
     std,
     sum_,
+    time_since_last,
 )
 from features.definitions.durations import DAY, HOUR
 from features.definitions.tiling import tiling
 from features.values.sweep import ARROW_TYPES
-from features.values.tile_values import metrics
+from features.values.tile_values import merged, metrics
 from features.values.tiles import build, tiles
 
 COLUMNS = (
@@ -221,26 +227,26 @@ def summed(amounts: list[int]) -> pa.Table:
 
 
 def test_sums_beyond_int64_are_null_and_counted_and_means_stay_exact() -> None:
-    found, overflow = metrics(tiling(AMOUNTS), summed([2**63 - 1, 2**63 - 1, 2**63 - 4]))
+    found, overflow = metrics(AMOUNTS, summed([2**63 - 1, 2**63 - 1, 2**63 - 4]), 0, DAY)
     whole = 3 * 2**63 - 6
     assert found.to_pylist() == [{
         "count": 3, "sum_amount": None, "mean_amount": float(whole) / 3.0, "std_amount": float(3 * (2 * (2**63 - 1) ** 2 + (2**63 - 4) ** 2) - whole**2) ** 0.5 / 6.0**0.5,
         "min_amount": 2**63 - 4, "sum_price": 3.0, "mean_price": 1.0,
     }]  # fmt: skip
     assert overflow == {"sum_amount": 1}
-    found, overflow = metrics(tiling(AMOUNTS), summed([-(2**63), -1, 1]))
+    found, overflow = metrics(AMOUNTS, summed([-(2**63), -1, 1]), 0, DAY)
     assert (found["sum_amount"].to_pylist(), overflow) == ([-(2**63)], {})
 
 
 @pytest.mark.parametrize(("amounts", "std_amount"), [([4], None), ([4, 4], 0.0), ([1, 3], 2.0**0.5)])
 def test_a_deviation_needs_two_values(amounts: list[int], std_amount: float | None) -> None:
-    assert metrics(tiling(AMOUNTS), summed(amounts))[0]["std_amount"].to_pylist() == [std_amount]
+    assert metrics(AMOUNTS, summed(amounts), 0, DAY)[0]["std_amount"].to_pylist() == [std_amount]
 
 
 def test_of_nothing_there_are_zeros_and_nulls() -> None:
     plan = tiling(AMOUNTS)
     empty = {p.name: pa.array([0 if p.merge == "sum" else None], ARROW_TYPES[p.type]) for p in plan.partials}
-    (row,) = metrics(plan, pa.table(empty))[0].to_pylist()
+    (row,) = metrics(AMOUNTS, pa.table(empty), 0, DAY)[0].to_pylist()
     assert row == {
         "count": 0,
         "sum_amount": 0,
@@ -250,4 +256,77 @@ def test_of_nothing_there_are_zeros_and_nulls() -> None:
         "sum_price": 0.0,
         "mean_price": None,
     }
-    assert len(metrics(plan, pa.table(empty).slice(1))[0]) == 0
+    assert len(metrics(AMOUNTS, pa.table(empty).slice(1), 0, DAY)[0]) == 0
+
+
+LASTING = FeatureView(
+    name="lasting", entity=Entity(name="card", keys=("card",)), source=PAYMENTS,
+    features=flat((
+        last("shop", "1d"), first("amount", "1d"), time_since_last("1d"), distinct("shop", "1d", limit=2), quantile("amount", "1d", percent=0),
+    )),
+)  # fmt: skip
+
+
+def lasting(rows: list[Row], cuts: list[int], cut: int) -> list[dict[str, Any]]:
+    """Of the day before the cut, as known at it, from tiles of the cuts; days."""
+    given = [{**row, "s_shop": row["asof_k1"], "s_id": row["s_id"]} for row in rows]
+    told = table(given).append_column("s_shop", pa.array([row["s_shop"] for row in given])).drop_columns(["asof_k1"])
+    made = tiles(LASTING, told, [day * DAY for day in cuts])
+    made = made.filter((pc.field("cut") <= cut * DAY) & (pc.field("asof_tile") == 0))
+    found: list[dict[str, Any]] = metrics(LASTING, merged(tiling(LASTING), ["card"], made, []), 0, cut * DAY)[
+        0
+    ].to_pylist()
+    return found
+
+
+def values(shop: str, amount: int, hours: int, shops: int, least: float) -> dict[str, Any]:
+    return {
+        "last_shop": shop,
+        "first_amount": amount,
+        "time_since_last": hours * HOUR,
+        "distinct_shop": shops,
+        "p0_amount": pytest.approx(least, rel=0.01),
+    }
+
+
+def test_what_is_last_follows_a_late_row_a_correction_and_a_void_of_the_newest() -> None:
+    newest = add("c", 20, shop="r", amount=30)
+    moved = add("b", 10, shop="q", amount=20)
+    rows = [
+        add("a", 5, shop="p", amount=10),
+        moved,
+        newest,
+        add("late", 3, 30, shop="late", amount=5),
+        undo(newest, 55),
+        undo(moved, 80),
+        add("b", 2, 80, shop="q", amount=20),
+    ]
+    found = [lasting(rows, cuts, day) for cuts in ([1, 2, 3, 4], [4, 3, 2, 1]) for day in (1, 2, 3, 4)]
+    assert found == 2 * [
+        [values("r", 10, 4, 2, 10.0)],
+        [values("r", 5, 28, 2, 5.0)],
+        [values("q", 5, 62, 2, 5.0)],
+        [values("p", 20, 91, 2, 5.0)],
+    ]
+
+
+def test_of_rows_of_one_instant_the_last_is_that_of_the_largest_event_id() -> None:
+    rows = [
+        add("b", 5, shop="p"),
+        add("a\x00", 5, shop="q"),
+        add("bb", 5, 30, shop="r"),
+        add("a", 5, 30, shop="s", amount=9),
+    ]
+    assert [
+        (lasting(rows, [1, 2], day)[0]["last_shop"], lasting(rows, [1, 2], day)[0]["first_amount"]) for day in (1, 2)
+    ] == [
+        ("p", 1),
+        ("r", 9),
+    ]
+
+
+def test_a_day_all_of_whose_rows_are_void_has_neither_first_nor_last() -> None:
+    only = add("a", 5)
+    assert lasting([only, undo(only, 30)], [1, 2], 2) == [
+        {"last_shop": None, "first_amount": None, "time_since_last": None, "distinct_shop": 0, "p0_amount": None}
+    ]
