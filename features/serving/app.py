@@ -73,14 +73,9 @@ def create_app(settings: Settings, catalog: Catalog) -> FastAPI:
     for path, handler, method, told in (
         (_LOOKUP, here.lookup, "POST", openapi.lookup(catalog, here.services)),
         ("/push", here.push, "POST", openapi.push(catalog)),
-        ("/health", here.health, "GET", openapi.plain("Whether this process answers.")),
-        (
-            "/ready",
-            here.ready,
-            "GET",
-            openapi.plain("Whether every view that may be asked for is loaded, and why not."),
-        ),
-        ("/metrics", here.metrics, "GET", openapi.plain("Counts and times, as Prometheus reads them.")),
+        ("/health", here.health, "GET", openapi.health()),
+        ("/ready", here.ready, "GET", openapi.ready()),
+        ("/metrics", here.metrics, "GET", openapi.metrics()),
     ):
         app.add_api_route(path, here.answering(path, handler), methods=[method], response_model=None, **told)
     openapi.add_bearer(app.openapi())

@@ -1,10 +1,11 @@
 """Feast's `POST /get-online-features`: its request read, its answer written, a column a feature. Statuses are honest, and the value stands beside them."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import to_json
 
 from features.definitions.names import utc
@@ -12,11 +13,31 @@ from features.errors import InputError
 from features.serving.feast_columns import instants_of, statuses_of, with_nulls
 from features.serving.reader import Result, ViewColumns
 
-__all__ = ["Asked", "Described", "answer", "asked", "by_view", "keys_of", "parsed"]
+__all__ = ["Asked", "Described", "Instant", "answer", "asked", "by_view", "keys_of", "parsed"]
 
 M = TypeVar("M", bound=BaseModel)
 _NEVER = "1970-01-01T00:00:00Z"
 _MOST_ROWS = 10_000
+
+
+def _written_out(given: object) -> object:
+    """Pydantic would take a number for seconds or milliseconds, whichever looks likelier."""
+    if not isinstance(given, str) or ":" not in given:
+        msg = "give an instant with its zone, such as 2026-03-02T06:00:00Z"
+        raise ValueError(msg)
+    return given
+
+
+def _within_calendar(given: datetime) -> datetime:
+    try:
+        return given.astimezone(UTC)
+    except OverflowError:
+        msg = "in UTC it is not within the years 1 to 9999"
+        raise ValueError(msg) from None
+
+
+Instant = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_within_calendar)]
+"""Of a request: text with a zone, never a number."""
 
 
 class Asked(BaseModel):
@@ -33,7 +54,7 @@ class Asked(BaseModel):
     """`view__feature` in the answer, instead of `feature`."""
     include_feature_view_version_metadata: bool = False
     """Feast's; the answer holds the definition's hash and cut of each view in any case."""
-    at: AwareDatetime | None = Field(default=None, strict=False)
+    at: Instant | None = Field(default=None, strict=False)
     """The instant that the values are of; the clock's now where it is left out."""
 
 
