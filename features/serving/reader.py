@@ -10,7 +10,7 @@ from features.definitions.catalog import Catalog
 from features.definitions.entities import KeyType
 from features.definitions.names import micros
 from features.definitions.views import FeatureView
-from features.errors import AsofError, InputError, MissingError
+from features.errors import AsofError, BusyError, EarlyError, InputError, MissingError
 from features.serving.keys import Key, checked, needed
 from features.serving.policies import Rules, enforced, rules_of
 from features.serving.served import Served, Status, ViewColumns, ViewValues, answered
@@ -91,7 +91,13 @@ class Lookups:
         encoded, distinct = chosen.encoded(typed)
         questions = [served.question(of, asked) for (served, _), of in zip(chosen.views, distinct, strict=True)]
         answers = self._online().ask(questions)
-        found = answered(chosen.views, encoded, answers, asked)
+        try:
+            found = answered(chosen.views, encoded, answers, asked)
+        except EarlyError as error:
+            if at is not None:
+                raise
+            msg = f"{error} Nobody asked for that instant: it is this machine's clock, which is behind that of the load. Set it right, or try again then."
+            raise BusyError(msg) from error
         if chosen.rules:
             found = tuple(
                 enforced(service, chosen.rules, served, view)
@@ -126,7 +132,7 @@ class Reader(Lookups):
             InputError: a key lacks a column, has one too many or of a wrong type; the service has a view without lookups;
                 the instant is before the live generation.
             StaleError, MissingError: a value is stale, or missing, whose policy is to fail.
-            BusyError: the store does not answer.
+            BusyError: the store does not answer, or holds only what is later than this machine's clock.
         """
         if service not in self._services:
             found = self._catalog.service(service)
