@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from features.definitions.names import utc
 from features.errors import InputError
 from features.serving.feast_http import Instant, parsed
 from features.serving.push import PushResult
@@ -59,11 +60,11 @@ def rows_of(df: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
 
 
 def answer(done: PushResult, told: datetime | None) -> dict[str, Any]:
-    """What became of the rows; a refused one by its place, from 0. Where none fits, `detail` says so, as in all that is refused."""
+    """What became of the rows, a refused one by its place, from 0, and of a watermark. Where no row fits, `detail` says so, as in all that is refused."""
     refused = {str(place): reason for place, reason in sorted(done.refused.items())}
     made: dict[str, Any] = {"new": done.new, "known": done.known, "refused": refused}
-    if told is not None:
-        made["watermark"] = told.isoformat()
+    if told is not None and done.told is not None:
+        made["watermark"] = utc(done.told).isoformat()
     if refused and not (done.new or done.known):
         place, reason = next(iter(refused.items()))
         made["detail"] = (

@@ -10,7 +10,7 @@ from features.definitions.catalog import Catalog
 from features.definitions.entities import KeyType
 from features.definitions.names import micros
 from features.definitions.views import FeatureView
-from features.errors import AsofError, InputError, MissingError
+from features.errors import AsofError, BusyError, EarlyError, InputError, MissingError
 from features.serving.keys import Key, Keys
 from features.serving.policies import Rules, enforced, rules_of
 from features.serving.served import Served, Status, ViewColumns, ViewValues, answered
@@ -91,7 +91,7 @@ class Lookups:
 
     def begun(self, chosen: "Chosen", keys: Sequence[Mapping[str, object]], at: int | None) -> "Lookup":
         """What the store is to be asked."""
-        return chosen.lookup(keys, micros(self._settings.now()) if at is None else at)
+        return chosen.lookup(keys, micros(self._settings.now()) if at is None else at, is_now=at is None)
 
     def _online(self) -> OnlineStore:
         if self._store is not None and self._is_empty and self._settings.online_db.exists():
@@ -120,7 +120,7 @@ class Reader(Lookups):
             InputError: a key lacks a column, has one too many or of a wrong type; the service has a view without lookups;
                 the instant is before the live generation.
             StaleError, MissingError: a value is stale, or missing, whose policy is to fail.
-            BusyError: the store does not answer.
+            BusyError: the store does not answer, or holds only what is later than this machine's clock.
         """
         return self.look_up(self.of_service(service), keys, at, service)
 
@@ -191,6 +191,8 @@ class Lookup:
 
     questions: Sequence[Question]
     at: int
+    is_now: bool
+    """The clock said the instant, nobody asked for it."""
 
 
 class Chosen:
@@ -209,7 +211,7 @@ class Chosen:
             (served.view.keys, served.view.entity.type) for served, _ in views
         ]
 
-    def lookup(self, keys: Sequence[Mapping[str, object]], at: int) -> Lookup:
+    def lookup(self, keys: Sequence[Mapping[str, object]], at: int, *, is_now: bool) -> Lookup:
         """Begins a look-up of these keys at an instant.
 
         Raises:
@@ -218,11 +220,17 @@ class Chosen:
         typed = self.keys.typed(keys)
         encoded, distinct = self._encoded(typed)
         questions = [served.question(of, at) for (served, _), of in zip(self.views, distinct, strict=True)]
-        return Lookup(keys=typed, encoded=encoded, questions=questions, at=at)
+        return Lookup(keys=typed, encoded=encoded, questions=questions, at=at, is_now=is_now)
 
     def result(self, service: str, lookup: Lookup, answers: Sequence[Answer]) -> Result:
         """Ends it with what the store said; errors as `Reader` has them."""
-        found = answered(self.views, lookup.encoded, answers, lookup.at)
+        try:
+            found = answered(self.views, lookup.encoded, answers, lookup.at)
+        except EarlyError as error:
+            if not lookup.is_now:
+                raise
+            msg = f"{error} Nobody asked for that instant: it is this machine's clock, which is behind that of the load. Set it right, or try again then."
+            raise BusyError(msg) from error
         if self.rules:
             found = tuple(
                 enforced(service, self.rules, served, view) for (served, _), view in zip(self.views, found, strict=True)

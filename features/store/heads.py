@@ -73,6 +73,8 @@ class Loaded:
     """The live generation after it."""
     written: int = 0
     """Keys."""
+    already: int = 0
+    """Of these, so many had been written by a load of the same that was killed."""
     removed: int = 0
     """Keys of the generation before that the new one does not have."""
     sentence: str | None = None

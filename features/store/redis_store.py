@@ -34,6 +34,7 @@ from features.store.keys import (
 from features.store.packed import Packing
 from features.store.reads import Answer, Question
 from features.store.redis_client import Parsed, Trip, Trips, client_of, lease, still_ours, taken
+from features.store.redis_parts import begin_parts, redis_parts
 from features.store.redis_plain import HEAD_FIELDS, LAYOUT, ask_plain, head_of, packed_field, plain_answers
 from features.store.redis_states import StateLoad, States
 from features.store.resp import bulk, fields_and_values, piped
@@ -50,7 +51,7 @@ _TRIES = 3
 # Releases or renews a lease only where it is still ours.
 _IF_OURS = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call(ARGV[2], KEYS[1], unpack(ARGV, 3)) else return 0 end"
 _HEAD_IF_OURS = """if redis.call('get', KEYS[1]) ~= ARGV[1] then return 0 end
-redis.call('del', KEYS[2])
+redis.call('del', KEYS[2], KEYS[3])
 redis.call('hset', KEYS[2], unpack(ARGV, 2))
 return 1"""
 
@@ -80,13 +81,23 @@ class Load:
             return None
         return tuple(sorted({cut for cut, _ in there} - {self.layout.cut}))
 
-    def begin(self) -> None:
-        """Records the cut as begun, before the first row is written."""
-        begun = [*self._begun, [self.layout.cut, self.layout.definition]]
+    def begin(self, rows: str = "") -> dict[int, int]:
+        """Records the cut as begun, before the first row is written; which parts a killed load of the same finished, and their rows.
+
+        Args:
+            rows: stands for what is loaded, in the same parts; nothing where it has none.
+
+        Raises:
+            BusyError: another load took over meanwhile.
+        """
+        mine = [self.layout.cut, self.layout.definition]
+        begun = [*(one for one in self._begun if one != mine), mine]
         features = sorted({*self._features, *(name for name, _ in self.layout.features)})
         self._store.client.hset(
             redis_head(self.layout.view), mapping={"begun": json.dumps(begun), "features": json.dumps(features)}
         )
+        load = f"{self.layout.cut} {self.layout.definition} {rows or self.token}"
+        return begin_parts(self._store.client, self.layout.view, self.token, load)
 
     def remove_by_scan(self) -> int:
         """Removes every row of the view that is not of this cut, by looking at all keys of the entity; how many there were."""
@@ -125,7 +136,8 @@ class Load:
         )
         values += ["features", json.dumps([name for name, _ in self.layout.features]), "layout", LAYOUT]
         view = self.layout.view
-        if not self._store.client.eval(_HEAD_IF_OURS, 2, lease(view), redis_head(view), self.token, *values):
+        keys = lease(view), redis_head(view), redis_parts(view)
+        if not self._store.client.eval(_HEAD_IF_OURS, 3, *keys, self.token, *values):
             raise BusyError(taken(view))
         return Loaded(head=head, written=written, removed=removed)
 
@@ -231,7 +243,7 @@ class RedisStore:
     def forget(self, view: str) -> None:
         """Drops the view's head record; its rows are Feast's to delete. Of states no generation can be read any more, nor is its number used again."""
         with self.errors():
-            self.client.delete(redis_head(view))
+            self.client.delete(redis_head(view), redis_parts(view))
             for head in self._states.generations(view):
                 self._states.withdraw(view, head.generation)
 
