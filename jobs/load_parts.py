@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import pyarrow as pa
 
@@ -44,7 +44,7 @@ class Parts:
         """Of other rows, or other parts, it is another; nothing where there are no parts that a later load would find again."""
         told = hashlib.sha256(repr((self.groups, _ROWS_AT_ONCE, self.schema.names)).encode())
         if isinstance(self.rows, pa.Table):
-            for batch in self.rows.combine_chunks().to_batches():
+            for batch in cast("pa.Table", self.rows).combine_chunks().to_batches():
                 told.update(batch.serialize())
         elif self.groups:
             told.update(repr(changed(sorted({path for path, _ in self.groups}))).encode())
@@ -99,7 +99,7 @@ def total(rows: "Rows", write: Writer) -> int:
         BusyError: the store does not answer, or another load took over; InputError: a key is null.
     """
     if isinstance(rows, pa.Table):
-        return sum(write(rows.combine_chunks().to_batches()))
+        return sum(write(cast("pa.Table", rows).combine_chunks().to_batches()))
     return _summed(rows.mapInArrow(lambda batches: map(_counted, write(batches)), "number long"))
 
 
@@ -126,7 +126,7 @@ def _summed(counts: "DataFrame") -> int:
 def number_of(rows: "Rows") -> int:
     """Of rows; as the files say, where they are Parquet's."""
     if isinstance(rows, pa.Table):
-        return len(rows)
+        return int(cast("pa.Table", rows).num_rows)
     files = files_behind(rows)
     return rows_of(files) if files else rows.count()
 

@@ -17,8 +17,9 @@ from features.errors import AsofError, MissingError
 from features.settings import Settings
 from features.store.heads import Head, Layout, Loaded, refuse_early
 from features.store.redis_parts import finish_part
+from features.store.redis_rows import Load, remove_rows, write_rows
 from features.store.redis_states import remove_states, write_states
-from features.store.redis_store import Load, RedisStore, remove_rows, write_rows
+from features.store.redis_store import RedisStore
 from features.store.sqlite_store import SqliteStore
 from features.store.stores import open_store, redis_url
 from features.values.sweep import ARROW_TYPES
