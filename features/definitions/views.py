@@ -68,7 +68,7 @@ class FeatureView:
 
     feast_layout: bool = True
     """Whether the online store holds its plain values in Feast's own layout as well, which Feast's stock online stores read. Without it a key takes
-    less than half the room and a load less than half the time; Asof's reader, service and online store plugin read the same either way. Changes no value."""
+    about half the room; Asof's reader, service and online store plugin read the same either way. Changes no value."""
 
     description: str = ""
     owner: str = ""
