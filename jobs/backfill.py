@@ -20,7 +20,7 @@ from features.errors import HeldError, InputError, MissingError
 from features.settings import Settings
 from jobs import audits, ledger, tiles
 from jobs.commands import Backfill
-from jobs.compute import compute, computed
+from jobs.compute import compute, computed, wants_tiles
 from jobs.publish import publish, validated
 from jobs.session import spark as session
 from jobs.stages import say
@@ -141,12 +141,12 @@ def backfill(
 
 
 def _compute(spark: SparkSession, settings: Settings, views: tuple[FeatureView, ...], cuts: tuple[int, ...]) -> None:
-    """What is not there yet, views that lack the same cuts together; and tiles of the views that have them."""
+    """What is not there yet, views that lack the same cuts together; and tiles of the views that have them, where rows are not few."""
     todo = {view: tuple(cut for cut in cuts if not computed(settings, view, cut)) for view in views}
     for wanted, group in groupby(sorted(views, key=lambda view: todo[view]), key=lambda view: todo[view]):
         if wanted:
             compute(spark, settings, tuple(group), wanted)
-    for view in (view for view in views if view.tiles and tiles.in_place(settings, view, cuts) is None):
+    for view in (view for view in views if wants_tiles(settings, view, cuts)):
         tiles.up_to_date(spark, settings, view, cuts)
 
 

@@ -24,8 +24,8 @@ _WORTH_A_FILE = 2_000
 _NAME = re.compile(r"-(\d+)-of-(\d+)(-\w+)?\.parquet$")
 
 
-def write_bucket(folder: Path, name: str, bucket: int, buckets: int, rows: pa.Table, suffix: str = "") -> None:
-    """Whole or not at all; a task that is tried again writes the same file."""
+def write_bucket(folder: Path, name: str, bucket: int, buckets: int, rows: pa.Table, suffix: str = "") -> Path:
+    """Whole or not at all; a task that is tried again writes the same file, which is given."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}-{bucket:05d}-of-{buckets:05d}{suffix}.parquet"
     temporary = folder / f"_{path.name}.{uuid4().hex[:8]}"
@@ -37,10 +37,11 @@ def write_bucket(folder: Path, name: str, bucket: int, buckets: int, rows: pa.Ta
         column_encoding=dict.fromkeys(ordered, "DELTA_BINARY_PACKED"),
     )  # fmt: skip
     temporary.replace(path)
+    return path
 
 
 def write_tiles(
-    view: FeatureView, made: pa.Table, location: Path, bucket: int, buckets: int
+    view: FeatureView, made: pa.Table, location: Path, bucket: int, buckets: int, suffix: str = ""
 ) -> Iterator[tuple[str, str, int]]:
     """Writes what `features.values.tiles` made of a bucket; gives each cut and day with its rows."""
     shown = dated(view, made)
@@ -49,7 +50,7 @@ def write_tiles(
         cut, day = place["cut"], place["day"]
         mine = shown.filter(pc.and_(pc.equal(shown["cut"], cut), pc.equal(shown["day"], day)))
         write_bucket(
-            location / f"cut={cut}" / f"day={day}", "tiles", bucket, buckets, mine.drop_columns(["cut", "day"])
+            location / f"cut={cut}" / f"day={day}", "tiles", bucket, buckets, mine.drop_columns(["cut", "day"]), suffix
         )
         yield cut, day, len(mine)
 
@@ -64,10 +65,10 @@ def join_tiles(location: str, places: Mapping[tuple[str, str], int]) -> None:
     for (cut, day), rows in places.items():
         files = sorted(Path(location, f"cut={cut}", f"day={day}").glob("[!_.]*.parquet"))
         if len(files) > 1 and rows < _WORTH_A_FILE * len(files):
-            write_bucket(
+            whole = write_bucket(
                 files[0].parent, "tiles", 0, 1, pa.concat_tables([pq.ParquetFile(path).read() for path in files])
             )
-            for path in files:
+            for path in (path for path in files if path != whole):
                 path.unlink()
 
 

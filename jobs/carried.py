@@ -14,12 +14,12 @@ from typing import Any
 from uuid import uuid4
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
 from features.definitions.durations import DAY, duration
 from features.definitions.names import cut_text, utc
-from features.definitions.tiling import tiling
 from features.definitions.views import FeatureView
 from features.settings import Settings
 from features.values.carrying import carriable, edges
@@ -28,7 +28,7 @@ from jobs import attempts, ledger, tile_builds
 from jobs import tiles as tile_jobs
 from jobs.attempts import Attempt
 from jobs.bucket_files import join_tiles
-from jobs.carried_buckets import TOLD, Part, bucket_task
+from jobs.carried_buckets import NONE, TOLD, Part, bucket_task
 from jobs.exchange import Exchange, Shuffled, exchange, exchangeable
 from jobs.rows import Shape, shape_of
 from jobs.sizing import buckets
@@ -155,12 +155,10 @@ class _Cut:
                 if part.build is not None
             }
             told = self._together(parts, self._shuffled(what))
+        told += self._again(parts, told)
         for part, view in zip(parts, self.group.views, strict=True):
             if part.build is not None:
                 self._record_tiles(view, part, told, started, seen[part.number].result())
-            gaps = [row["day"] for row in told if row["what"] == "gaps" and row["view"] == part.number]
-            if gaps:
-                told += self._filled(part, gaps)
         return told
 
     def _what(self) -> Exchange:
@@ -195,8 +193,7 @@ class _Cut:
         older = tuple(folder for (_, day), folder in tile_builds.folders_of(builds).items() if day in days)
         state = self.states[view.name]
         part = Part(number=number, location=attempt.location, state=state.folder if state else None, older=older)
-        # Rows whose extremes are taken back must be found in older partitions, and a lag brings rows of older ones.
-        if not own and not view.source.lag_us and (tiling(view).removable or not self.shape.corrected):
+        if not own and not view.source.lag_us:  # a lag brings rows of older partitions
             return replace(part, build=tile_builds.new_location(self.settings, view))
         own = own or dict(tile_jobs.up_to_date(self.spark, self.settings, view, [self.cut]))
         return replace(part, own=tuple(tile_builds.folders_of(own).values()))
@@ -214,19 +211,48 @@ class _Cut:
         self, view: FeatureView, part: Part, told: Sequence[Any], started: float, there: frozenset[tuple[str, str]]
     ) -> None:
         days: dict[str, int] = {}
-        for row in told:
-            if row["view"] == part.number and row["what"] == "tiles":
+        mine = [row for row in told if row["view"] == part.number]
+        for row in mine:
+            if row["what"] == "tiles":
                 days[row["day"]] = days.get(row["day"], 0) + row["rows"]
         join_tiles(part.build or "", {(cut_text(self.cut), day): rows for day, rows in days.items()})
-        tile_jobs.finish_build(view, part.build or "", self.partitions[view.name], self.cut, days, started)
+        replaced = self._read(_files(mine, "replaced"))
+        counted = {"days": days, "replacing": sum(row["rows"] for row in mine if row["what"] == "replacing")}
+        reread = pc.min(replaced["asof_tile_min"]).as_py() if replaced is not None else None
+        tile_jobs.finish_build(view, part.build or "", self.partitions[view.name], self.cut, counted, reread, started)
         tile_jobs.show_built(self.spark, self.settings, view, [self.cut], there)
 
-    def _filled(self, part: Part, files: Sequence[str]) -> list[Any]:
-        """Keys one of whose rows was taken back start from all their rows."""
-        keys = f"{self.work}/{uuid4().hex}.parquet"
-        pq.write_table(pa.concat_tables([pq.ParquetFile(path).read() for path in files]), keys)
-        (alone,) = entity_views([self.group.views[part.number]])
-        what = replace(self._what(), group=alone, only=keys)
-        again = replace(part, number=0, state=None, build=None, suffix="-again", only=keys)
-        told = self._together([again], self._shuffled(what))
-        return [{**row, "view": part.number if row["view"] == 0 else row["view"]} for row in told]
+    def _again(self, parts: Sequence[Part], told: Sequence[Any]) -> list[Any]:
+        """What needs all rows of some keys: those of which a row was taken back that had outdone others start anew, and tiles that are replaced hold all."""
+        found, anchor, redone = [], self.cut, []
+        for part, view in zip(parts, self.group.views, strict=True):
+            mine = [row for row in told if row["view"] == part.number]
+            gaps, replaced = self._read(_files(mine, "gaps")), self._read(_files(mine, "replaced"))
+            if replaced is not None:
+                # Tiles that no window reaches any more are replaced too.
+                anchor = min(anchor, pc.min(replaced["asof_tile_min"]).as_py() + view.remember_us)
+                replaced = replaced.drop_columns(["asof_tile_min"])
+            if gaps is not None or replaced is not None:
+                again = replace(part, state=None, suffix="-again", replaced=self._kept(replaced))
+                redone.append(replace(again, only=self._kept(gaps) or NONE))
+                found += [keys.rename_columns(self.group.keys) for keys in (gaps, replaced) if keys is not None]
+        if not redone:
+            return []
+        only = self._kept(pa.concat_tables(found).group_by(list(self.group.keys)).aggregate([]))
+        return self._together(redone, self._shuffled(replace(self._what(), only=only, anchor=anchor)))
+
+    def _kept(self, keys: pa.Table | None) -> str | None:
+        """The file of some keys."""
+        if keys is None:
+            return None
+        path = f"{self.work}/{uuid4().hex}.parquet"
+        pq.write_table(keys, path)
+        return path
+
+    @staticmethod
+    def _read(paths: Sequence[str]) -> pa.Table | None:
+        return pa.concat_tables([pq.ParquetFile(path).read() for path in paths]) if paths else None
+
+
+def _files(told: Sequence[Any], what: str) -> list[str]:
+    return [row["day"] for row in told if row["what"] == what]

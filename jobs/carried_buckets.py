@@ -18,7 +18,10 @@ from jobs.exchange import Exchange, Shuffled, bucket_rows, bytes_read
 from jobs.source_files import entity_schema
 from jobs.workers import settle
 
-__all__ = ["TOLD", "Part", "bucket_task"]
+__all__ = ["NONE", "TOLD", "Part", "bucket_task"]
+
+NONE = ""
+"""In place of a file of keys: there are none."""
 
 TOLD = "view int, what string, day string, rows bigint, bytes bigint"
 _TOLD_TYPES = pa.schema([
@@ -43,6 +46,9 @@ class Part:
     suffix: str = ""
     only: str | None = None
     """A file of keys: the others are done already."""
+
+    replaced: str | None = None
+    """A file of keys of whose tiles some are replaced: what the cut says of them is built from all their rows, in `build`."""
 
 
 def bucket_task(
@@ -80,7 +86,11 @@ class _Bucket:
 
     def done(self, rows: pa.Table) -> list[dict[str, Any]]:
         if self.part.state is None:
-            return self._written(start(self.view, self.cut, self._chosen(rows)))
+            told = [] if self.part.replaced is None else self._replaced(_of_keys(rows, self.part.replaced))
+            if self.part.only == NONE:
+                return told
+            some = rows if self.part.only is None else _of_keys(rows, self.part.only)
+            return told + self._written(start(self.view, self.cut, some))
         own, told = self._tiles(rows)
         state = Path(self.part.state)
         older = read_tiles(self.view, self.part.older, self.bucket, self.buckets, edges(self.view, self.cut))
@@ -99,21 +109,30 @@ class _Bucket:
             told.append(self._told("gaps", len(made.gaps), path))
         return told + self._written(made)
 
-    def _chosen(self, rows: pa.Table) -> pa.Table:
-        if self.part.only is None:
-            return rows
-        keys = pq.ParquetFile(self.part.only).read()
-        return rows.join(keys, keys.column_names, join_type="left semi").combine_chunks()
-
     def _tiles(self, rows: pa.Table) -> tuple[pa.Table, list[dict[str, Any]]]:
-        """What the cut newly knows, built here or read; and what was written."""
+        """What the cut newly knows, built here or read; and what was written. Counts and sums follow from new rows alone, which is all that is carried."""
         if self.part.build is None:
             return read_tiles(self.view, self.part.own, self.bucket, self.buckets), []
         made = tiles(self.view, tile_rows(self.view, rows), [self.cut])
-        written = write_tiles(self.view, made, Path(self.part.build), self.bucket, self.buckets)
-        told = [self._told("tiles", count, day) for _, day, count in written]
         names = {key: f"k{n}" for n, key in enumerate(self.view.keys)}
-        return made.rename_columns([names.get(name, name) for name in made.column_names]), told
+        own, told, whole = made.rename_columns([names.get(name, name) for name in made.column_names]), [], made
+        taken = own.filter(own["asof_replaces"]).group_by(list(names.values())).aggregate([("asof_tile", "min")])
+        if len(taken):
+            path = f"{self.folder}/replaced-{self.part.number}-{self.bucket}.parquet"
+            pq.write_table(taken, path)
+            told.append(self._told("replaced", len(taken), path))
+            keys = taken.select(list(names.values())).rename_columns(list(names))
+            whole = made.join(keys, list(names), join_type="left anti").combine_chunks()
+        return own, told + self._stored(whole)
+
+    def _replaced(self, rows: pa.Table) -> list[dict[str, Any]]:
+        made = tiles(self.view, tile_rows(self.view, rows), [self.cut])
+        return [*self._stored(made), self._told("replacing", made["asof_replaces"].to_pylist().count(True), "")]
+
+    def _stored(self, made: pa.Table) -> list[dict[str, Any]]:
+        location, suffix = Path(self.part.build or ""), self.part.suffix
+        written = write_tiles(self.view, made, location, self.bucket, self.buckets, suffix)
+        return [self._told("tiles", count, day) for _, day, count in written]
 
     def _written(self, made: Carried) -> list[dict[str, Any]]:
         location, suffix = Path(self.part.location), self.part.suffix
@@ -125,3 +144,9 @@ class _Bucket:
 
     def _told(self, what: str, rows: int, day: str) -> dict[str, Any]:
         return {"view": self.part.number, "what": what, "day": day, "rows": rows, "bytes": 0}
+
+
+def _of_keys(rows: pa.Table, path: str) -> pa.Table:
+    """The rows of the keys of a file."""
+    keys = pq.ParquetFile(path).read()
+    return rows.join(keys, keys.column_names, join_type="left semi").combine_chunks()

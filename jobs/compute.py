@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import product
 
+import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from features.definitions.names import cut_text, tiles_table
@@ -13,7 +14,7 @@ from features.settings import Settings
 from features.values.partition import EntityViews, entity_views, finish
 from jobs import attempts, carried, ledger, tiles
 from jobs.commands import Stage
-from jobs.few import few_rows
+from jobs.few import are_few, few_rows
 from jobs.fits import fits_at
 from jobs.rows import event_rows
 from jobs.session import spark as session
@@ -21,10 +22,7 @@ from jobs.sizing import size
 from jobs.stages import say, side_by_side, stage_views
 from jobs.written import Unfinished, write_attempts
 
-__all__ = ["compute", "computed", "run"]
-
-_FEW = 4_000_000
-"""Rows times cuts that this process finishes by itself at the most: what it makes of them must fit into it."""
+__all__ = ["compute", "computed", "run", "wants_tiles"]
 
 
 def run(command: Stage, settings: Settings) -> int:
@@ -40,7 +38,7 @@ def run(command: Stage, settings: Settings) -> int:
             record = attempt.record("finished") or {}
             how = " from the cut before" if record.get("follows") else ""
             say(f"{attempt.view} at {cut_text(cut)}: {record['rows']} keys in {record['seconds']} s{how}.")
-    for view in (view for view in views if view.tiles and not tiles.in_place(settings, view, [cut])):
+    for view in (view for view in views if wants_tiles(settings, view, [cut])):
         tiles.up_to_date(session(settings, "compute"), settings, view, [cut])
         say(f"{view.name} at {cut_text(cut)}: tiles of what the cut newly knows are in {tiles_table(view)}.")
     return 0
@@ -53,12 +51,21 @@ def computed(settings: Settings, view: FeatureView, cut: int) -> bool:
     return record is not None and record["sources"] == ledger.source_state(settings, view, cut)
 
 
+def wants_tiles(settings: Settings, view: FeatureView, cuts: Sequence[int]) -> bool:
+    """Whether tiles of a view that asks for them are missing; where its rows were few at the last cut it has none. Needs no Spark."""
+    if not view.tiles or tiles.in_place(settings, view, cuts):
+        return False
+    attempt = attempts.finished(settings, view, max(cuts))
+    return not ((attempt.record("finished") if attempt else None) or {}).get("few", False)
+
+
 def compute(
     spark: SparkSession, settings: Settings, views: tuple[FeatureView, ...], cuts: Sequence[int]
 ) -> list[attempts.Attempt]:
     """A finished attempt a view and cut; rows are the keys ever seen within what the view remembers.
 
-    Of one cut, views with tiles follow from the cut before where that is possible (see `jobs.carried`); all others are computed from all rows.
+    Rows that are few are finished by this process, all views of an entity together. Of one cut, views with tiles that have more follow from the
+    cut before where that is possible (see `jobs.carried`); all others are computed from all rows.
 
     Args:
         spark: the session.
@@ -66,27 +73,34 @@ def compute(
         views: each of them has all of the cuts.
         cuts: microseconds UTC; one pass over the sources for all of them.
     """
-    chains = carried.groups(settings, views, cuts[0]) if len(cuts) == 1 else ()
+    last = max(cuts)
+    found = carried.groups(settings, views, last)
+    few = {group: are_few(spark, settings, group, before=last, anchor=last) for group in found}
+    small = frozenset(view.name for group in found if few[group] for view in group.views)
+    chains = [group for group in found if len(cuts) == 1 and not few[group]]
     followed = {view.name for group in chains for view in group.views}
     whole = entity_views(view for view in views if view.name not in followed)
     work = [
         *(partial(carried.carried, spark, settings, group, cuts[0]) for group in chains),
-        *(partial(_compute_entity, spark, settings, group, cuts) for group in whole),
+        *(partial(_compute_entity, spark, settings, group, cuts, small) for group in whole),
     ]
     return [attempt for made in side_by_side(lambda part: part(), work) for attempt in made]
 
 
 def _compute_entity(
-    spark: SparkSession, settings: Settings, group: EntityViews, cuts: Sequence[int]
+    spark: SparkSession, settings: Settings, group: EntityViews, cuts: Sequence[int], small: frozenset[str]
 ) -> list[attempts.Attempt]:
+    """`small`: views whose own rows are few, though those of others of the entity may not be."""
     started = time.monotonic()
     # Before anything is read: what is held, released or ingested meanwhile makes the attempt one of the past, which nobody publishes.
     state = {(view.name, cut): ledger.source_state(settings, view, cut) for cut, view in product(cuts, group.views)}
     made = [attempts.new_attempt(settings, view, cut) for cut, view in product(cuts, group.views)]
-    rows = write_attempts(_unfinished(spark, settings, group, cuts), group, cuts, made)
+    unfinished = _unfinished(spark, settings, group, cuts)
+    rows, few = write_attempts(unfinished, group, cuts, made), isinstance(unfinished.rows, pa.Table)
     seconds = round(time.monotonic() - started, 1)
     for attempt in made:
         record = {"rows": rows[attempt.view, attempt.cut], "seconds": seconds, "finished_at": time.time()}
+        record["few"] = few or attempt.view in small
         attempts.finish(attempt, {**record, "sources": state[attempt.view, attempt.cut]})
     return made
 
@@ -94,10 +108,10 @@ def _compute_entity(
 def _unfinished(spark: SparkSession, settings: Settings, group: EntityViews, cuts: Sequence[int]) -> Unfinished:
     before, anchor = max(cuts), min(cuts)
     finished = finish(group, cuts=cuts, fits=fits_at(spark, settings, group, cuts))
-    about = size(settings, group, before=before, anchor=anchor)
-    if about.rows * len(cuts) <= _FEW:
+    if are_few(spark, settings, group, before=before, anchor=anchor, cuts=len(cuts)):
         rows = few_rows(spark, settings, group, before=before, anchor=anchor)
         if rows is not None:
             return Unfinished(rows=rows, finished=finished)
     rows = event_rows(spark, settings, group, before=before, anchor=anchor)
-    return Unfinished(rows=rows.repartition(about.partitions, *group.keys), finished=finished)
+    count = size(settings, group, before=before, anchor=anchor).partitions
+    return Unfinished(rows=rows.repartition(count, *group.keys), finished=finished)

@@ -76,9 +76,10 @@ def _follows(settings: Settings, view: FeatureView, cut: int) -> str:
     if not exchangeable(settings, alone, cut):
         return "not from the cut before: a gate holds or held a partition that is read, or tables are not in a folder"
     if follows(settings, view, cut, shape_of(settings, alone, cut)) is None:
-        return (
-            "from all rows this time: the cut before was not computed by this definition from the sources as they are"
-        )
+        before = attempts.finished(settings, view, cut - view.schedule.period_us)
+        few = ((before.record("finished") if before else None) or {}).get("few", False)
+        why = "the cut before was not computed by this definition from the sources as they are"
+        return f"from all rows this time: {'at the cut before they were few, which leaves no state' if few else why}"
     days = len({day for lower, upper in edges(view, cut) for day in range(lower // DAY, -(-upper // DAY))})
     return f"from the cut before, what is newly known, and tiles of {days} days that windows leave or enter"
 

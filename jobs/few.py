@@ -11,10 +11,25 @@ from jobs.rows import shape_of
 from jobs.sizing import reached, size
 from jobs.source_files import entity_schema, filled, shaped, stored_schema, with_keys
 
-__all__ = ["few_rows"]
+__all__ = ["are_few", "few_rows"]
+
+_ROWS = 4_000_000
+"""Rows times cuts that this process finishes by itself at the most: what it makes of them must fit into it."""
 
 _PACKED = 32
 """Parquet packs so many bytes into one at the most, about: what is far larger is not looked at file by file."""
+
+
+def are_few(
+    spark: SparkSession, settings: Settings, group: EntityViews, *, before: int, anchor: int, cuts: int = 1
+) -> bool:
+    """Whether this process computes so many cuts of the views by itself: their rows are few, as `few_rows` says, and so are rows times cuts."""
+    left, about = settings.spark.few_bytes, size(settings, group, before=before, anchor=anchor)
+    if about.rows * cuts > _ROWS or about.bytes > _PACKED * left or not left:
+        return False
+    for source in group.sources:
+        left -= bytes_of(known_files(spark, settings, source, before=before, since=reached(group, source, anchor)))
+    return left > 0
 
 
 def few_rows(

@@ -23,10 +23,14 @@ from jobs.files import write_record
 from jobs.known import known_rows
 from jobs.rows import shape_of
 from jobs.sizing import buckets
+from jobs.source_files import ALWAYS
 from jobs.tile_builds import Build, begun
 
 __all__ = ["build_tiles", "finish_build", "in_place", "missing", "seen", "show", "show_built", "up_to_date"]
 
+_NOTHING: Mapping[str, Any] = {"days": {}, "replacing": 0, "oldest": None}
+_WORTH_ALL = 4
+"""Of cuts that are a quarter of all days there are, all rows are read, rather than looked for which tiles are replaced."""
 _AT_ONCE = 32
 """Cuts in one pass over the source: a Python worker holds its share of what they newly know."""
 
@@ -99,8 +103,10 @@ def build_tiles(spark: SparkSession, settings: Settings, view: FeatureView, cuts
     started, location = time.monotonic(), tile_builds.new_location(settings, view)
     partitions = _partitions(settings, view)
     if (what := _in_buckets(settings, view, cuts, partitions)) is not None:
-        oldest = {cut: tile_builds.first_day(view, partitions, cut) for cut in cuts}
-        _finish(view, location, partitions, oldest, tile_tasks.build(spark, settings, what, cuts, location), started)
+        built = tile_tasks.build(spark, settings, what, cuts, location)
+        found = {cut: built.get(cut_text(cut), _NOTHING) for cut in cuts}
+        oldest = {cut: _read_from(view, partitions, cut, item["oldest"]) for cut, item in found.items()}
+        _finish(view, location, partitions, oldest, {cut_text(cut): item for cut, item in found.items()}, started)
         return location
     rows, oldest = _rows(spark, settings, view, cuts, partitions)
     made = (
@@ -115,17 +121,20 @@ def build_tiles(spark: SparkSession, settings: Settings, view: FeatureView, cuts
 def _in_buckets(
     settings: Settings, view: FeatureView, cuts: Sequence[int], partitions: Sequence[ledger.Partition]
 ) -> Exchange | None:
-    """What is shuffled where tiles follow from what is newly known alone; None where older rows have a part in them."""
+    """What is shuffled where tiles follow from what is newly known alone, or from all rows there are; None where some older rows have a part in them."""
     first, last = min(cuts) - view.schedule.period_us, max(cuts)
     (group,) = entity_views([view])
     if not partitions or view.source.lag_us or not exchangeable(settings, group, last):
         return None
     before = max(last, begun(partitions) + DAY)  # of the first day alone, no partition is whole
     shape = shape_of(settings, group, before)
+    anchor, fresh = before, first
     if shape.corrected and not tiling(view).removable:
-        return None
+        if len(cuts) * view.schedule.period_us * _WORTH_ALL < last - begun(partitions):
+            return None
+        anchor, fresh = begun(partitions) - 100 * 365 * DAY, ALWAYS  # rows of any age
     return Exchange(
-        group=group, shape=shape, before=before, anchor=before, fresh=first, buckets=buckets(settings, group, before),
+        group=group, shape=shape, before=before, anchor=anchor, fresh=fresh, buckets=buckets(settings, group, before),
         folder=f"{settings.home}/cuts/{uuid4().hex[:12]}/rows",
     )  # fmt: skip
 
@@ -135,21 +144,29 @@ def finish_build(
     location: str,
     partitions: Sequence[ledger.Partition],
     cut: int,
-    days: Mapping[str, int],
+    counted: Mapping[str, Any],
+    reread: int | None,
     started: float,
 ) -> None:
-    """Records the tiles of a cut that whoever computes it has built from what it newly knows; none of them replaces.
+    """Records the tiles of a cut that whoever computes it has built from what it newly knows.
 
     Args:
         view: its definition.
         location: where they are.
         partitions: the source's, as they were before it was read.
         cut: microseconds UTC.
-        days: day to rows.
+        counted: `days`, day to rows, and `replacing`, how many of them replace.
+        reread: the oldest tile among those, microseconds UTC; None: older rows had no part.
         started: by the monotonic clock.
     """
-    oldest = {cut: tile_builds.first_day(view, partitions, cut)}
-    _finish(view, location, partitions, oldest, {cut_text(cut): {"days": dict(days), "replacing": 0}}, started)
+    since = _read_from(view, partitions, cut, reread)
+    _finish(view, location, partitions, {cut: since}, {cut_text(cut): counted}, started)
+
+
+def _read_from(view: FeatureView, partitions: Sequence[ledger.Partition], cut: int, reread: int | None) -> str:
+    """The oldest partition that the tiles of a cut depend on; `reread`: the oldest tile that is replaced, if there is one."""
+    since = tile_builds.first_day(view, partitions, cut)
+    return since if reread is None else min(since, str(utc(reread - duration(view.source.max_future)).date()))
 
 
 def _finish(
@@ -162,7 +179,7 @@ def _finish(
 ) -> None:
     record = {
         cut_text(cut): {
-            **counted.get(cut_text(cut), {"days": {}, "replacing": 0}),
+            **{name: counted.get(cut_text(cut), _NOTHING)[name] for name in ("days", "replacing")},
             "read_from": since,
             "sources": tile_builds.source_state(view, partitions, cut, since),
         }

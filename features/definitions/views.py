@@ -64,7 +64,8 @@ class FeatureView:
     """How long after a cut its values serve before they are `stale`; None: two periods and the publish lag."""
 
     tiles: bool = False
-    """Whether the compute stage keeps its tiles up to date and makes each cut from the one before; `asof stats` else builds those it needs. Changes no value."""
+    """Whether the compute stage keeps its tiles up to date and makes each cut from the one before, unless its rows are few (`spark.few_bytes`); `asof stats` else
+    builds those it needs. Changes no value."""
 
     feast_layout: bool = True
     """Whether the online store holds its plain values in Feast's own layout as well, which Feast's stock online stores read. Without it a key takes

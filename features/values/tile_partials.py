@@ -131,21 +131,19 @@ def standing(
             if partial.held is not None:
                 mine = [column.take(pa.array(rows.row)) for column in read]
                 made[partial.name] = folded(partial.held, group.type, rows.place, times[rows.row], mine, count)
-        made |= _ends(rows, times, columns[event_id] if event_id else None, count)
+        if group.operations & {"first", "last"}:  # else the event id may have stayed behind
+            made |= _ends(rows, times, columns[event_id] if event_id else None, count)
     return made
 
 
 def _ends(rows: _Standing, times: Array, ids: pa.Array | None, count: int) -> dict[str, pa.Array]:
-    """The first and the last value, if the group asks for them, of each place."""
-    wanted = rows.group.operations & {"first", "last"}
-    if not wanted:
-        return {}
+    """The first and the last value of each place, whichever the group asks for."""
     values = rows.columns[0]
     tie = _ranks((values if ids is None else ids).take(pa.array(rows.row)))
     order = np.lexsort((tie, times[rows.row], rows.place))
     row, place = rows.row[order], rows.place[order]
     made = {}
-    for name in wanted:
+    for name in rows.group.operations & {"first", "last"}:
         edge = np.ones(len(place), bool)
         if name == "first":
             edge[1:] = place[1:] != place[:-1]

@@ -15,12 +15,12 @@ from pyspark.sql import SparkSession
 from features import count, distinct, first, flat, last, max_, mean, min_, std, sum_, time_since_first, time_since_last
 from features.definitions.behaviour import entropy
 from features.definitions.freshness import Schedule
-from features.definitions.names import tiles_table, utc
+from features.definitions.names import cut_text, tiles_table, utc
 from features.definitions.views import FeatureView
 from features.definitions.windows import EVER
 from features.settings import Settings
-from jobs import attempts, carried, ledger, tiles
-from jobs.compute import compute
+from jobs import attempts, carried, ledger, tile_builds, tiles
+from jobs.compute import compute, wants_tiles
 from jobs.ingest import ingest
 from tests.jobs import hostile_days as days
 from tests.jobs.shop import CARD, PAIR, PAYMENTS
@@ -51,7 +51,8 @@ Raw = dict[str, list[dict[str, Any]]]
 
 @pytest.fixture
 def home(spark: SparkSession, spark_settings: Settings, tmp_path: Path) -> Iterator[Settings]:
-    settings = spark_settings.model_copy(update={"home": tmp_path / "home"})
+    many = spark_settings.spark.model_copy(update={"few_bytes": 0})
+    settings = spark_settings.model_copy(update={"home": tmp_path / "home", "spark": many})
     yield settings
     spark.sql(f"drop table if exists {PAYMENTS.table}")
     for view in VIEWS:
@@ -192,16 +193,45 @@ def test_a_killed_cut_leaves_nothing_that_a_later_one_follows(
 
 
 @pytest.mark.usefixtures("raw")
+@pytest.mark.parametrize("view", [COUNTED, EVERY], ids=["counts", "states"])
 def test_tiles_that_were_built_on_the_way_are_those_of_a_build_of_their_own(
-    spark: SparkSession, home: Settings, tmp_path: Path
+    spark: SparkSession, home: Settings, tmp_path: Path, view: FeatureView
 ) -> None:
-    plain = replace(COUNTED, name="carried_plain")
-    chain = [cut for n in range(days.DAYS) for cut in cuts(COUNTED, n)]
+    plain = replace(view, name="carried_plain")
+    chain = [cut for n in range(days.DAYS) for cut in cuts(view, n)]
     arrive(spark, home, tmp_path)
     for cut in chain:
-        compute(spark, home, (COUNTED,), [cut])
-    tiles.up_to_date(spark, home, COUNTED, chain)
+        compute(spark, home, (view,), [cut])
+    assert tiles.missing(home, view, chain[:-1]) == ()
+    tiles.up_to_date(spark, home, view, chain)
     tiles.up_to_date(spark, home, plain, chain)
-    mine, meant = (sorted(map(tuple, spark.table(tiles_table(view)).collect()), key=repr) for view in (COUNTED, plain))
+    mine, meant = (sorted(map(tuple, spark.table(tiles_table(each)).collect()), key=repr) for each in (view, plain))
     assert mine == meant != []
+    shown = spark.table(tiles_table(view)).where("asof_replaces").count()
+    said = [
+        tile_builds.newest(home, view, ledger.partitions(home, PAYMENTS.name), [cut])[cut].cuts[cut_text(cut)]
+        for cut in chain
+    ]
+    assert sum(item["replacing"] for item in said) == shown
+    assert (shown > 0) == (view is EVERY)
     spark.sql(f"drop table if exists {tiles_table(plain)}")
+
+
+def test_few_rows_leave_neither_state_nor_tiles_and_many_start_from_all_rows_once(
+    spark: SparkSession, home: Settings, raw: Raw, tmp_path: Path
+) -> None:
+    arrive(spark, home, tmp_path)
+    few = home.model_copy(update={"spark": home.spark.model_copy(update={"few_bytes": 1 << 25})})
+    one, two, three, four = (cuts(EVERY, n)[0] for n in (1, 2, 3, 4))
+    for cut in (one, two):
+        compute(spark, few, (EVERY, COUNTED), [cut])
+        for view in (EVERY, COUNTED):
+            record = check(few, view, raw, cut)
+            assert (record["few"], "state" in record) == (True, False)
+            assert not wants_tiles(few, view, [cut])
+            assert tiles.missing(few, view, [cut]) == (cut,)
+    for cut, follows in ((three, False), (four, True)):
+        compute(spark, home, (EVERY, COUNTED), [cut])
+        assert [check(home, view, raw, cut)["follows"] for view in (EVERY, COUNTED)] == [follows] * 2
+    # The first cut that follows builds the tiles of those before it.
+    assert [wants_tiles(home, EVERY, [cut]) for cut in (three, four)] == [False, False]

@@ -68,7 +68,8 @@ def sales() -> dict[date, list[Row]]:
 
 @pytest.fixture
 def home(spark: "SparkSession", spark_settings: Settings) -> Iterator[Settings]:
-    settings = spark_settings.model_copy(update={"catalog": "tests.jobs.test_tiles"})
+    many = spark_settings.spark.model_copy(update={"few_bytes": 0})
+    settings = spark_settings.model_copy(update={"catalog": "tests.jobs.test_tiles", "spark": many})
     spark.sql("create database if not exists audits")
     store(spark, settings, "sales", sales())
     yield settings

@@ -330,3 +330,9 @@ def test_a_day_all_of_whose_rows_are_void_has_neither_first_nor_last() -> None:
     assert lasting([only, undo(only, 30)], [1, 2], 2) == [
         {"last_shop": None, "first_amount": None, "time_since_last": None, "distinct_shop": 0, "p0_amount": None}
     ]
+
+
+def test_what_no_order_decides_needs_no_event_ids() -> None:
+    view = replace(LASTING, features=flat((distinct("shop", "1d"), time_since_last("1d"))))
+    rows = table([add("a", 1), add("b", 2)]).rename_columns({"asof_k1": "s_shop"}).drop_columns(["s_id"])
+    assert tiles(view, rows, [DAY])["rows__n"].to_pylist() == [2]
