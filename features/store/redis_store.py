@@ -7,46 +7,38 @@ cut, so that the next load cleans up after one that was killed; a lease keeps tw
 import json
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, cast
+from itertools import chain
+from typing import Any, cast
 from uuid import uuid4
 
-import pyarrow as pa
 import redis
 
-from features.definitions.expressions import ColumnType
+from features.definitions.sources import Source
 from features.errors import BusyError
 from features.store import redis_tails
 from features.store.heads import Head, Layout, Loaded, refuse_early, settled
 from features.store.keys import (
-    PROJECT,
     belongs,
     encode_instant,
-    entity_keys,
-    field,
     instant_field,
     key_prefix,
     redis_head,
-    redis_states,
 )
-from features.store.packed import Packing
 from features.store.reads import Answer, Question
-from features.store.redis_client import Parsed, Trip, Trips, client_of, lease, still_ours, taken
+from features.store.redis_client import Parsed, Trip, Trips, client_of, lease, taken
 from features.store.redis_parts import begin_parts, redis_parts
-from features.store.redis_plain import HEAD_FIELDS, LAYOUT, ask_plain, head_of, packed_field, plain_answers
+from features.store.redis_plain import HEAD_FIELDS, LAYOUT, ask_plain, head_of, plain_answers
+from features.store.redis_rows import drop_rows
+from features.store.redis_rows import remove_rows as remove_rows
+from features.store.redis_rows import write_rows as write_rows
 from features.store.redis_states import StateLoad, States
-from features.store.resp import bulk, fields_and_values, piped
 from features.store.tails import Pushed
-
-if TYPE_CHECKING:
-    from features.definitions.entities import KeyType
 
 __all__ = ["Load", "RedisStore", "remove_rows", "write_rows"]
 
 _LEASE_SECONDS = 30
-_ROWS_AT_ONCE = 2000
 _TRIES = 3
 # Releases or renews a lease only where it is still ours.
 _IF_OURS = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call(ARGV[2], KEYS[1], unpack(ARGV, 3)) else return 0 end"
@@ -118,7 +110,7 @@ class Load:
                     pipe.hget(key, instant_field(view))
                 stamps = pipe.execute()
             others = [key for key, stamp in zip(keys, stamps, strict=True) if stamp not in (None, wanted)]
-            removed += _drop(client, self.layout, self.gone_features, others)
+            removed += drop_rows(client, self.layout, self.gone_features, others)
             if at == 0:
                 return removed
 
@@ -264,6 +256,15 @@ class RedisStore:
         with self._errors():
             return redis_tails.push(self.client, source, events, told, lasting_ms)
 
+    def fold(self, source: Source, keys: Sequence[bytes], bound: int) -> int:
+        """Folds those of these entities' tails that have more than so many entries; how many went into blocks. See `redis_tails.fold`.
+
+        Raises:
+            BusyError: Redis does not answer; what was pushed stays.
+        """
+        with self._errors():
+            return redis_tails.fold(self.client, source, keys, bound)
+
     def trim(self, source: str, before: int) -> int:
         """Drops what became known before an instant from a source's tails; how many entries that were.
 
@@ -310,84 +311,3 @@ class RedisStore:
                 "The generation it served stays the live one. Mend it (online.url) and run the same command again."
             )
             raise BusyError(msg) from error
-
-
-def write_rows(
-    url: str, layout: Layout, gone: tuple[str, ...], token: str, batches: Iterable[pa.RecordBatch]
-) -> Iterator[int]:
-    """In a Spark task: of a row its packed field, then one HSET of Feast's; yields the rows of each batch. Doing it twice changes nothing."""
-    client, packing = client_of(url), Packing(dict(layout.features), layout.definition)
-    names = [field(layout.view, name) for name, _ in layout.features]
-    stamp = bulk(instant_field(layout.view)) + bulk(encode_instant(layout.valid_from))
-    # HSET of a packed row, HSET of Feast's fields, and HDEL of those that went.
-    whole = (b"*4\r\n$4\r\nHSET\r\n", bulk(packed_field(layout.view)))
-    plain = b"*%d\r\n$4\r\nHSET\r\n" % (2 * len(names) + 4)
-    old = (b"*%d\r\n$4\r\nHDEL\r\n" % (len(gone) + 2), b"".join(bulk(field(layout.view, name)) for name in gone))
-    try:
-        with piped(client) as pipe:
-            for batch in batches:
-                keys = _redis_keys(layout, batch)
-                columns: list[tuple[bytes, pa.Array, ColumnType]] = [
-                    (held, batch.column(name), kind) for held, (name, kind) in zip(names, layout.features, strict=True)
-                ]
-                rows = zip(keys, fields_and_values(columns), packing.pack(batch, layout.valid_from), strict=True)
-                for start in range(0, len(keys), _ROWS_AT_ONCE):
-                    still_ours(client, layout.view, token)
-                    made = list[bytes]()
-                    for key, values, row in islice(rows, _ROWS_AT_ONCE):
-                        place = bulk(key)
-                        made += (whole[0], bulk(_states(key)), whole[1], bulk(row), plain, place, values, stamp)
-                        if gone:
-                            made += (old[0], place, old[1])
-                    pipe.send(b"".join(made), (3 if gone else 2) * min(_ROWS_AT_ONCE, len(keys) - start))
-                yield len(keys)
-    finally:
-        client.close()
-
-
-def remove_rows(
-    url: str, layout: Layout, gone: tuple[str, ...], token: str, batches: Iterable[pa.RecordBatch]
-) -> Iterator[int]:
-    """In a Spark task: takes the view's fields from these keys' hashes, unless they are of this cut; yields how many had any."""
-    client, wanted = client_of(url), encode_instant(layout.valid_from)
-    try:
-        for batch in batches:
-            keys, removed = _redis_keys(layout, batch), 0
-            for start in range(0, len(keys), _ROWS_AT_ONCE):
-                still_ours(client, layout.view, token)
-                some = keys[start : start + _ROWS_AT_ONCE]
-                with client.pipeline(transaction=False) as pipe:
-                    for key in some:
-                        pipe.hget(key, instant_field(layout.view))
-                    stamps = pipe.execute()
-                others = [key for key, stamp in zip(some, stamps, strict=True) if stamp not in (None, wanted)]
-                removed += _drop(client, layout, gone, others)
-            yield removed
-    finally:
-        client.close()
-
-
-def _drop(client: Any, layout: Layout, gone: tuple[str, ...], keys: Sequence[bytes]) -> int:  # noqa: ANN401 - see client_of
-    fields = [
-        instant_field(layout.view),
-        *(field(layout.view, name) for name in (*(name for name, _ in layout.features), *gone)),
-    ]
-    with client.pipeline(transaction=False) as pipe:
-        for key in keys:
-            pipe.hdel(_states(key), packed_field(layout.view))
-            pipe.hdel(key, *fields)
-        pipe.execute()
-    return len(keys)
-
-
-def _states(key: bytes) -> bytes:
-    """The hash of packed rows and states beside one of Feast's, whose key ends with the project."""
-    return redis_states(key.removesuffix(PROJECT.encode()))
-
-
-def _redis_keys(layout: Layout, batch: pa.RecordBatch) -> list[bytes]:
-    project = PROJECT.encode()
-    return [
-        key + project
-        for key in entity_keys({name: batch.column(name) for name in layout.keys}, cast("KeyType", layout.key_type))
-    ]

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from features import FeatureView
 from features.settings import load
-from features.store import redis_states, redis_store
+from features.store import redis_rows, redis_states
 from features.store.heads import Loaded
 from jobs import load_parts, materialize
 from tests.features.serving.habits import HABITS
@@ -29,7 +29,7 @@ _CHUNK = 4096
 def load_cut(home: Path, url: str, view: str, cut: int, published: Mapping[int, pa.Table]) -> Loaded:
     """Loads a published cut in small steps, so that there are many moments between them."""
     load_parts._ROWS_AT_ONCE = ROWS_IN_A_PART
-    redis_store._ROWS_AT_ONCE = redis_states._ROWS_AT_ONCE = ROWS_AT_ONCE
+    redis_rows._ROWS_AT_ONCE = redis_states._ROWS_AT_ONCE = ROWS_AT_ONCE
     settings = load(home=home, online={"kind": "redis", "url": url}, clock="2026-01-01T10:00:00Z")
     return materialize.load_view(settings, VIEWS[view], cut, published.__getitem__, lambda: published)
 

@@ -12,7 +12,7 @@ import pytest
 from features.definitions.names import STATE
 from features.serving.reader import Reader
 from features.settings import Settings, load
-from features.store import redis_states, redis_store
+from features.store import redis_rows, redis_states
 from features.store.keys import entity_keys, redis_generations, redis_head
 from features.store.keys import redis_states as states_key
 from features.store.redis_client import lease
@@ -62,7 +62,7 @@ PUBLISHED = {"habits": habits, "live": live}
 
 @pytest.fixture
 def settings(redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
-    for module in (load_parts, redis_states, redis_store):  # `load_cut` makes them small
+    for module in (load_parts, redis_states, redis_rows):  # `load_cut` makes them small
         monkeypatch.setattr(module, "_ROWS_AT_ONCE", module._ROWS_AT_ONCE)
     store = RedisStore(redis_url)
     store.client.flushdb()

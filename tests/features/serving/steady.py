@@ -93,7 +93,7 @@ class Client(threading.Thread):
         answer = client.post("/push", json=body)
         self.pushes.append(time.perf_counter() - began)
         self._pushed[card] = known + new
-        told = answer.json() if answer.status_code == 200 else answer.text
+        told: Any = answer.json() if answer.status_code == 200 else answer.text
         if answer.status_code != 200 or told["new"] != new or told["known"] != len(numbers) - new:
             self.wrong.append((answer.status_code, told, new))
 
