@@ -1,6 +1,6 @@
 """Tails in Redis: a hash an entity and source, a field an event id or a block; of each event a record says which version was known first."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from typing import Any, cast
 from uuid import uuid4
@@ -16,21 +16,32 @@ __all__ = ["fold", "push", "redis_watermark", "trim"]
 _AT_ONCE = 500
 # The least order wins, whoever writes it. A record keeps the entities of all versions that won before, so that whoever wins last, or does it again,
 # takes out what any of them left.
-_FIRST = """local old = redis.call('get', KEYS[1])
-if not old then
-  redis.call('set', KEYS[1], ARGV[1] .. ARGV[2], 'PX', ARGV[3])
-  return 2
+_FIRST = """local made = {}
+for i, record in ipairs(KEYS) do
+  local mine, keys = ARGV[2 * i], ARGV[2 * i + 1]
+  local old = redis.call('get', record)
+  local order = old and string.sub(old, 1, string.len(mine))
+  if not old then
+    redis.call('set', record, mine .. keys, 'PX', ARGV[1])
+    made[i] = 2
+  elseif order < mine then
+    made[i] = 0
+  else
+    if order > mine then redis.call('set', record, mine .. keys .. string.sub(old, string.len(mine) + 1), 'PX', ARGV[1]) end
+    made[i] = old
+  end
 end
-local order = string.sub(old, 1, string.len(ARGV[1]))
-if order < ARGV[1] then return 0 end
-if order > ARGV[1] then redis.call('set', KEYS[1], ARGV[1] .. ARGV[2] .. string.sub(old, string.len(ARGV[1]) + 1), 'PX', ARGV[3]) end
-return old"""
-# Only of the version that won: another may have come between.
-_PUT = """local now = redis.call('get', KEYS[1])
-if not now or string.sub(now, 1, string.len(ARGV[1])) ~= ARGV[1] then return 0 end
-if ARGV[4] == '' and redis.call('exists', KEYS[2]) == 0 then return 0 end
-redis.call('hset', KEYS[2], ARGV[2], ARGV[3])
-if ARGV[4] ~= '' then redis.call('pexpire', KEYS[2], ARGV[4]) end
+return made"""
+# Records and tails, a pair an entry: only of the version that won, as another may have come between; marks only where there is a tail.
+_PUT = """for i = 1, #KEYS, 2 do
+  local order, id, entry, lasting = ARGV[2 * i - 1], ARGV[2 * i], ARGV[2 * i + 1], ARGV[2 * i + 2]
+  local now = redis.call('get', KEYS[i])
+  local counts = now and string.sub(now, 1, string.len(order)) == order
+  if counts and (lasting ~= '' or redis.call('exists', KEYS[i + 1]) == 1) then
+    redis.call('hset', KEYS[i + 1], id, entry)
+    if lasting ~= '' then redis.call('pexpire', KEYS[i + 1], lasting) end
+  end
+end
 return 1"""
 _LATER = """local old = redis.call('get', KEYS[1])
 if not old or tonumber(old) < tonumber(ARGV[1]) then redis.call('set', KEYS[1], ARGV[1]) end
@@ -76,27 +87,30 @@ def push(client: Any, source: str, events: Sequence[Pushed], told: int, lasting_
     new = 0
     for start in range(0, len(events), _AT_ONCE):
         some = events[start : start + _AT_ONCE]
-        with client.pipeline(transaction=False) as pipe:
-            for event in some:
-                pipe.eval(_FIRST, 1, _event(source, event.event_id), event.order, _packed(event.keys), lasting_ms)
-            found = pipe.execute()
-        with client.pipeline(transaction=False) as pipe:
-            for event, answer in zip(some, found, strict=True):
-                new += answer == _NEW
-                if answer != _LOST:
-                    _write(pipe, source, event, _keys_of(answer, event), lasting_ms)
-            pipe.execute()
+        records = [_event(source, event.event_id) for event in some]
+        given = chain.from_iterable((event.order, _packed(event.keys)) for event in some)
+        found = client.eval(_FIRST, len(some), *records, lasting_ms, *given)
+        new += sum(answer == _NEW for answer in found)
+        writes = [
+            write for event, answer in zip(some, found, strict=True) if answer != _LOST
+            for write in _writes(source, event, _keys_of(answer, event), lasting_ms)
+        ]  # fmt: skip
+        names, values = [name for pair, _ in writes for name in pair], [value for _, four in writes for value in four]
+        client.eval(_PUT, len(names), *names, *values)
     client.eval(_LATER, 1, redis_watermark(source), told)
     return new
 
 
-def _write(pipe: Any, source: str, event: Pushed, before: Sequence[bytes], lasting_ms: int) -> None:  # noqa: ANN401 - see client_of
+def _writes(
+    source: str, event: Pushed, before: Sequence[bytes], lasting_ms: int
+) -> Iterator[tuple[tuple[bytes, bytes], tuple[str, bytes, bytes, int | str]]]:
+    """Of an event whose version won: record and tail, and what `_PUT` needs beside them."""
     record, keys = _event(source, event.event_id), event.keys if event.entry is not None else ()
     for key in dict.fromkeys(before):
         if key not in keys:
-            pipe.eval(_PUT, 2, record, redis_tail(key, source), event.order, event.event_id, gone(event.event_id), "")
+            yield (record, redis_tail(key, source)), (event.order, event.event_id, gone(event.event_id), "")
     for key in keys:
-        pipe.eval(_PUT, 2, record, redis_tail(key, source), event.order, event.event_id, event.entry, lasting_ms)
+        yield (record, redis_tail(key, source)), (event.order, event.event_id, event.entry or b"", lasting_ms)
 
 
 def fold(client: Any, source: Source, keys: Sequence[bytes], bound: int) -> int:  # noqa: ANN401 - see client_of

@@ -145,8 +145,13 @@ class SqliteStore:
         Raises:
             BusyError: the file cannot be changed; what was pushed stays.
         """
-        with self._errors("changed"), self._transaction("IMMEDIATE"):
-            return sqlite_tails.fold(self._db, source, keys, bound)
+        with self._errors("changed"):
+            with self._transaction("DEFERRED"):  # no writer waits for it
+                long = sqlite_tails.long_tails(self._db, source.name, keys, bound)
+            if not long:
+                return 0
+            with self._transaction("IMMEDIATE"):
+                return sqlite_tails.fold(self._db, source, long, bound)
 
     def trim(self, source: str, before: int) -> int:
         """Drops what became known before an instant from a source's tails; how many entries that were.

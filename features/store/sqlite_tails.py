@@ -8,7 +8,7 @@ from features.store.tail_folds import Step, steps
 from features.store.tail_rows import gone, is_gone, known_of, rows_in
 from features.store.tails import Pushed
 
-__all__ = ["fold", "push", "tails", "trim", "watermark"]
+__all__ = ["fold", "long_tails", "push", "tails", "trim", "watermark"]
 
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS asof_pushed (source TEXT, event_id BLOB, first TEXT, known INTEGER, PRIMARY KEY (source, event_id)) WITHOUT ROWID",
@@ -68,18 +68,26 @@ def _mark(db: sqlite3.Connection, source: str, event_id: bytes) -> None:
     )
 
 
+def long_tails(db: sqlite3.Connection, source: str, keys: Sequence[bytes], bound: int) -> list[bytes]:
+    """Those of these entities whose tails have more rows than the bound; none in a file that nothing was pushed to."""
+    if not _there(db):
+        return []
+    counted = "SELECT count(*) FROM (SELECT 1 FROM asof_tails WHERE source = ? AND entity_key = ? LIMIT ?)"
+    return [key for key in dict.fromkeys(keys) if db.execute(counted, (source, key, bound + 1)).fetchone()[0] > bound]
+
+
 def fold(db: sqlite3.Connection, source: Source, keys: Sequence[bytes], bound: int) -> int:
     """Folds those tails that have more rows than the bound, within a transaction of the caller's; how many entries went into blocks."""
-    for statement in _TABLES:
+    for statement in _TABLES:  # those of a file that was made before there were folds
         db.execute(statement)
-    folded, of = 0, "FROM asof_tails WHERE source = ? AND entity_key = ?"
-    for key in dict.fromkeys(keys):
-        (length,) = db.execute(f"SELECT count(*) {of}", (source.name, key)).fetchone()
-        if length > bound:
-            read = dict(db.execute(f"SELECT event_id, entry {of}", (source.name, key)).fetchall())
-            for step in steps(source, read):
-                _take(db, source.name, key, step)
-                folded += len(step.taken)
+    folded = 0
+    for key in long_tails(db, source.name, keys, bound):
+        found = db.execute(
+            "SELECT event_id, entry FROM asof_tails WHERE source = ? AND entity_key = ?", (source.name, key)
+        )
+        for step in steps(source, dict(found.fetchall())):
+            _take(db, source.name, key, step)
+            folded += len(step.taken)
     return folded
 
 
