@@ -163,6 +163,8 @@ class Pusher:
             self._store = open_store(self._settings, writable=True)
         try:
             new = self._store.push(source.name, events, told, followed.lasting_us // _MILLISECOND)
+            if new:
+                self._store.fold(source, [key for event in events for key in event.keys], self._settings.online.fold_at)
         finally:
             if self._settings.online.kind == "sqlite":
                 self.close()  # the file may be another one by the next push

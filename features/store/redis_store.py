@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import redis
 
+from features.definitions.sources import Source
 from features.errors import BusyError
 from features.store import redis_tails
 from features.store.heads import Head, Layout, refuse_early
@@ -168,6 +169,15 @@ class RedisStore:
         """
         with self.errors():
             return redis_tails.push(self.client, source, events, told, lasting_ms)
+
+    def fold(self, source: Source, keys: Sequence[bytes], bound: int) -> int:
+        """Folds those of these entities' tails that have more than so many entries; how many went into blocks. See `redis_tails.fold`.
+
+        Raises:
+            BusyError: Redis does not answer; what was pushed stays.
+        """
+        with self.errors():
+            return redis_tails.fold(self.client, source, keys, bound)
 
     def trim(self, source: str, before: int) -> int:
         """Drops what became known before an instant from a source's tails; how many entries that were.

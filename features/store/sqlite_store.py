@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 import pyarrow as pa
 
 from features.definitions.names import cut_text
+from features.definitions.sources import Source
 from features.errors import BusyError, InputError
 from features.store import sqlite_tails
 from features.store.heads import Head, Layout, Loaded, refuse_early, settled
@@ -137,6 +138,20 @@ class SqliteStore:
         """
         with self._errors("changed"), self._transaction("IMMEDIATE"):
             return sqlite_tails.push(self._db, source, events, told)
+
+    def fold(self, source: Source, keys: Sequence[bytes], bound: int) -> int:
+        """Folds those of these entities' tails that have more than so many entries, in one transaction; how many went into blocks.
+
+        Raises:
+            BusyError: the file cannot be changed; what was pushed stays.
+        """
+        with self._errors("changed"):
+            with self._transaction("DEFERRED"):  # no writer waits for it
+                long = sqlite_tails.long_tails(self._db, source.name, keys, bound)
+            if not long:
+                return 0
+            with self._transaction("IMMEDIATE"):
+                return sqlite_tails.fold(self._db, source, long, bound)
 
     def trim(self, source: str, before: int) -> int:
         """Drops what became known before an instant from a source's tails; how many entries that were.
