@@ -10,12 +10,12 @@ PYTEST := $(RUN)/python -m pytest
 # Tests share the cores. Slow ones go file by file: each file has its engines, and two of them keep two cores busy.
 QUICK := $(PYTEST) -q -n auto --maxprocesses 4 -m "not slow and not long and not services and not cluster"
 SLOW := $(PYTEST) -q -n 2 --dist loadfile -m "slow and not long and not services and not cluster"
-LONG := $(PYTEST) -q -n auto --maxprocesses 4 -m "long" --hypothesis-profile fresh
+LONG := $(PYTEST) -q -n auto --maxprocesses 4 -m "long and not services" --hypothesis-profile fresh
 export UV_COMPILE_BYTECODE := 1
 # The environment is compiled once, so nothing may forbid its bytecode.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help env demo sql test quick slow test-long lint types walls fmt test-services test-cluster bench clean
+.PHONY: help env demo sql test quick slow test-long lint types walls fmt test-services test-services-long test-cluster bench clean
 
 help: ## Show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -68,7 +68,10 @@ fmt: env ## Format and mend what can be mended
 	@$(RUN)/ruff check --fix .
 
 test-services: env ## Run the tests with real Redis and PostgreSQL; installs them from Debian where absent (root)
-	@bash .ci/services $(PYTEST) -q -m services
+	@bash .ci/services $(PYTEST) -q -m "services and not long"
+
+test-services-long: env ## Run those of them that take minutes: loads killed a hundred times, half an hour of load
+	@bash .ci/services $(PYTEST) -q -m "services and long" --hypothesis-profile fresh
 
 test-cluster: env ## Run the tests with a standalone Spark cluster on this machine
 	@bash .ci/cluster $(PYTEST) -q -m cluster

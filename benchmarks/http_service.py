@@ -33,7 +33,8 @@ sys.path.insert(0, str(ROOT))
 from benchmarks import peers  # noqa: E402 - the repository comes first
 from benchmarks.w3 import CATALOG, CUT, VIEWS  # noqa: E402
 from features.store.heads import STATUS, Layout  # noqa: E402
-from features.store.redis_store import RedisStore, write_rows  # noqa: E402
+from features.store.redis_rows import write_rows  # noqa: E402
+from features.store.redis_store import RedisStore  # noqa: E402
 
 WORKERS, SECONDS, CHECKED = 2, 10, 200
 ARROW = "application/vnd.apache.arrow.stream"

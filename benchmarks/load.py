@@ -1,6 +1,7 @@
 """Loads W3 into Redis from Spark's tasks, as `asof materialize` does of cuts that are not few bytes, beside Feast's own load; prints one JSON line.
 
     python benchmarks/run.py DATA --only load --against feast-load [--runs 3] [--redis-port 6379]
+    python benchmarks/load.py DATA --packed-only    # views with feast_layout=False
 
 DATA is what `benchmarks/workloads.py DATA --scale S` wrote: five views of 20 features, a row a user. Both of Asof's layouts are written, Feast's hash and
 the packed rows; keys that a load before had and this one lacks are looked for, a later load of an earlier cut is refused, and values of 200 users are
@@ -12,6 +13,7 @@ import json
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +70,7 @@ def check(data: Path, url: str, cut: int) -> int:
     return compared
 
 
-def run(data: Path, port: int, runs: int) -> dict[str, Any]:
+def run(data: Path, port: int, runs: int, *, packed_only: bool = False) -> dict[str, Any]:
     """The workload's line."""
     url = f"redis://127.0.0.1:{port}/0"
     os.environ["ASOF_CONFIG"] = os.devnull
@@ -77,6 +79,7 @@ def run(data: Path, port: int, runs: int) -> dict[str, Any]:
     )
     session = spark(own, "bench")
     redis.Redis.from_url(url).flushdb()
+    views = [replace(view, feast_layout=not packed_only) for view in VIEWS]
     seconds, compared, written = list[float](), 0, 0  # of the last turn
     for turn in range(runs + 1):
         cut, start = CUT + turn * DAY, time.perf_counter()
@@ -86,7 +89,7 @@ def run(data: Path, port: int, runs: int) -> dict[str, Any]:
             rows = session.read.parquet(str(published(data, view)))
             return load_view(settings(url, cut), view, cut, lambda _: rows, lambda: cuts).written
 
-        written = sum(side_by_side(one, VIEWS))
+        written = sum(side_by_side(one, views))
         if turn:
             seconds.append(round(time.perf_counter() - start, 2))
         else:
@@ -102,5 +105,6 @@ if __name__ == "__main__":
     parser.add_argument("data", type=Path)
     parser.add_argument("--redis-port", type=int, default=6379)
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--packed-only", action="store_true")
     args = parser.parse_args()
-    print(json.dumps(run(args.data.resolve(), args.redis_port, args.runs)), flush=True)
+    print(json.dumps(run(args.data.resolve(), args.redis_port, args.runs, packed_only=args.packed_only)), flush=True)

@@ -3,13 +3,18 @@
 from features.definitions.entities import Entity
 
 __all__ = [
-    "ACCOUNT", "ACCOUNT_DEVICE", "ADDRESS", "BIN", "CARD", "CARD_DEVICE", "CARD_MERCHANT", "COUNTRY_PAIR", "DEVICE", "EMAIL", "IP", "MERCHANT", "NETWORK",
+    "ACCOUNT", "ACCOUNT_DEVICE", "ADDRESS", "BIN", "CARD", "CARD_DEVICE", "CARD_MERCHANT", "CATEGORY", "COUNTRY_PAIR", "DEVICE", "EMAIL", "IP", "MERCHANT", "NETWORK",
 ]  # fmt: skip
 
 ACCOUNT = Entity(name="account", keys=("account_id",), description="A customer's account.")
 ADDRESS = Entity(name="address", keys=("address_id",), description="Where goods are sent, as a hash.")
 BIN = Entity(name="bin", keys=("bin",), description="The first digits of a card number: its bank and product.")
 CARD = Entity(name="card", keys=("card_id",), description="A payment card, tokenised.")
+CATEGORY = Entity(
+    name="category",
+    keys=("merchant_category",),
+    description="What a merchant sells, as the payment's message says it (ISO 8583, field 18).",
+)
 COUNTRY_PAIR = Entity(
     name="country_pair",
     keys=("billing_country", "ip_country"),

@@ -5,6 +5,7 @@ AsofError
 ├── InvalidCatalogError        every problem of every definition, together
 ├── SettingsError              a setting that is wrong, or names what is not supported yet
 ├── InputError                 a file, row, label or argument a person gave
+│   ├── EarlyError          an instant before what the online store holds
 │   ├── ColumnsError           rows that do not fit the table they are written to; a ValueError too, as Feast has it
 │   └── MissingError           a table, partition, column, service or key that is not there
 ├── HeldError                  a gate said no; the last good values stay
@@ -20,6 +21,7 @@ __all__ = [
     "AsofError",
     "BusyError",
     "ColumnsError",
+    "EarlyError",
     "HeldError",
     "InputError",
     "InvalidCatalogError",
@@ -54,6 +56,10 @@ class SettingsError(AsofError):
 
 class InputError(AsofError):
     """A file, row, label or argument that a person gave cannot be used."""
+
+
+class EarlyError(InputError):
+    """Lookups were asked for an instant before what the online store holds."""
 
 
 class ColumnsError(InputError, ValueError):

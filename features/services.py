@@ -40,7 +40,7 @@ RADAR = FeatureService(
     views=(
         "card_velocity", "card_sharing", "card_at_merchant", "card_on_device", "account_history", "account_profile", "account_age", "account_logins",
         "account_changed", "account_on_device", "account_links", "account_exposure", "account_component", "account_anomaly", "device_sharing", "device_profile", "device_logins",
-        "ip_velocity", "network_velocity", "email_velocity", "address_velocity", "bin_velocity", "bin_fraud", "country_pair_fraud",
+        "ip_velocity", "network_velocity", "email_velocity", "address_velocity", "bin_velocity", "bin_fraud", "country_pair_fraud", "category_fraud",
         "merchant_risk", "merchant_mix", "merchant_disputes", "merchant_profile",
     ),
 )  # fmt: skip

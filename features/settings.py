@@ -95,6 +95,8 @@ class OnlineSettings(_Group):
     """Of kind redis: `redis://[:password@]host:port/db`."""
     path: Annotated[Path, AfterValidator(_absolute)] | None = None
     """Of kind sqlite: the file; None: `online.db` under home."""
+    fold_at: Annotated[int, Field(ge=100)] = 1000
+    """A tail with more entries than this is folded into blocks by whoever pushes to it."""
 
 
 class RegistrySettings(_Group):

@@ -33,7 +33,7 @@ PAYMENTS = Source(
     columns=(
         *fields("string", "payment_id account_id card_id bin device_id ip email_id merchant_id address_id"),
         Field(name="amount_minor", type="int64"),
-        *fields("string", "currency channel billing_country shipping_country ip_country"),
+        *fields("string", "merchant_category currency channel billing_country shipping_country ip_country"),
         Field(name="three_ds", type="bool"),
         *fields("string", "status decline_code"),
         Field(name="score", type="float64"),
@@ -69,11 +69,11 @@ DISPUTES = Source(
     version="version",
     void="voided",
     owner="disputes",
-    description="One row per chargeback or fraud report; it learns its card, account, merchant and bin from its payment.",
+    description="One row per chargeback or fraud report; it learns its card, account, merchant, category and bin from its payment.",
 ).enrich(
     PAYMENTS,
     on="payment_id",
-    columns=("card_id", "account_id", "merchant_id", "bin", "billing_country", "ip_country"),
+    columns=("card_id", "account_id", "merchant_id", "merchant_category", "bin", "billing_country", "ip_country"),
     time="payment_time",
 )
 

@@ -17,6 +17,7 @@ from features.definitions.windows import Window
 from features.settings import Settings
 from features.values.carrying import carriable, edges
 from features.values.partition import EntityViews, entity_views
+from features.values.state.bounds import bound_text
 from jobs import attempts, sizing
 from jobs.carried import follows
 from jobs.commands import Explain
@@ -58,7 +59,8 @@ def explained(settings: Settings, catalog: Catalog, view: FeatureView, at: int) 
              "since": None if read.since is None else utc(read.since).isoformat()}
             for read in size.reads if read.source in {source.name for source in view.sources}
         ],
-        "follows": _follows(settings, view, cut), "windows": _windows(view), "attempts": _attempts(settings, view),
+        "follows": _follows(settings, view, cut), "windows": _windows(view), "state": bound_text(view) if view.stateful else None,
+        "attempts": _attempts(settings, view),
     }  # fmt: skip
 
 
@@ -136,6 +138,8 @@ def _show(found: dict[str, Any]) -> None:
         say(
             f"  {read['source']}: {read['rows']:,} rows in {read['partitions']} partitions ({since}); {', '.join(read['columns'])}."
         )
+    if found["state"]:
+        say(f"  Its state for lookups: {found['state']}.")
     console = Console(highlight=False)
     if found["windows"]:
         windows = Table("window", "step", "reaches further back by", "features", title="Windows", title_justify="left")

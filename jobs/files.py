@@ -17,6 +17,7 @@ from features.errors import AsofError, BusyError, InputError, SettingsError
 __all__ = [
     "FULL",
     "bytes_of",
+    "changed",
     "exists",
     "folders",
     "make_folder",
@@ -180,6 +181,14 @@ def parquet_files(folder: str) -> list[str]:
 def bytes_of(paths: Iterable[str]) -> int:
     """Of all of these files."""
     return sum(system.get_file_info(place).size or 0 for system, place in map(open_system, paths))
+
+
+def changed(paths: Iterable[str]) -> list[tuple[str, int, int]]:
+    """Of each of these files its size, and when it last changed, as far as its file system says."""
+    found = [
+        (path, system.get_file_info(place)) for path, (system, place) in ((path, open_system(path)) for path in paths)
+    ]
+    return [(path, info.size or 0, info.mtime_ns or 0) for path, info in found]
 
 
 def parquet_table(path: str) -> pa.Table:

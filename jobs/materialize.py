@@ -1,9 +1,9 @@
 """`asof materialize`: the published values and states of a cut go to the online store, all views in one Spark application; then Feast is told."""
 
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial, reduce
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -13,16 +13,19 @@ import pyarrow as pa
 from features.definitions.catalog import Catalog
 from features.definitions.names import STATE, cut_text, micros, view_table
 from features.definitions.views import FeatureView
-from features.errors import AsofError, BusyError, InputError, MissingError
+from features.errors import AsofError, MissingError
 from features.settings import Settings
 from features.store.heads import Head, Layout, Loaded, refuse_early
+from features.store.redis_parts import finish_part
+from features.store.redis_rows import Load, remove_rows, write_rows
 from features.store.redis_states import remove_states, write_states
-from features.store.redis_store import Load, RedisStore, remove_rows, write_rows
+from features.store.redis_store import RedisStore
 from features.store.sqlite_store import SqliteStore
 from features.store.stores import open_store, redis_url
 from features.values.sweep import ARROW_TYPES
 from jobs.commands import Exit, Materialize
-from jobs.files import bytes_of, parquet_files, parquet_table, read_files, read_group, row_groups, rows_of
+from jobs.files import bytes_of, parquet_files, parquet_table, read_files, rows_of
+from jobs.load_parts import Parts, files_behind, number_of, total
 from jobs.stages import say, side_by_side, stage_views
 from jobs.tails import trim_tail
 
@@ -35,9 +38,6 @@ if TYPE_CHECKING:
     Published: TypeAlias = Callable[[int], Rows]
     """Rows of a cut; a table where they are few."""
 
-    Writer: TypeAlias = Callable[[Iterable[pa.RecordBatch]], Iterator[int]]
-    """Writes batches; gives how many rows each had."""
-
 __all__ = ["load_view", "run"]
 
 _SPARK_TYPES = {
@@ -47,7 +47,6 @@ _REGISTRY = Lock()
 """Feast's registry is read, changed and written as a whole."""
 _KEYS_IN_DRIVER = 2_000_000
 """Of so many keys the driver itself finds those that a cut no longer has."""
-_ROWS_AT_ONCE = 50_000
 _ROWS_IN_DRIVER = 200_000
 """What one slice on its way into SQLite may hold at most, on average."""
 
@@ -138,7 +137,8 @@ def _load(
     seconds = time.monotonic() - started
     say(
         done.sentence
-        or f"{view.name}: cut {cut_text(cut)}: {done.written} keys written, {done.removed} removed, {seconds:.1f} s."
+        or f"{view.name}: cut {cut_text(cut)}: {done.written - done.already} keys written, {done.removed} removed, {seconds:.1f} s."
+        + (f" {done.already} keys were there already, from a load that was killed." if done.already else "")
     )
 
 
@@ -200,11 +200,14 @@ def _into_redis(
         if load.settled is not None:
             return load.settled
         rows = _typed(published(layout.cut), layout)
-        load.begin()
+        parts = Parts(rows, _schema(layout))
+        done = load.begin(parts.stand_for)
         gone, token = load.gone_features, load.token
-        written = _total(rows, lambda batches: write_rows(url, layout, gone, token, batches), _schema(layout))
-        _refuse_lost(layout, written, _count(rows))
-        return load.end(written=written, removed=_remove(load, url, rows, published, there))
+        finish = partial(finish_part, url, layout.view, token)
+        written = parts.write(lambda batches: write_rows(url, layout, gone, token, batches), done, finish)
+        _refuse_lost(layout, written, number_of(rows))
+        ended = load.end(written=written, removed=_remove(load, url, rows, published, there))
+        return replace(ended, already=sum(done.values()))
 
 
 def _states_into_redis(
@@ -219,21 +222,23 @@ def _states_into_redis(
         if load.settled is not None:
             return load.settled
         rows = _typed(published(layout.cut), layout)
-        load.begin()
+        parts = Parts(rows, _schema(layout))
+        done = load.begin(parts.stand_for)
         number, token = load.generation, load.token
-        written = _total(rows, lambda batches: write_states(url, layout, number, token, batches), _schema(layout))
-        _refuse_lost(layout, written, _count(rows))
+        finish = partial(finish_part, url, layout.view, token)
+        written = parts.write(lambda batches: write_states(url, layout, number, token, batches), done, finish)
+        _refuse_lost(layout, written, number_of(rows))
         load.show(written)
 
         def remove(head: Head) -> int:
             if head.definition != layout.definition or head.cut not in there:
                 return load.remove_by_scan(head.generation)
             gone = head.generation  # not the head itself: it would travel to Spark's tasks
-            return _total(
+            return total(
                 _keys(published(head.cut), layout), lambda batches: remove_states(url, layout, gone, token, batches)
             )
 
-        return load.end(remove)
+        return replace(load.end(remove), already=sum(done.values()))
 
 
 def _refuse_lost(layout: Layout, written: int, expected: int) -> None:
@@ -245,23 +250,6 @@ def _refuse_lost(layout: Layout, written: int, expected: int) -> None:
         raise AsofError(msg)
 
 
-def _count(rows: "Rows") -> int:
-    """As the files say, where they are Parquet's."""
-    from pyspark.sql import DataFrame  # noqa: PLC0415 - as above
-
-    if not isinstance(rows, DataFrame):
-        return len(rows)
-    files = _files(rows)
-    return rows_of(files) if files else rows.count()
-
-
-def _files(rows: "DataFrame") -> list[str]:
-    """The files that a published table's rows are; none where they are not only those."""
-    from jobs.tables import files_of  # noqa: PLC0415 - as above
-
-    return files_of(rows)
-
-
 def _remove(load: Load, url: str, rows: "Rows", published: "Published", there: frozenset[int]) -> int:
     """Keys that a cut loaded or begun before has and this one lacks."""
     layout, cuts, gone, token = load.layout, load.cuts_before, load.gone_features, load.token
@@ -270,14 +258,14 @@ def _remove(load: Load, url: str, rows: "Rows", published: "Published", there: f
     if not cuts:
         return 0
     dropped = _without([_keys(published(cut), layout) for cut in cuts], _keys(rows, layout), list(layout.keys))
-    return _total(dropped, lambda batches: remove_rows(url, layout, gone, token, batches))
+    return total(dropped, lambda batches: remove_rows(url, layout, gone, token, batches))
 
 
 def _keys(rows: "Rows", layout: Layout) -> "Rows":
     """The key columns; in this process where there are not too many."""
     from pyspark.sql import DataFrame  # noqa: PLC0415 - as above
 
-    files = _files(rows) if isinstance(rows, DataFrame) else []
+    files = files_behind(rows) if isinstance(rows, DataFrame) else []
     if not files or rows_of(files) > _KEYS_IN_DRIVER:
         return rows.select(list(layout.keys))
     kind = ARROW_TYPES["string" if layout.key_type == "string" else "int64"]
@@ -304,46 +292,6 @@ def _schema(layout: Layout) -> pa.Schema:
     kinds = {**dict.fromkeys(layout.keys, layout.key_type), **dict(layout.features)}
     made = [(name, ARROW_TYPES[kind]) for name, kind in kinds.items()]
     return pa.schema(made + ([(STATE, pa.binary())] if layout.stateful else []))
-
-
-def _total(rows: "Rows", write: "Writer", schema: pa.Schema | None = None) -> int:
-    """Runs a writer over rows, those of a frame in Spark's tasks, and adds up what it counted; only counts come back.
-
-    `schema`: that rows of a published table have. Tasks then open its files themselves: Spark would make rows of columns, and columns again.
-    """
-    from pyspark.errors import PythonException  # noqa: PLC0415 - as above
-    from pyspark.sql import DataFrame  # noqa: PLC0415 - as above
-
-    if not isinstance(rows, DataFrame):
-        return sum(write(rows.combine_chunks().to_batches()))
-    try:
-        return sum(_in_tasks(rows, write, schema).toArrow()["number"].to_pylist())
-    except PythonException as error:
-        # What a task raised comes as text.
-        for kind in (BusyError, InputError):
-            if found := re.search(rf"features\.errors\.{kind.__name__}: (.*)", str(error)):
-                raise kind(found[1]) from error
-        if found := re.search(r"redis\.exceptions\.\w+: .*", str(error)):
-            msg = f"The online store failed during the load: {found[0]}. The generation it served stays the live one; run the same command again."
-            raise BusyError(msg) from error
-        raise
-
-
-def _in_tasks(rows: "DataFrame", write: "Writer", schema: pa.Schema | None) -> "DataFrame":
-    """A writer over rows, as a frame of what it counts."""
-    groups = [] if schema is None else row_groups(_files(rows))
-
-    def counted(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for number in write(batches):
-            yield pa.record_batch({"number": pa.array([number], pa.int64())})
-
-    def opened(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for path, number in (groups[place] for batch in batches for place in batch["id"].to_pylist()):
-            yield from counted(read_group(path, number, schema).to_batches(max_chunksize=_ROWS_AT_ONCE))
-
-    if not groups:
-        return rows.mapInArrow(counted, "number long")
-    return rows.sparkSession.range(0, len(groups), 1, len(groups)).mapInArrow(opened, "number long")
 
 
 def _typed(rows: "Rows", layout: Layout) -> "Rows":

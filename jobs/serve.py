@@ -3,7 +3,6 @@
 import os
 import socket
 import tempfile
-from contextlib import ExitStack
 
 from features.definitions.catalog import load_catalog
 from features.errors import BusyError
@@ -25,7 +24,9 @@ def run(command: Serve, settings: Settings) -> int:
         BusyError: something else listens on the port.
     """
     import uvicorn  # noqa: PLC0415 - the service alone needs it
+    from uvicorn.supervisors import Multiprocess  # noqa: PLC0415 - as above
 
+    from features.serving.http_protocol import OneWrite, Shared  # noqa: PLC0415 - as above
     from features.serving.meters import TOGETHER  # noqa: PLC0415 - as above
 
     load_catalog(settings.catalog)
@@ -34,13 +35,16 @@ def run(command: Serve, settings: Settings) -> int:
     _refuse_taken(host, port)
     for line in _said(settings, host, port):
         say(line)
-    with ExitStack() as stack:
-        if workers > 1:  # where the workers' counts meet
-            os.environ["PROMETHEUS_MULTIPROC_DIR"] = stack.enter_context(tempfile.TemporaryDirectory(prefix=TOGETHER))
-        uvicorn.run(
-            "features.serving.app:served", factory=True, host=host, port=port, workers=workers, log_level="warning", access_log=False,
-            timeout_graceful_shutdown=_GRACE_SECONDS, server_header=False,
-        )  # fmt: skip
+    config = uvicorn.Config(
+        "features.serving.app:served", factory=True, host=host, port=port, workers=workers, log_level="warning", access_log=False, http=OneWrite,
+        timeout_graceful_shutdown=_GRACE_SECONDS, server_header=False,
+    )  # fmt: skip
+    if workers == 1:
+        uvicorn.Server(config).run()
+        return Exit.OK
+    with tempfile.TemporaryDirectory(prefix=TOGETHER) as together, Shared(host, port) as place:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = together  # where the workers' counts meet
+        Multiprocess(config, sockets=[place]).run()
     return Exit.OK
 
 

@@ -60,6 +60,12 @@ _RULES = (
         "spark.driver_memory larger than the machine's, or a wrong name in spark.conf.",
     ),
     _Rule(
+        pattern=r"Answer from Java side is empty|Error while sending or receiving|while trying to connect to the Java server",
+        kind=BusyError,
+        sentence="Spark's Java ended while it worked: something killed it, most often the machine, which had no memory left (spark.driver_memory says how much "
+        "it takes). What is finished stays; run the same command again.",
+    ),
+    _Rule(
         pattern=r"(?s:Python worker.*?)ModuleNotFoundError: No module named '(?P<name>[^']+)'",
         kind=SettingsError,
         sentence="The Python that runs Spark's tasks has no module {name}. Set PYSPARK_PYTHON to the Python that Asof is installed in before the "
@@ -246,8 +252,16 @@ def _full_text(error: BaseException) -> str:
     """The error, its Python causes, and the JVM's causes that pyspark keeps aside."""
     # Captured errors hide the JVM's stack unless a Spark setting shows it; their text alone can lack the root cause.
     return "\n".join(
-        f"{type(each).__name__}: {each}\n{getattr(each, '_stackTrace', None) or ''}" for each in _chain(error)
+        f"{type(each).__name__}: {_said(each)}\n{getattr(each, '_stackTrace', None) or ''}" for each in _chain(error)
     )
+
+
+def _said(error: BaseException) -> str:
+    """Its text; of one of Java's, which is asked for it each time, what is known here where Java is no longer there."""
+    try:
+        return str(error)
+    except Exception as gone:  # noqa: BLE001 - whatever the gateway raises
+        return f"{' '.join(map(str, error.args))} ({type(gone).__name__}: while trying to connect to the Java server)"
 
 
 def _tidy(value: str | None) -> str:
@@ -255,5 +269,5 @@ def _tidy(value: str | None) -> str:
 
 
 def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line.strip() for line in _said(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -22,7 +22,7 @@ from jobs.session import spark as session
 from jobs.tile_builds import Build, folders_of
 from jobs.workers import settle
 
-__all__ = ["HERE", "Answer", "Question", "answer"]
+__all__ = ["HERE", "Answer", "Question", "answer", "of_key"]
 
 HERE = 10_000_000
 """So many tiles are merged in this process, which then needs no Spark: a GB or two."""
@@ -86,7 +86,17 @@ def answer(settings: Settings, question: Question, builds: Mapping[int, Build], 
     )
 
 
-def _read(question: Question, plan: Tiling, builds: Mapping[int, Build], *, replacing: bool) -> pa.Table:
+def of_key(question: Question, builds: Mapping[int, Build], key: Mapping[str, object]) -> pa.Table:
+    """The partials of one key, merged by what the question groups by, which may be `asof_tile`."""
+    plan, view = tiling(question.view), question.view
+    replacing = any(build.cuts[cut_text(cut)]["replacing"] for cut, build in builds.items())
+    rows = _read(question, plan, builds, replacing=replacing, key=key)
+    return _filled(merged(plan, view.keys, rows, question.by), plan)
+
+
+def _read(
+    question: Question, plan: Tiling, builds: Mapping[int, Build], *, replacing: bool, key: Mapping[str, object] | None = None
+) -> pa.Table:  # fmt: skip
     """The tiles of the window, read from the builds themselves."""
     view = question.view
     first, last = (str(utc(instant).date()) for instant in (question.lower, question.cut - 1))
@@ -101,6 +111,8 @@ def _read(question: Question, plan: Tiling, builds: Mapping[int, Build], *, repl
                *(partial.name for partial in plan.partials)]  # fmt: skip
     lower, upper = (pa.scalar(instant, types["asof_tile"]) for instant in (question.lower, question.cut))
     inside = (pc.field("asof_tile") >= lower) & (pc.field("asof_tile") < upper)
+    for name, value in (key or {}).items():
+        inside &= pc.field(name) == value
     return parquet_rows(places, pa.schema([*types.items(), *partitions]), partitions, columns, inside)
 
 

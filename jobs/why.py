@@ -19,7 +19,7 @@ from features.definitions.names import cut_text, micros, utc
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
 from features.errors import AsofError, InputError, MissingError
-from features.serving.keys import checked, needed
+from features.serving.keys import Keys
 from features.serving.reader import Reader
 from features.settings import Settings
 from features.store.values import Cell
@@ -34,6 +34,7 @@ from jobs.known import known_rows
 from jobs.rows import passed
 from jobs.session import spark as session
 from jobs.stages import say
+from jobs.why_tiles import tiles_behind
 
 __all__ = ["Question", "explained", "question", "run"]
 
@@ -83,7 +84,7 @@ def question(settings: Settings, catalog: Catalog, command: Why) -> Question:
             f"feature of service {service!r}", name, list(features), "Name it as SERVICE.VIEW__FEATURE."
         )
     view, feature = features[name]
-    key = checked(dict(command.keys), needed([view]), f"view {view.name!r}")
+    (key,) = Keys([view], f"view {view.name!r}").typed([dict(command.keys)])
     at = micros(settings.now() if command.at is None else command.at)
     return Question(service=service, view=view, feature=feature, key=key, at=at)
 
@@ -120,8 +121,20 @@ def explained(spark: SparkSession, settings: Settings, asked: Question) -> dict[
             for edges in (part.window.bounds(anchor, view.remember_us),)
         ],
         "fits": [_used(view, use) for use in uses],
-        "rows": rows,
+        "tiles": _tiles(settings, asked, cut), "rows": rows,
     }  # fmt: skip
+
+
+def _tiles(settings: Settings, asked: Question, cut: int) -> dict[str, Any]:
+    """Those behind each aggregate that the feature is made of, and of which there are none why."""
+    shown: list[dict[str, Any]] = []
+    because: dict[str, str] = {}
+    for part in bases(asked.view, asked.feature):
+        if isinstance(part, Aggregate) and None not in asked.key.values():
+            found, why = tiles_behind(settings, part, asked.view, asked.key, cut)
+            shown += found
+            because |= {part.name: why} if why else {}
+    return {"tiles": shown, "because": because}
 
 
 def _used(view: FeatureView, use: FitUse) -> dict[str, Any]:
@@ -232,6 +245,7 @@ def _show(found: dict[str, Any]) -> None:
         console.print(f"{window['feature']} looks from {window['from']} to before {window['to']}.", soft_wrap=True)
     for use in found["fits"]:
         _show_fit(console, use)
+    _show_tiles(console, found["tiles"])
     rows = found["rows"]
     counted = sum(row["why"] == COUNTS for row in rows)
     console.print(
@@ -249,6 +263,18 @@ def _show(found: dict[str, Any]) -> None:
     for row in rows[:_SHOWN]:
         style = None if row["why"] == COUNTS else "dim"
         table.add_row(*(_short(_text(row.get(name))) for name in names), row["why"], style=style)
+    console.print(table)
+
+
+def _show_tiles(console: Console, found: dict[str, Any]) -> None:
+    for name, why in found["because"].items():
+        console.print(f"No tiles of {name}: {why}.", soft_wrap=True)
+    if not (tiles := found["tiles"]):
+        return
+    console.print(f"{len(tiles)} tile(s){f'; the newest {_SHOWN} are' if len(tiles) > _SHOWN else ''}:", soft_wrap=True)
+    table = Table("feature", "from", "to", "rows", "value")
+    for tile in tiles[:_SHOWN]:
+        table.add_row(*(_short(_text(tile[name])) for name in ("feature", "from", "to", "rows", "value")))
     console.print(table)
 
 

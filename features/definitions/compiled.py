@@ -33,12 +33,12 @@ _CLASSES: dict[str, type[Any]] = {
         expressions.Case, expressions.Subnet, expressions.DigitShare, expressions.Likeness,
     )
 }  # fmt: skip
-_SILENT = {"where", "description", "owner", "tags", "tiles", "silence", "policies"}
+_SILENT = {"where", "description", "owner", "tags", "tiles", "feast_layout", "silence", "policies"}
 """Fields that say nothing of a value; `where` of an aggregate is an expression and speaks."""
 
 
 def compile_definition(definition: object, *, silent: bool = True) -> object:
-    """As plain JSON data. `silent=False` leaves out what does not change any value: owner, description, tags, tiles, silence, policies, place."""
+    """As plain JSON data. `silent=False` leaves out what does not change any value: owner, description, tags, tiles, feast_layout, silence, policies, place."""
     if isinstance(definition, tuple | list):
         return [compile_definition(part, silent=silent) for part in definition]
     if type(definition).__name__ not in _CLASSES:

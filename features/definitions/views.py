@@ -67,6 +67,10 @@ class FeatureView:
     """Whether the compute stage keeps its tiles up to date and makes each cut from the one before, unless its rows are few (`spark.few_bytes`); `asof stats` else
     builds those it needs. Changes no value."""
 
+    feast_layout: bool = True
+    """Whether the online store holds its plain values in Feast's own layout as well, which Feast's stock online stores read. Without it a key takes
+    about half the room; Asof's reader, service and online store plugin read the same either way. Changes no value."""
+
     description: str = ""
     owner: str = ""
     tags: tuple[tuple[str, str], ...] = ()

@@ -9,13 +9,12 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
-from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from features.definitions.catalog import Catalog, load_catalog
@@ -26,7 +25,7 @@ from features.serving import feast_http, openapi, push_http
 from features.serving.async_reader import AsyncReader
 from features.serving.meters import Meters
 from features.serving.push import Pusher, PushResult, pushable
-from features.serving.reader import Reader, Result
+from features.serving.reader import Result
 from features.serving.tables import Tables
 from features.serving.tokens import Tokens, Who
 from features.settings import Settings, load
@@ -38,9 +37,11 @@ ARROW = "application/vnd.apache.arrow.stream"
 _OK, _BAD, _UNKNOWN, _TOO_LARGE, _BUSY, _LATE, _BROKEN = 200, 400, 404, 413, 503, 504, 500
 _NO_TOKEN, _NO_RIGHT, _GONE = 401, 403, 499
 _MOST_BYTES = 8 << 20
+_LOOKUP = "/get-online-features"
 _WARMING = "What lookups run is being compiled, which takes some seconds. Ask again."
 
 _Handler = Callable[[Request], Awaitable[Response]]
+T = TypeVar("T")
 
 
 class _RefusedError(Exception):
@@ -61,38 +62,39 @@ def create_app(settings: Settings, catalog: Catalog) -> FastAPI:
         yield
         here.close()
 
-    app = FastAPI(title="Asof", description=openapi.SAYS, version="1", lifespan=alive, redoc_url=None)
+    app = _App(
+        here.answering(_LOOKUP, here.lookup),
+        title="Asof",
+        description=openapi.SAYS,
+        version="1",
+        lifespan=alive,
+        redoc_url=None,
+    )
     for path, handler, method, told in (
-        ("/get-online-features", here.lookup, "POST", openapi.lookup(catalog, here.services)),
+        (_LOOKUP, here.lookup, "POST", openapi.lookup(catalog, here.services)),
         ("/push", here.push, "POST", openapi.push(catalog)),
-        ("/health", here.health, "GET", openapi.plain("Whether this process answers.")),
-        (
-            "/ready",
-            here.ready,
-            "GET",
-            openapi.plain("Whether every view that may be asked for is loaded, and why not."),
-        ),
-        ("/metrics", here.metrics, "GET", openapi.plain("Counts and times, as Prometheus reads them.")),
+        ("/health", here.health, "GET", openapi.health()),
+        ("/ready", here.ready, "GET", openapi.ready()),
+        ("/metrics", here.metrics, "GET", openapi.metrics()),
     ):
         app.add_api_route(path, here.answering(path, handler), methods=[method], response_model=None, **told)
     openapi.add_bearer(app.openapi())
-    # FastAPI's own route, which the document needs, takes a tenth of a lookup's time to look for parameters that there are not.
-    quick = Route(
-        "/get-online-features", _Direct(here.answering("/get-online-features", here.lookup)), methods=["POST"]
-    )
-    app.router.routes.insert(0, quick)
     return app
 
 
-class _Direct:
-    """A handler as an ASGI application."""
+class _App(FastAPI):
+    """Answers lookups itself: FastAPI's own route, which the document needs, and what stands before it take a tenth of a lookup's time."""
 
-    def __init__(self, handler: _Handler) -> None:
-        self._handler = handler
+    def __init__(self, lookup: _Handler, **more: Any) -> None:  # noqa: ANN401 - FastAPI's
+        super().__init__(**more)
+        self._lookup = lookup
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = await self._handler(Request(scope, receive, send))
-        await response(scope, receive, send)
+        if scope["type"] == "http" and scope["path"] == _LOOKUP and scope["method"] == "POST":
+            response = await self._lookup(Request(scope, receive, send))
+            await response(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 def served() -> FastAPI:
@@ -162,7 +164,7 @@ class _Service:
         who = self._who(request)
         asked = _read(await _body(request))
         self._allow(who, asked)
-        result = await self._within_deadline(lambda reader: _looked(reader, asked))
+        result: Result = await self._within_deadline(self._looked(asked))
         self.meters.values(result)
         if ARROW in request.headers.get("accept", ""):
             return Response(self.tables.stream(result), media_type=ARROW)
@@ -178,7 +180,8 @@ class _Service:
         self._allow_push(who, asked.push_source_name)
         told = None if asked.watermark is None else micros(asked.watermark)
         rows = push_http.rows_of(asked.df)
-        done: PushResult = await self._within_deadline(lambda _: self._pushed(asked.push_source_name, rows, told))
+        pushing = self.reader.run(lambda _: self._pushed(asked.push_source_name, rows, told))
+        done: PushResult = await self._within_deadline(pushing)
         nothing = done.refused and not done.new and not done.known
         return JSONResponse(push_http.answer(done, asked.watermark), _BAD if nothing else _OK)
 
@@ -206,7 +209,7 @@ class _Service:
         if not self.warmed.done():
             return JSONResponse({"status": "not ready", "because": [_WARMING]}, _BUSY)
         self.warmed.result()
-        wrong = await self._within_deadline(lambda reader: reader.unready(self.services))
+        wrong = await self._within_deadline(self.reader.run(lambda reader: reader.unready(self.services)))
         return JSONResponse({"status": "not ready" if wrong else "ready", "because": wrong}, _BUSY if wrong else _OK)
 
     async def metrics(self, _: Request) -> Response:
@@ -255,24 +258,25 @@ class _Service:
                 f"The token of {who.name!r} may not push to source {source!r}. `asof grant NAME --push {source}` gives a token that may.",
             )
 
-    async def _within_deadline(self, work: Callable[[Reader], Any]) -> Any:  # noqa: ANN401 - whatever the work gives
-        running = self.reader.run(lambda reader: _translated(lambda: work(reader)))
+    async def _looked(self, asked: feast_http.Asked) -> Result:
+        at = None if asked.at is None else micros(asked.at)
+        keys = feast_http.keys_of(asked.entities)
+        if not keys:
+            msg = "The request has no row. Give each key column at least one value."
+            raise InputError(msg)
+        if asked.feature_service is not None:
+            return await self.reader.lookup(asked.feature_service, keys, at)
+        return await self.reader.lookup_features(feast_http.by_view(tuple(asked.features)), keys, at)
+
+    async def _within_deadline(self, work: Awaitable[T]) -> T:
         try:
-            return await asyncio.wait_for(running, self.settings.serving.deadline_ms / 1000)
+            async with asyncio.timeout(self.settings.serving.deadline_ms / 1000):
+                return await work
+        except AsofError as error:
+            raise _refused(error) from error
         except TimeoutError:
             msg = f"No answer within {self.settings.serving.deadline_ms} ms, the deadline of a request (serving.deadline_ms). Ask again, or in smaller parts."
             raise _RefusedError(_LATE, msg) from None
-
-
-def _looked(reader: Reader, asked: feast_http.Asked) -> Result:
-    at = None if asked.at is None else micros(asked.at)
-    keys = feast_http.keys_of(asked.entities)
-    if not keys:
-        msg = "The request has no row. Give each key column at least one value."
-        raise InputError(msg)
-    if asked.feature_service is not None:
-        return reader.lookup(asked.feature_service, keys, at)
-    return reader.lookup_features(feast_http.by_view(asked.features), keys, at)
 
 
 async def _body(request: Request) -> bytes:
@@ -289,21 +293,26 @@ def _read(body: bytes) -> feast_http.Asked:
     return made
 
 
-def _translated(work: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever the work gives
-    """Runs it; what is wrong with a request or the store becomes its HTTP code."""
+def _translated(work: Callable[[], T]) -> T:
+    """Runs it; what is wrong with a request becomes its HTTP code."""
     try:
         return work()
     except AsofError as error:
-        match error:
-            case NotLoadedError():
-                code = _BUSY
-            case MissingError():
-                code = _UNKNOWN
-            case InputError():
-                code = _BAD
-            case _:
-                code = _BUSY
-        raise _RefusedError(code, str(error)) from error
+        raise _refused(error) from error
+
+
+def _refused(error: AsofError) -> _RefusedError:
+    """What is wrong with a request or the store, as its HTTP code."""
+    match error:
+        case NotLoadedError():
+            code = _BUSY
+        case MissingError():
+            code = _UNKNOWN
+        case InputError():
+            code = _BAD
+        case _:
+            code = _BUSY
+    return _RefusedError(code, str(error))
 
 
 def _sentence(code: int, reason: str) -> JSONResponse:

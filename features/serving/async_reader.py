@@ -1,4 +1,4 @@
-"""Lookups for programs that run an event loop: the reader in threads, each with a connection of its own."""
+"""Lookups for programs that run an event loop: few keys of Redis in the loop itself, all else by readers in threads."""
 
 import asyncio
 import threading
@@ -8,23 +8,32 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from features.definitions.catalog import Catalog
-from features.serving.reader import Reader, Result
+from features.serving.reader import Chosen, Reader, Result
 from features.serving.warm import warm
 from features.settings import Settings
+from features.store.redis_async import AsyncRedisStore
+from features.store.stores import redis_url
 
 __all__ = ["AsyncReader"]
+
+_FEW = 16
+"""Keys that are looked up in the loop: handing them to a thread costs more than they do, and nobody waits long for them."""
 
 T = TypeVar("T")
 
 
 class AsyncReader:
-    """As many lookups at once as it has threads; close it, or use it in an `async with` block."""
+    """Of one event loop. As many lookups of many keys at once as it has threads; close it, or use it in an `async with` block."""
 
     def __init__(self, settings: Settings, catalog: Catalog) -> None:
         self._settings, self._catalog = settings, catalog
         self._mine = threading.local()
         self._readers: list[Reader] = []
         self._threads = ThreadPoolExecutor(settings.serving.threads, thread_name_prefix="lookup")
+        self._here = Reader(settings, catalog)
+        self._store: AsyncRedisStore | None = None
+        self._stateful = any(view.stateful for view in catalog.views)
+        self._warm = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -39,24 +48,44 @@ class AsyncReader:
         self._threads.shutdown()
         for reader in self._readers:
             reader.close()
+        if self._store is not None:
+            self._store.close()
 
     async def lookup(self, service: str, keys: Sequence[Mapping[str, object]], at: int | None = None) -> Result:
         """See `Reader.lookup`."""
+        if self._is_quick(keys):
+            return await self._look_up(self._here.of_service(service), keys, at, service)
         return await self.run(lambda reader: reader.lookup(service, keys, at))
 
     async def lookup_features(
         self, features: Mapping[str, Sequence[str]], keys: Sequence[Mapping[str, object]], at: int | None = None
     ) -> Result:
         """See `Reader.lookup_features`."""
+        if self._is_quick(keys):
+            return await self._look_up(self._here.of_features(features), keys, at)
         return await self.run(lambda reader: reader.lookup_features(features, keys, at))
 
     async def warm(self) -> None:
         """Compiles what lookups run: the first one then takes no longer than the next."""
         await self.run(lambda _: warm(self._catalog.views))
+        self._warm = True
 
     async def run(self, work: Callable[[Reader], T]) -> T:
         """Any work with a reader, in one of the threads."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: work(self._reader()))
+
+    def _is_quick(self, keys: Sequence[Mapping[str, object]]) -> bool:
+        """What must be compiled first would hold up the loop for seconds."""
+        is_compiled = self._warm or not self._stateful
+        return len(keys) <= _FEW and is_compiled and self._settings.online.kind == "redis"
+
+    async def _look_up(
+        self, chosen: Chosen, keys: Sequence[Mapping[str, object]], at: int | None, service: str = ""
+    ) -> Result:
+        if self._store is None:
+            self._store = AsyncRedisStore(redis_url(self._settings))
+        lookup = self._here.begun(chosen, keys, at)
+        return chosen.result(service, lookup, await self._store.ask(lookup.questions))
 
     def _reader(self) -> Reader:
         """This thread's own."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from features.serving.served import Status, ViewColumns
 from features.store.values import Cell
 
-__all__ = ["FeastColumns", "columns_of"]
+__all__ = ["FeastColumns", "columns_of", "instants_of", "statuses_of", "with_nulls"]
 
 _STATUS: dict[Status, str] = {
     "ok": "PRESENT", "overflow": "PRESENT", "never_seen": "NOT_FOUND", "no_key": "NOT_FOUND", "stale": "OUTSIDE_MAX_AGE",
@@ -33,18 +33,27 @@ def columns_of(column: ViewColumns, lag_us: int) -> FeastColumns:
     >>> columns_of(one, 2)
     FeastColumns(features={'n': ([0], ['PRESENT']), 'mean': ([None], ['NULL_VALUE'])}, instants=[7])
     """
-    statuses = [_STATUS[one] for one in column.statuses]
-    instants = [
-        None if status in _UNSEEN else cut + lag_us for status, cut in zip(column.statuses, column.cuts, strict=True)
-    ]
+    statuses = statuses_of(column)
     return FeastColumns(
-        features={name: (values, _with_nulls(values, statuses)) for name, values in column.values.items()},
-        instants=instants,
+        features={name: (values, with_nulls(values, statuses)) for name, values in column.values.items()},
+        instants=instants_of(column, lag_us),
     )
 
 
-def _with_nulls(values: Sequence[Cell], statuses: list[str]) -> list[str]:
-    """A null that is there is NULL_VALUE, as in Feast."""
+def statuses_of(column: ViewColumns) -> list[str]:
+    """Feast's names of a view's statuses, an element a key."""
+    return [_STATUS[one] for one in column.statuses]
+
+
+def instants_of(column: ViewColumns, lag_us: int) -> list[int | None]:
+    """See `FeastColumns.instants`."""
+    return [
+        None if status in _UNSEEN else cut + lag_us for status, cut in zip(column.statuses, column.cuts, strict=True)
+    ]
+
+
+def with_nulls(values: Sequence[Cell], statuses: list[str]) -> list[str]:
+    """The statuses of one feature: a null that is there is NULL_VALUE, as in Feast."""
     if None not in values:
         return statuses
     return [

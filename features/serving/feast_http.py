@@ -1,22 +1,43 @@
 """Feast's `POST /get-online-features`: its request read, its answer written, a column a feature. Statuses are honest, and the value stands beside them."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import to_json
 
 from features.definitions.names import utc
 from features.errors import InputError
-from features.serving.feast_columns import columns_of
-from features.serving.reader import Result
+from features.serving.feast_columns import instants_of, statuses_of, with_nulls
+from features.serving.reader import Result, ViewColumns
 
-__all__ = ["Asked", "Described", "answer", "asked", "by_view", "keys_of", "parsed"]
+__all__ = ["Asked", "Described", "Instant", "answer", "asked", "by_view", "keys_of", "parsed"]
 
 M = TypeVar("M", bound=BaseModel)
 _NEVER = "1970-01-01T00:00:00Z"
 _MOST_ROWS = 10_000
+
+
+def _written_out(given: object) -> object:
+    """Pydantic would take a number for seconds or milliseconds, whichever looks likelier."""
+    if not isinstance(given, str) or ":" not in given:
+        msg = "give an instant with its zone, such as 2026-03-02T06:00:00Z"
+        raise ValueError(msg)
+    return given
+
+
+def _within_calendar(given: datetime) -> datetime:
+    try:
+        return given.astimezone(UTC)
+    except OverflowError:
+        msg = "in UTC it is not within the years 1 to 9999"
+        raise ValueError(msg) from None
+
+
+Instant = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_within_calendar)]
+"""Of a request: text with a zone, never a number."""
 
 
 class Asked(BaseModel):
@@ -33,7 +54,7 @@ class Asked(BaseModel):
     """`view__feature` in the answer, instead of `feature`."""
     include_feature_view_version_metadata: bool = False
     """Feast's; the answer holds the definition's hash and cut of each view in any case."""
-    at: AwareDatetime | None = Field(default=None, strict=False)
+    at: Instant | None = Field(default=None, strict=False)
     """The instant that the values are of; the clock's now where it is left out."""
 
 
@@ -81,7 +102,8 @@ def asked(body: bytes) -> Asked:
     return made
 
 
-def by_view(features: Sequence[str]) -> dict[str, list[str]]:
+@lru_cache(maxsize=256)
+def by_view(features: tuple[str, ...]) -> dict[str, list[str]]:
     """`view:feature` to the features of each view, in the order given.
 
     Raises:
@@ -118,27 +140,55 @@ def answer(result: Result, asked: Asked, described: Mapping[str, Described]) -> 
         InputError: two views have a feature of one name, and full names were not asked for.
     """
     rows = len(result.keys)
-    names, results = list(asked.entities), [
-        {"values": values, "statuses": ["PRESENT"] * rows, "event_timestamps": [_NEVER] * rows}
-        for values in asked.entities.values()
-    ]  # fmt: skip
+    selected = tuple((view.view, tuple(view.values)) for view in result.views)
+    names = _names(tuple(asked.entities), selected, asked.full_feature_names)
+    beside = _beside(["PRESENT"] * rows, to_json([_NEVER] * rows))
+    results = [_VALUES + to_json(values) + beside for values in asked.entities.values()]
     views: dict[str, Any] = {}
     for view in result.views:
         definition, lag = described[view.view]
-        made = columns_of(view, lag)
-        times = [_NEVER if instant is None else _instant(instant) for instant in made.instants]
-        for feature, (values, statuses) in made.features.items():
-            names.append(f"{view.view}__{feature}" if asked.full_feature_names else feature)
-            results.append({"values": values, "statuses": statuses, "event_timestamps": times})
+        if view.values:
+            results.append(_columns(view, lag))
         views[view.view] = {"definition": definition, "cut": _instant(view.cuts[0]), "statuses": view.statuses}
-    _refuse_twice(names)
-    metadata = {"feature_names": names, "asof": {"at": _instant(result.at), "views": views}}
-    return to_json({"metadata": metadata, "results": results}, inf_nan_mode="strings")
+    asof = to_json({"at": _instant(result.at), "views": views})
+    return b'{"metadata":{"feature_names":%b,"asof":%b},"results":[%b]}' % (names, asof, b",".join(results))
 
 
-def _refuse_twice(names: Sequence[str]) -> None:
+_VALUES = b'{"values":'
+
+
+def _columns(view: ViewColumns, lag_us: int) -> bytes:
+    """A feature each. What stands beside the values is nearly always the same: it is written once a view, as are all values together."""
+    times = to_json([_NEVER if instant is None else _instant(instant) for instant in instants_of(view, lag_us)])
+    statuses = statuses_of(view)
+    beside = _beside(statuses, times)
+    written = to_json(list(view.values.values()), inf_nan_mode="strings")
+    is_plain = b'"' not in written  # texts may hold anything
+    if is_plain and b"null" not in written:
+        return _VALUES + written[1:-1].replace(b"],[", b"]" + beside + b"," + _VALUES + b"[") + beside
+    columns = list[bytes]()
+    for values in view.values.values():
+        part = to_json(values, inf_nan_mode="strings")
+        columns.append(_VALUES + part + (_beside(with_nulls(values, statuses), times) if None in values else beside))
+    return b",".join(columns)
+
+
+def _beside(statuses: list[str], times: bytes) -> bytes:
+    return b',"statuses":%b,"event_timestamps":%b}' % (to_json(statuses), times)
+
+
+@lru_cache(maxsize=256)
+def _names(entities: tuple[str, ...], selected: tuple[tuple[str, tuple[str, ...]], ...], full: bool) -> bytes:  # noqa: FBT001 - a key of the cache
+    """Of the answer's columns, as JSON.
+
+    Raises:
+        InputError: two are the same.
+    """
+    names = [
+        *entities, *(f"{view}__{feature}" if full else feature for view, features in selected for feature in features)
+    ]  # fmt: skip
     if len(set(names)) == len(names):
-        return
+        return to_json(names)
     twice = sorted({name for name in names if names.count(name) > 1})
     msg = f'Several views have a feature {", ".join(twice)}. Ask with "full_feature_names": true, which names the view too.'
     raise InputError(msg)

@@ -1,12 +1,17 @@
-"""The keys a person gives, checked against what a service needs."""
+"""The keys a person gives, checked against what a service needs; a key column that the source computes may be left out."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+
+import pyarrow as pa
 
 from features.definitions.entities import Entity
+from features.definitions.expressions import Expression, columns_of
 from features.definitions.views import FeatureView
 from features.errors import InputError
+from features.values.expressions import evaluate_column
+from features.values.sweep import ARROW_TYPES
 
-__all__ = ["Key", "checked", "needed"]
+__all__ = ["Key", "Keys"]
 
 Key = Mapping[str, str | int | None]
 """Column name to value; None is a null."""
@@ -14,30 +19,91 @@ Key = Mapping[str, str | int | None]
 _LOWEST, _HIGHEST = -(1 << 63), (1 << 63) - 1
 
 
-def needed(views: Iterable[FeatureView]) -> dict[str, Entity]:
+def _needed(views: Iterable[FeatureView]) -> dict[str, Entity]:
     """Each key column of some views, with an entity that has it, in the order of the views."""
     return {name: view.entity for view in views for name in view.keys}
 
 
-def checked(key: Mapping[str, object], columns: Mapping[str, Entity], of: str) -> dict[str, str | int | None]:
-    """The key in the types of its columns.
+def _computable(views: Iterable[FeatureView], given: Iterable[str]) -> dict[str, Expression]:
+    """Of the key columns of some views those that follow from columns that are given, by their source's own expression (semantics 4).
 
-    Raises:
-        InputError: a column is missing, unknown or of the wrong type; the message names what the service needs.
+    A column that two of the sources compute differently, or one of them is brought, follows from nothing.
     """
-    if key.keys() == columns.keys():
-        return {name: _typed(name, key[name], entity) for name, entity in columns.items()}
-    lacking, unknown = [name for name in columns if name not in key], [name for name in key if name not in columns]
-    wrong = "; ".join(
-        text
-        for text, names in (
-            (f"it lacks {', '.join(lacking)}", lacking),
-            (f"nobody asked for {', '.join(unknown)}", unknown),
+    there, found = set(given), dict[str, set[Expression | None]]()
+    for view in views:
+        of_source = {column.name: column.computed for column in view.source.columns}
+        for name in view.keys:
+            found.setdefault(name, set()).add(of_source.get(name))
+    return {
+        name: how
+        for name, (how, *others) in found.items()
+        if not others and how is not None and there.issuperset(columns_of(how))
+    }
+
+
+class Keys:
+    """The key columns that some views need; `of` is what messages call the whole."""
+
+    def __init__(self, views: Sequence[FeatureView], of: str) -> None:
+        self.of, self.columns = of, _needed(views)
+        self._computed = _computable(views, self.columns)
+        self.required = {name: entity for name, entity in self.columns.items() if name not in self._computed}
+        """Those that must be given, with an entity that has each."""
+
+    def typed(self, keys: Sequence[Mapping[str, object]]) -> list[dict[str, str | int | None]]:
+        """The keys in the types of their columns, in the order given; a column that follows from others may be left out.
+
+        Raises:
+            InputError: a column is missing, unknown or of the wrong type; the message names what the service needs.
+        """
+        if self._are_whole(keys):
+            return [dict(key) for key in keys]  # type: ignore[arg-type]  # as was just seen
+        made = [self._one(key) for key in keys]
+        for name, how in self._computed.items():
+            if lacking := [key for key in made if name not in key]:
+                read = {
+                    column: _array([key[column] for key in lacking], self.columns[column]) for column in columns_of(how)
+                }
+                values = evaluate_column(how, read, len(lacking)).to_pylist()
+                for key, value in zip(lacking, values, strict=True):
+                    key[name] = value
+        return made
+
+    def _are_whole(self, keys: Sequence[Mapping[str, object]]) -> bool:
+        """Whether nothing is to be done, as of nearly all keys: told column by column."""
+        names = self.columns.keys()
+        if any(key.keys() != names for key in keys):
+            return False
+        for name, entity in self.columns.items():
+            values = [key[name] for key in keys]
+            if set(map(type, values)) != {str if entity.type == "string" else int}:
+                return False
+            if entity.type != "string" and not (min(values) >= _LOWEST and max(values) <= _HIGHEST):  # type: ignore[type-var,operator]  # integers
+                return False
+        return True
+
+    def _one(self, key: Mapping[str, object]) -> dict[str, str | int | None]:
+        if key.keys() == self.columns.keys():
+            return {name: _typed(name, key[name], entity) for name, entity in self.columns.items()}
+        lacking = [name for name in self.required if name not in key]
+        unknown = [name for name in key if name not in self.columns]
+        if lacking or unknown:
+            raise InputError(self._wrong(key, lacking, unknown))
+        return {name: _typed(name, key[name], entity) for name, entity in self.columns.items() if name in key}
+
+    def _wrong(self, key: Mapping[str, object], lacking: Sequence[str], unknown: Sequence[str]) -> str:
+        parts = (f"it lacks {', '.join(lacking)}", lacking), (f"nobody asked for {', '.join(unknown)}", unknown)
+        wrong = "; ".join(text for text, names in parts if names)
+        needs = ", ".join(f"{name}=…" for name in self.required)
+        also = "".join(
+            f"; {name} follows from {', '.join(sorted(columns_of(how)))} where it is left out"
+            for name, how in self._computed.items()
         )
-        if names
-    )
-    msg = f"The key {dict(key)} does not fit {of}: {wrong}. It needs {', '.join(f'{name}=…' for name in columns)}."
-    raise InputError(msg)
+        return f"The key {dict(key)} does not fit {self.of}: {wrong}. It needs {needs}{also}."
+
+
+def _array(values: Sequence[str | int | None], entity: Entity) -> pa.Array:
+    return pa.array(values, ARROW_TYPES[entity.type])
 
 
 def _typed(name: str, value: object, entity: Entity) -> str | int | None:

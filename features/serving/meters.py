@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter as Counts
+from functools import cache
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, multiprocess
@@ -29,16 +30,22 @@ class Meters:
             "asof_rows", "Rows looked up, by the status of their values.", ("view", "status"), registry=self._registry
         )
 
+        # Prometheus checks the labels each time.
+        self._of_request, self._of_rows = cache(self._requests.labels), cache(self._rows.labels)
+        self._of_seconds = cache(self._seconds.labels)
+
     def request(self, path: str, code: int, seconds: float) -> None:
         """One answer."""
-        self._requests.labels(path, str(code)).inc()
-        self._seconds.labels(path).observe(seconds)
+        self._of_request(path, str(code)).inc()
+        self._of_seconds(path).observe(seconds)
 
     def values(self, result: Result) -> None:
         """What a lookup gave."""
         for view in result.views:
-            for status, rows in Counts(view.statuses).items():
-                self._rows.labels(view.view, status).inc(rows)
+            statuses = view.statuses
+            counts = {statuses[0]: 1} if len(statuses) == 1 else Counts(statuses)
+            for status, rows in counts.items():
+                self._of_rows(view.view, status).inc(rows)
 
     def shown(self) -> bytes:
         """In Prometheus' text format."""

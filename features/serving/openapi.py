@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from typing import Any
 
+from fastapi.responses import PlainTextResponse
+
 from features.definitions.catalog import Catalog
 from features.definitions.expressions import ColumnType
 from features.definitions.sources import Source
 from features.serving.feast_http import Asked
-from features.serving.keys import needed
+from features.serving.keys import Keys
 from features.serving.push_http import PushAsked
 from features.store.tails import tail_source
 
-__all__ = ["SAYS", "add_bearer", "lookup", "plain", "push"]
+__all__ = ["SAYS", "add_bearer", "health", "lookup", "metrics", "push", "ready"]
 
 SAYS = """Values of features now, or at an instant: Feast's own request and answer, statuses that do not lie.
 
@@ -19,13 +21,14 @@ SAYS = """Values of features now, or at an instant: Feast's own request and answ
 `OUTSIDE_MAX_AGE`: the newest cut is older than the view's horizon; the last value stands beside the status;
 a view that follows a stream says so too while the stream is silent. `INVALID`: the stored state is damaged. `metadata.asof` has each view's cut."""
 
-_SENTENCE = {
-    "content": {
-        "application/json": {
-            "schema": {"type": "object", "properties": {"detail": {"type": "string"}}, "required": ["detail"]}
-        }
-    }
-}
+_DETAIL: dict[str, Any] = {"type": "object", "properties": {"detail": {"type": "string"}}, "required": ["detail"]}
+_SENTENCE = {"content": {"application/json": {"schema": _DETAIL}}}
+_STATUS: dict[str, Any] = {"type": "object", "required": ["status"], "properties": {"status": {"type": "string"}}}
+_READY: dict[str, Any] = {
+    "type": "object",
+    "required": ["status", "because"],
+    "properties": {"status": {"enum": ["ready", "not ready"]}, "because": {"type": "array", "items": {"type": "string"}}},
+}  # fmt: skip
 _CODES = {
     400: "The request is wrong; the sentence says where.", 401: "No token, or an unknown one.", 403: "The token may not read this.",
     404: "No such service, view or feature.", 413: "Too large.", 503: "The store does not answer, or a view is not loaded. Try again.",
@@ -60,9 +63,31 @@ def add_bearer(document: dict[str, Any]) -> None:
     document.setdefault("components", {})["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
 
 
-def plain(says: str) -> dict[str, Any]:
-    """A route that takes nothing."""
-    return {"summary": says}
+def health() -> dict[str, Any]:
+    """The route that says that the process answers."""
+    good = {"description": "It does.", "content": {"application/json": {"schema": _STATUS}}}
+    return {"summary": "Whether this process answers.", "responses": {200: good}}
+
+
+def ready() -> dict[str, Any]:
+    """The route that says whether lookups would be answered."""
+    content = {"content": {"application/json": {"schema": _READY}}}
+    return {
+        "summary": "Whether every view that may be asked for is loaded, and why not.",
+        "responses": {
+            200: {"description": "All are.", **content},
+            503: {"description": "Not all are, or the store does not answer.", "content": {"application/json": {"schema": {"anyOf": [_READY, _DETAIL]}}}},
+            504: {"description": _CODES[504], **_SENTENCE},
+        },
+    }  # fmt: skip
+
+
+def metrics() -> dict[str, Any]:
+    """The route that Prometheus reads."""
+    good = {"description": "Prometheus's text format.", "content": {"text/plain": {"schema": {"type": "string"}}}}
+    return {
+        "summary": "Counts and times, as Prometheus reads them.", "response_class": PlainTextResponse, "responses": {200: good},
+    }  # fmt: skip
 
 
 def lookup(catalog: Catalog, services: Sequence[str]) -> dict[str, Any]:
@@ -94,6 +119,8 @@ def push(catalog: Catalog) -> dict[str, Any]:
         "responses": {
             200: {"description": "How many events were new, how many known, and why rows were refused.", "content": {"application/json": {"schema": _PUSHED}}},
             **{code: {"description": says, **_SENTENCE} for code, says in _CODES.items()},
+            400: {"description": "The request is wrong, or no row fits; the sentence says where.", "content": {"application/json": {"schema": {
+                **_DETAIL, "properties": {**_DETAIL["properties"], **_PUSHED["properties"]}}}}},
         },
     }  # fmt: skip
 
@@ -110,6 +137,6 @@ def _pushed(source: Source) -> dict[str, Any]:
 
 
 def _example(catalog: Catalog, service: str) -> dict[str, Any]:
-    columns = needed(view for view, _ in catalog.views_of(catalog.service(service)))
+    columns = Keys([view for view, _ in catalog.views_of(catalog.service(service))], service).required
     values = {name: [f"{entity.name}_1" if entity.type == "string" else 1] for name, entity in columns.items()}
     return {"feature_service": service, "entities": values, "full_feature_names": True}

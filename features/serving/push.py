@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from features.definitions.catalog import Catalog
 from features.definitions.entities import Entity
+from features.definitions.names import micros
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
 from features.errors import InputError
@@ -39,6 +40,9 @@ class PushResult:
 
     refused: Mapping[int, str]
     """Place in what was pushed to why the row does not fit; nothing of it was taken in."""
+
+    told: int | None = None
+    """Up to when the stream has told everything, by this push; microseconds UTC."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +101,7 @@ def push(
         name: of the source.
         rows: all of the source's columns; texts are read as `asof ingest` reads them. None: the stream only says that it lives.
         watermark: everything known before this instant (microseconds UTC) has been pushed; None: before the newest of the rows' known_at.
+            One later than now, by the clock of the settings, is now.
 
     Raises:
         MissingError: there is no such source.
@@ -151,14 +156,19 @@ class Pusher:
         told = watermark if watermark is not None else max((event.known for event in events), default=None)
         if told is None:
             return PushResult(new=0, known=0, refused=found.reasons)
+        told = min(
+            told, micros(self._settings.now())
+        )  # a producer whose clock is ahead has not told of what is yet to come
         if self._store is None:
             self._store = open_store(self._settings, writable=True)
         try:
             new = self._store.push(source.name, events, told, followed.lasting_us // _MILLISECOND)
+            if new:
+                self._store.fold(source, [key for event in events for key in event.keys], self._settings.online.fold_at)
         finally:
             if self._settings.online.kind == "sqlite":
                 self.close()  # the file may be another one by the next push
-        return PushResult(new=new, known=len(good) - new, refused=found.reasons)
+        return PushResult(new=new, known=len(good) - new, refused=found.reasons, told=told)
 
 
 def _table(source: Source, rows: Sequence[Mapping[str, object]]) -> pa.Table:

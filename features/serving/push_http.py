@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
+from features.definitions.names import utc
 from features.errors import InputError
-from features.serving.feast_http import parsed
+from features.serving.feast_http import Instant, parsed
 from features.serving.push import PushResult
 
 __all__ = ["PUSH_RIGHT", "PushAsked", "answer", "asked", "rows_of"]
@@ -29,7 +30,7 @@ class PushAsked(BaseModel):
     """Column to values, one a row."""
     to: Annotated[str, Field(pattern="^online$")] = "online"
     """Events reach Hive by `asof ingest` alone."""
-    watermark: AwareDatetime | None = None
+    watermark: Instant | None = None
     """Everything known before it has been pushed; without, before the newest row."""
 
 
@@ -59,8 +60,14 @@ def rows_of(df: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
 
 
 def answer(done: PushResult, told: datetime | None) -> dict[str, Any]:
-    """What became of the rows; a refused one by its place, from 0."""
+    """What became of the rows, a refused one by its place, from 0, and of a watermark. Where no row fits, `detail` says so, as in all that is refused."""
     refused = {str(place): reason for place, reason in sorted(done.refused.items())}
-    return {"new": done.new, "known": done.known, "refused": refused} | (
-        {"watermark": told.isoformat()} if told else {}
-    )
+    made: dict[str, Any] = {"new": done.new, "known": done.known, "refused": refused}
+    if told is not None and done.told is not None:
+        made["watermark"] = utc(done.told).isoformat()
+    if refused and not (done.new or done.known):
+        place, reason = next(iter(refused.items()))
+        made["detail"] = (
+            f"No row fits; the one at place {place}: {reason}. Mend them (refused says why of each) and push again."
+        )
+    return made

@@ -10,17 +10,17 @@ from features.definitions.catalog import Catalog
 from features.definitions.entities import KeyType
 from features.definitions.names import micros
 from features.definitions.views import FeatureView
-from features.errors import AsofError, InputError, MissingError
-from features.serving.keys import Key, checked, needed
+from features.errors import AsofError, BusyError, EarlyError, InputError, MissingError
+from features.serving.keys import Key, Keys
 from features.serving.policies import Rules, enforced, rules_of
 from features.serving.served import Served, Status, ViewColumns, ViewValues, answered
 from features.settings import Settings
 from features.store.keys import encoded_keys
-from features.store.reads import OnlineStore
+from features.store.reads import Answer, OnlineStore, Question
 from features.store.stores import open_store
 from features.store.values import Cell
 
-__all__ = ["Chosen", "Lookups", "Reader", "Result", "Row", "Status", "ViewColumns", "ViewValues"]
+__all__ = ["Chosen", "Lookup", "Lookups", "Reader", "Result", "Row", "Status", "ViewColumns", "ViewValues"]
 
 _REMEMBERED = 256
 """So many choices of features are kept ready."""
@@ -86,18 +86,12 @@ class Lookups:
         self, chosen: "Chosen", keys: Sequence[Mapping[str, object]], at: int | None, service: str = ""
     ) -> Result:
         """What the views say; `at` and errors as `Reader` has them."""
-        typed = [checked(key, chosen.columns, chosen.of) for key in keys]
-        asked = micros(self._settings.now()) if at is None else at
-        encoded, distinct = chosen.encoded(typed)
-        questions = [served.question(of, asked) for (served, _), of in zip(chosen.views, distinct, strict=True)]
-        answers = self._online().ask(questions)
-        found = answered(chosen.views, encoded, answers, asked)
-        if chosen.rules:
-            found = tuple(
-                enforced(service, chosen.rules, served, view)
-                for (served, _), view in zip(chosen.views, found, strict=True)
-            )
-        return Result(service=service, at=asked, keys=tuple(typed), views=found)
+        lookup = self.begun(chosen, keys, at)
+        return chosen.result(service, lookup, self._online().ask(lookup.questions))
+
+    def begun(self, chosen: "Chosen", keys: Sequence[Mapping[str, object]], at: int | None) -> "Lookup":
+        """What the store is to be asked."""
+        return chosen.lookup(keys, micros(self._settings.now()) if at is None else at, is_now=at is None)
 
     def _online(self) -> OnlineStore:
         if self._store is not None and self._is_empty and self._settings.online_db.exists():
@@ -126,13 +120,9 @@ class Reader(Lookups):
             InputError: a key lacks a column, has one too many or of a wrong type; the service has a view without lookups;
                 the instant is before the live generation.
             StaleError, MissingError: a value is stale, or missing, whose policy is to fail.
-            BusyError: the store does not answer.
+            BusyError: the store does not answer, or holds only what is later than this machine's clock.
         """
-        if service not in self._services:
-            found = self._catalog.service(service)
-            views = [(self._served(view), names) for view, names in self._catalog.views_of(found)]
-            self._services[service] = Chosen(f"service {service!r}", views, rules_of(found, views))
-        return self.look_up(self._services[service], keys, at, service)
+        return self.look_up(self.of_service(service), keys, at, service)
 
     def lookup_features(
         self, features: Mapping[str, Sequence[str]], keys: Sequence[Mapping[str, object]], at: int | None = None
@@ -144,8 +134,19 @@ class Reader(Lookups):
             InputError: as `lookup` has it.
             BusyError: the store does not answer.
         """
-        wanted = tuple((name, tuple(names)) for name, names in features.items())
-        return self.look_up(self._of_features(wanted), keys, at)
+        return self.look_up(self.of_features(features), keys, at)
+
+    def of_service(self, service: str) -> "Chosen":
+        """What a service takes; errors as `lookup` has them."""
+        if service not in self._services:
+            found = self._catalog.service(service)
+            views = [(self._served(view), names) for view, names in self._catalog.views_of(found)]
+            self._services[service] = Chosen(f"service {service!r}", views, rules_of(found, views))
+        return self._services[service]
+
+    def of_features(self, features: Mapping[str, Sequence[str]]) -> "Chosen":
+        """Features of views; errors as `lookup_features` has them."""
+        return self._of_features(tuple((name, tuple(names)) for name, names in features.items()))
 
     def _chosen_of(self, features: tuple[tuple[str, tuple[str, ...]], ...]) -> "Chosen":
         chosen = [(self._served(self._catalog.view(name)), names) for name, names in features]
@@ -180,6 +181,20 @@ class Reader(Lookups):
         return self._views[view.name]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lookup:
+    """One look-up before it is answered."""
+
+    keys: Sequence[Key]
+    encoded: Sequence[Sequence[bytes | None]]
+    """Of each view."""
+
+    questions: Sequence[Question]
+    at: int
+    is_now: bool
+    """The clock said the instant, nobody asked for it."""
+
+
 class Chosen:
     """Some views and of each some features, and what is the same for all that ask for them; `of` is what messages call the whole.
 
@@ -191,15 +206,41 @@ class Chosen:
         self.of, self.views, self.rules = of, views, rules or {}
         for served, _ in views:
             _refuse_unserved(of, served)
-        self.columns = needed(served.view for served, _ in views)
+        self.keys = Keys([served.view for served, _ in views], of)
         self._entities: list[tuple[tuple[str, ...], KeyType]] = [
             (served.view.keys, served.view.entity.type) for served, _ in views
         ]
 
-    def encoded(self, keys: Sequence[Key]) -> tuple[list[list[bytes | None]], list[tuple[bytes, ...]]]:
+    def lookup(self, keys: Sequence[Mapping[str, object]], at: int, *, is_now: bool) -> Lookup:
+        """Begins a look-up of these keys at an instant.
+
+        Raises:
+            InputError: a key does not fit.
+        """
+        typed = self.keys.typed(keys)
+        encoded, distinct = self._encoded(typed)
+        questions = [served.question(of, at) for (served, _), of in zip(self.views, distinct, strict=True)]
+        return Lookup(keys=typed, encoded=encoded, questions=questions, at=at, is_now=is_now)
+
+    def result(self, service: str, lookup: Lookup, answers: Sequence[Answer]) -> Result:
+        """Ends it with what the store said; errors as `Reader` has them."""
+        try:
+            found = answered(self.views, lookup.encoded, answers, lookup.at)
+        except EarlyError as error:
+            if not lookup.is_now:
+                raise
+            msg = f"{error} Nobody asked for that instant: it is this machine's clock, which is behind that of the load. Set it right, or try again then."
+            raise BusyError(msg) from error
+        if self.rules:
+            found = tuple(
+                enforced(service, self.rules, served, view) for (served, _), view in zip(self.views, found, strict=True)
+            )
+        return Result(service=service, at=lookup.at, keys=tuple(lookup.keys), views=found)
+
+    def _encoded(self, keys: Sequence[Key]) -> tuple[list[list[bytes | None]], list[tuple[bytes, ...]]]:
         """The entity keys of each view, and those that are there, each once; views of one entity share both."""
         made = {(names, kind): encoded_keys(keys, names, kind) for names, kind in dict.fromkeys(self._entities)}
-        distinct = {of: tuple(key for key in dict.fromkeys(found) if key is not None) for of, found in made.items()}
+        distinct = {of: tuple(filter(None, dict.fromkeys(found))) for of, found in made.items()}
         return [made[of] for of in self._entities], [distinct[of] for of in self._entities]
 
 

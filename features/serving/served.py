@@ -1,9 +1,9 @@
 """What one view says of keys: from plain values, or from states that are finished at the asked instant."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from features.definitions.compiled import hash_of
 from features.definitions.freshness import EventFreshness
 from features.definitions.names import cut_text, utc
 from features.definitions.views import FeatureView
-from features.errors import InputError, NotLoadedError
+from features.errors import EarlyError, NotLoadedError
 from features.store.heads import Head
 from features.store.packed import Packing, Unpacked
 from features.store.reads import Answer, Question
@@ -45,7 +45,7 @@ class ViewValues:
     cut: int
     """The cut that the values, or the state they are finished from, are of; microseconds UTC."""
     age: int
-    """Microseconds from that cut to the asked instant; of an event view whose stream has told more since, from what it told."""
+    """Microseconds from that cut to the asked instant; of an event view whose stream has told more since, from what it told, 0 where that is later."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,18 +85,19 @@ class Served:
 
         Raises:
             NotLoadedError: the store holds nothing of the view, or of another definition.
-            InputError: the instant is before what the store holds.
+            EarlyError: the instant is before what the store holds.
         """
         head = self.live(answer.head, at)
         lag = head.valid_from - head.cut
-        found = [answer.rows.get(key) if key else None for key in keys]
+        row_of = cast("Callable[[bytes | None], bytes | None]", answer.rows.get)  # of None there is no row
+        found = list(map(row_of, keys))
         rows, good = self._unpacked(found, head)
         stamps, columns = rows.valid_from, {name: rows.columns[name] for name in features}
         statuses: list[Status] = (
             [_STORED[flag] for flag in rows.overflow] if any(rows.overflow) else ["ok"] * len(stamps)
         )
         if stamps and (latest := max(stamps)) > at:
-            raise InputError(_too_early(self.view, latest, at))
+            raise EarlyError(_too_early(self.view, latest, at))
         if not all(good):
             numbers = count()
             places = [
@@ -111,15 +112,14 @@ class Served:
                 ]
                 for name, column in columns.items()
             }
-        cuts, old = [stamp - lag for stamp in stamps], at - head.horizon
+        cuts, old = _of_each(stamps, lambda stamp: stamp - lag), at - head.horizon
         if cuts and min(cuts) <= old:
             statuses = [
                 "stale" if cut <= old and status in _MAY_BE_STALE else status
                 for cut, status in zip(cuts, statuses, strict=True)
             ]
-        return ViewColumns(
-            view=self.view.name, values=columns, statuses=statuses, cuts=cuts, ages=[at - cut for cut in cuts]
-        )
+        ages = _of_each(cuts, lambda cut: at - cut)
+        return ViewColumns(view=self.view.name, values=columns, statuses=statuses, cuts=cuts, ages=ages)
 
     def _unpacked(self, found: list[bytes | None], head: Head) -> tuple[Unpacked, list[bool]]:
         """The rows of this definition, and which they are. Rows older than the live generation are what a killed load has not removed yet: `found` loses them."""
@@ -137,7 +137,7 @@ class Served:
         """What is to be finished: one ask a key, in their order.
 
         Raises:
-            NotLoadedError: as `plain` has it; InputError likewise.
+            NotLoadedError: as `plain` has it; EarlyError likewise.
         """
         view, cut = self.view, self.live(answer.head, at).cut
         tail = [(place, entry) for key, place in asked.places.items() if key for entry in answer.tails.get(key, ())] if answer.tails else []  # fmt: skip
@@ -164,7 +164,7 @@ class Served:
                 name: [None if place in gone else value for place, value in enumerate(column)]
                 for name, column in columns.items()
             }
-        cuts, ages = [head.cut] * len(keys), [at - told] * len(keys)
+        cuts, ages = [head.cut] * len(keys), [max(0, at - told)] * len(keys)
         return ViewColumns(view=self.view.name, values=columns, statuses=statuses, cuts=cuts, ages=ages)
 
     def _told(self, head: Head, watermark: int | None) -> int:
@@ -189,8 +189,14 @@ class Served:
             )
             raise NotLoadedError(msg)
         if at < head.valid_from:
-            raise InputError(_too_early(view, head.valid_from, at))
+            raise EarlyError(_too_early(view, head.valid_from, at))
         return head
+
+
+def _of_each(values: Sequence[int], change: Callable[[int], int]) -> list[int]:
+    """The changed values; nearly always they are all the same."""
+    changed = {value: change(value) for value in set(values)}
+    return list(changed.values()) * len(values) if len(changed) == 1 else [changed[value] for value in values]
 
 
 class Places:
@@ -212,7 +218,7 @@ def answered(
 
     Raises:
         NotLoadedError: the store holds nothing of a view, or of another definition.
-        InputError: the instant is before what the store holds.
+        EarlyError: the instant is before what the store holds.
     """
     stateful = [place for place, (served, _) in enumerate(chosen) if served.stateful]
     asked = {id(of): Places(of, at) for of in {id(keys[place]): keys[place] for place in stateful}.values()}

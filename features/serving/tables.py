@@ -30,9 +30,8 @@ class Tables:
 
     def batch(self, result: Result) -> pa.RecordBatch:
         """The keys' columns, `view__feature` in the feature's own type, `view__asof_status`; a row a key, in the order asked."""
-        schema, _ = self._schema(_selected(result))
-        width = len(schema) - sum(len(view.values) + 1 for view in result.views)
-        columns = [pa.array([key[field.name] for key in result.keys], field.type) for field in list(schema)[:width]]
+        schema, of_keys, _ = self._schema(_selected(result))
+        columns = [pa.array([key[name] for key in result.keys], kind) for name, kind in of_keys]
         for view in result.views:
             kinds = self._of(view.view)
             for kind, names in groupby(view.values, kinds.__getitem__):
@@ -43,16 +42,16 @@ class Tables:
     def stream(self, result: Result) -> bytes:
         """The same in Arrow's stream format."""
         batch: bytes = self.batch(result).serialize().to_pybytes()
-        return self._schema(_selected(result))[1] + batch + _END
+        return self._schema(_selected(result))[2] + batch + _END
 
-    def _described(self, selected: Selected) -> tuple[pa.Schema, bytes]:
-        """The schema, with the bytes that a stream of it begins with."""
-        made = pa.schema(self._fields(selected))
-        return made, made.serialize().to_pybytes()
+    def _described(self, selected: Selected) -> tuple[pa.Schema, list[tuple[str, pa.DataType]], bytes]:
+        """The schema, its fields of keys, and the bytes that a stream of it begins with."""
+        views = [self._catalog.view(name) for name, _ in selected]
+        of_keys = list({name: ARROW[view.entity.type] for view in views for name in view.keys}.items())
+        made = pa.schema([*of_keys, *self._fields(selected)])
+        return made, of_keys, made.serialize().to_pybytes()
 
     def _fields(self, selected: Selected) -> Iterable[tuple[str, pa.DataType]]:
-        views = [self._catalog.view(name) for name, _ in selected]
-        yield from {name: ARROW[view.entity.type] for view in views for name in view.keys}.items()
         for name, features in selected:
             yield from ((f"{name}__{feature}", self._of(name)[feature]) for feature in features)
             yield f"{name}__asof_status", pa.string()

@@ -47,6 +47,8 @@ class Layout:
     definition: str
     stateful: bool = False
     """Its rows hold states and no plain values."""
+    feast_layout: bool = True
+    """Plain values are written in Feast's own layout too."""
 
     @classmethod
     def of(cls, view: FeatureView, cut: int) -> "Layout":
@@ -55,6 +57,7 @@ class Layout:
         return cls(
             view=view.name, keys=view.keys, key_type=view.entity.type, features=tuple(sorted(types.items())), cut=cut,
             valid_from=cut + view.schedule.lag_us, horizon=view.horizon_us, definition=hash_of(view), stateful=view.stateful,
+            feast_layout=view.feast_layout,
         )  # fmt: skip
 
     def head(self, *, generation: int, rows: int, loaded_at: int) -> Head:
@@ -73,6 +76,8 @@ class Loaded:
     """The live generation after it."""
     written: int = 0
     """Keys."""
+    already: int = 0
+    """Of these, so many had been written by a load of the same that was killed."""
     removed: int = 0
     """Keys of the generation before that the new one does not have."""
     sentence: str | None = None

@@ -22,7 +22,9 @@ PROJECT = "asof"
 
 _STRING, _INT64 = 2, 4  # feast.value_type.ValueType
 _MASK = 0xFFFFFFFF
-_NUMBER = struct.Struct("<IIq")
+_NUMBER, _VALUE = struct.Struct("<IIq"), struct.Struct("<q")
+_NUMBER_HEAD = struct.pack("<II", _INT64, 8)
+_STATES = PROJECT.encode() + b"}:states"
 
 
 def murmur3(data: bytes) -> int:
@@ -65,7 +67,7 @@ def redis_generations(view: str) -> bytes:
 
 def redis_states(key: bytes) -> bytes:
     """The Redis key of an entity's states, apart from Feast's plain hash: one field a view and generation."""
-    return b"asof:{" + key + PROJECT.encode() + b"}:states"
+    return b"asof:{" + key + _STATES
 
 
 def redis_tail(key: bytes, source: str) -> bytes:
@@ -128,6 +130,9 @@ def encoded_keys(
     prefix, ordered = _prefix(tuple(names)), sorted(names)
     if len(ordered) == 1:
         values = [row[ordered[0]] for row in rows]
+        if kind == "int64":
+            head, pack = prefix + _NUMBER_HEAD, _VALUE.pack
+            return [None if value is None else head + pack(value) for value in values]
         return [None if value is None else prefix + _part(value, kind) for value in values]
     made: list[bytes | None] = []
     for row in rows:

@@ -20,7 +20,7 @@ from features.definitions.expressions import ColumnType
 from features.store.heads import STATUS
 from features.store.values import Cell, integers
 
-__all__ = ["OVERFLOW", "Packing", "Unpacked"]
+__all__ = ["OVERFLOW", "Packing", "Unpacked", "stamp_of"]
 
 OVERFLOW = "overflow"
 _CODES: dict[ColumnType, str] = {"string": "I", "int64": "q", "timestamp": "q", "float64": "d", "bool": "?"}
@@ -30,6 +30,11 @@ _FIRST = 4
 
 _MANY = 8
 """Of so many rows numpy reads faster than struct."""
+
+
+def stamp_of(valid_from: int) -> bytes:
+    """How a row begins that is valid from an instant on."""
+    return struct.pack("<q", valid_from)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

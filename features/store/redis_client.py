@@ -10,9 +10,9 @@ from features.errors import BusyError, SettingsError
 from features.store.keys import PROJECT
 from features.store.resp import bulk, command
 
-__all__ = ["Parsed", "Trip", "Trips", "client_of", "lease", "still_ours", "taken"]
+__all__ = ["TIMEOUT_SECONDS", "Parsed", "Trip", "Trips", "answers_of", "client_of", "lease", "still_ours", "taken"]
 
-_TIMEOUT_SECONDS = 30
+TIMEOUT_SECONDS = 30
 T = TypeVar("T")
 
 
@@ -33,7 +33,7 @@ def client_of(url: str) -> Any:  # noqa: ANN401 - redis-py's own hints know no k
         SettingsError: the URL is none.
     """
     try:
-        return redis.Redis.from_url(url, socket_timeout=_TIMEOUT_SECONDS, socket_connect_timeout=_TIMEOUT_SECONDS)
+        return redis.Redis.from_url(url, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS)
     except ValueError as error:  # its text may hold parts of the URL, and so of a password
         msg = "The setting online.url is no Redis URL. Write redis://[:password@]host:port/db (rediss:// for TLS) into ASOF_ONLINE__URL."
         raise SettingsError(msg) from error
@@ -56,7 +56,7 @@ class Trips:
             self._idle.pop().disconnect()
 
     def execute(self, packed: bytes, count: int) -> list[Any]:
-        """The answers to so many commands, behind MULTI and before EXEC.
+        """The answers to a trip's commands; all in all so many.
 
         Raises:
             redis.RedisError: Redis does not answer, or not as it should.
@@ -79,8 +79,7 @@ class Trips:
             connection.send_packed_command([packed])
             # Connection.read_response costs ten times what its parser takes, and MULTI has an answer for each command.
             read = connection._parser.read_response  # noqa: SLF001 - see above
-            queued = [read() for _ in range(count + 1)]
-            found = read()
+            found = [read() for _ in range(count)]
         except OSError as error:  # the parser passes on what the socket says
             connection.disconnect()
             msg = f"the connection broke ({error})"
@@ -89,22 +88,29 @@ class Trips:
             connection.disconnect()  # what was not read must not be another's answer
             raise
         self._idle.append(connection)
-        if wrong := next(
-            (item for item in (*queued, found, *_listed(found)) if isinstance(item, redis.RedisError)), None
-        ):
-            raise wrong
-        return _listed(found)
+        return answers_of(found)
 
 
-def _listed(found: Any) -> list[Any]:  # noqa: ANN401 - whatever Redis answers
-    return found if isinstance(found, list) else []
+def answers_of(found: Sequence[Any]) -> list[Any]:
+    """What EXEC gave, the last of a trip's answers.
+
+    Raises:
+        redis.RedisError: one of them is an error, or EXEC gave none.
+    """
+    made = found[-1]
+    items = made if isinstance(made, list) else ()
+    if wrong := next((item for item in (*found, *items) if isinstance(item, redis.RedisError)), None):
+        raise wrong
+    if not isinstance(made, list):
+        msg = f"EXEC gave {made!r}"
+        raise redis.ResponseError(msg)
+    return made
 
 
 class Trip:
     """Reads that are answered together, as of one instant, in one round trip."""
 
-    def __init__(self, trips: Trips) -> None:
-        self._trips = trips
+    def __init__(self) -> None:
         self._commands: list[bytes] = [_MULTI]
 
     def hgetall(self, key: bytes) -> None:
@@ -124,13 +130,9 @@ class Trip:
         """One value."""
         self._commands.append(_GET + bulk(key))
 
-    def execute(self) -> list[Any]:
-        """One answer a command.
-
-        Raises:
-            redis.RedisError: Redis does not answer, or not as it should.
-        """
-        return self._trips.execute(b"".join((*self._commands, _EXEC)), len(self._commands) - 1)
+    def packed(self) -> tuple[bytes, int]:
+        """The commands between MULTI and EXEC, and how many answers come: each is queued first, and EXEC gives one a command."""
+        return b"".join((*self._commands, _EXEC)), len(self._commands) + 1
 
 
 _MULTI, _EXEC = command(b"MULTI"), command(b"EXEC")

@@ -17,6 +17,7 @@ from features.store.heads import Head, Layout, Loaded
 from features.store.keys import entity_keys, key_prefix, redis_generations, redis_states, redis_tail, state_field
 from features.store.reads import Answer, Question
 from features.store.redis_client import Parsed, Trip, client_of, lease, still_ours, taken
+from features.store.redis_parts import begin_parts, load_of, redis_parts
 from features.store.redis_tails import redis_watermark
 from features.store.resp import bulk, piped
 
@@ -31,6 +32,7 @@ _HSET = b"*4\r\n$4\r\nHSET\r\n"
 _SHOW_IF_OURS = """if redis.call('get', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('hset', KEYS[2], ARGV[2], ARGV[3])
 redis.call('hdel', KEYS[2], ARGV[4])
+redis.call('del', KEYS[3])
 return 1"""
 
 
@@ -148,10 +150,24 @@ class StateLoad:
         self.settled = settled_states(self._heads, layout)
         self.generation = next_number(self._heads, max(self._begun, default=0))
 
-    def begin(self) -> None:
-        """Records the generation as begun, before the first state is written."""
+    def begin(self, rows: str = "") -> dict[int, int]:
+        """Records the generation as begun, before the first state is written; which parts a killed load of the same finished, and their rows.
+
+        Args:
+            rows: stands for what is loaded, in the same parts; nothing where it has none.
+
+        Raises:
+            BusyError: another load took over meanwhile.
+        """
+        client, view = self._states.client, self.layout.view
+        load = f"{self.layout.cut} {self.layout.definition} {rows or self.token}"
+        number, _, of = load_of(client, view).partition(" ")
+        if of == load and int(number) in self._begun:  # its generation is gone on with, not removed
+            self.generation = int(number)
+            del self._begun[self.generation]
         head = self.layout.head(generation=self.generation, rows=0, loaded_at=self._now)
-        self._states.client.hset(self._record, _BEGUN + str(self.generation).encode(), to_text(head))
+        client.hset(self._record, _BEGUN + str(self.generation).encode(), to_text(head))
+        return begin_parts(client, view, self.token, f"{self.generation} {load}")
 
     def show(self, written: int) -> Head:
         """Lets readers see the generation from its valid_from on.
@@ -162,8 +178,8 @@ class StateLoad:
         head = self.layout.head(generation=self.generation, rows=written, loaded_at=self._now)
         number = str(self.generation)
         client = self._states.client
-        keys = lease(self.layout.view), self._record
-        if not client.eval(_SHOW_IF_OURS, 2, *keys, self.token, number, to_text(head), _BEGUN + number.encode()):
+        keys = lease(self.layout.view), self._record, redis_parts(self.layout.view)
+        if not client.eval(_SHOW_IF_OURS, 3, *keys, self.token, number, to_text(head), _BEGUN + number.encode()):
             raise BusyError(taken(self.layout.view))
         self._heads = (*self._heads, head)
         return head

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 import pyarrow as pa
 
 from features.definitions.names import cut_text
+from features.definitions.sources import Source
 from features.errors import BusyError, InputError
 from features.store import sqlite_tails
 from features.store.heads import Head, Layout, Loaded, refuse_early, settled
@@ -138,6 +139,20 @@ class SqliteStore:
         with self._errors("changed"), self._transaction("IMMEDIATE"):
             return sqlite_tails.push(self._db, source, events, told)
 
+    def fold(self, source: Source, keys: Sequence[bytes], bound: int) -> int:
+        """Folds those of these entities' tails that have more than so many entries, in one transaction; how many went into blocks.
+
+        Raises:
+            BusyError: the file cannot be changed; what was pushed stays.
+        """
+        with self._errors("changed"):
+            with self._transaction("DEFERRED"):  # no writer waits for it
+                long = sqlite_tails.long_tails(self._db, source.name, keys, bound)
+            if not long:
+                return 0
+            with self._transaction("IMMEDIATE"):
+                return sqlite_tails.fold(self._db, source, long, bound)
+
     def trim(self, source: str, before: int) -> int:
         """Drops what became known before an instant from a source's tails; how many entries that were.
 
@@ -178,8 +193,8 @@ class SqliteStore:
         self._db.execute(_HEADS)
         self._db.execute(_TABLE.format(table))
         self._db.execute(_ROWS)
+        before = {key for (key,) in self._db.execute("SELECT entity_key FROM asof_rows WHERE view = ?", (view,))}
         self._db.execute("DELETE FROM asof_rows WHERE view = ?", (view,))
-        before = {key for (key,) in self._db.execute(f'SELECT DISTINCT entity_key FROM "{table}"')}  # noqa: S608
         # Without a condition SQLite drops whole pages; the second index is built anew once the rows are there.
         self._db.execute(f'DELETE FROM "{table}"')  # noqa: S608
         self._db.execute(f'DROP INDEX IF EXISTS "{table}_ek"')
@@ -189,6 +204,23 @@ class SqliteStore:
         """Writes one batch and takes its keys out of `before`; how many rows it had."""
         keys = entity_keys({name: batch.column(name) for name in layout.keys}, cast("KeyType", layout.key_type))
         before.difference_update(keys)
+        try:
+            if layout.feast_layout:
+                self._insert_cells(layout, batch, keys)
+            packed = zip(
+                keys, Packing(dict(layout.features), layout.definition).pack(batch, layout.valid_from), strict=True
+            )
+            self._db.executemany("INSERT INTO asof_rows VALUES (?, ?, ?)", ((layout.view, *row) for row in packed))
+        except sqlite3.IntegrityError as error:
+            msg = (
+                f"Cut {cut_text(layout.cut)} of view {layout.view!r} holds a key twice ({', '.join(layout.keys)}). "
+                "Nothing was loaded; compute and publish the cut again."
+            )
+            raise InputError(msg) from error
+        return len(keys)
+
+    def _insert_cells(self, layout: Layout, batch: pa.RecordBatch, keys: Sequence[bytes]) -> None:
+        """In Feast's own table, a row a feature."""
         # In the order of the primary key pages fill one after the other.
         order = pa.array(sorted(range(len(keys)), key=keys.__getitem__), pa.int64())
         columns: list[tuple[pa.Array, ColumnType]] = [
@@ -203,19 +235,7 @@ class SqliteStore:
             repeat(layout.valid_from // 1_000_000),
             strict=False,
         )
-        try:
-            self._db.executemany(_INSERT.format(sqlite_table(layout.view)), cells)
-            packed = zip(
-                keys, Packing(dict(layout.features), layout.definition).pack(batch, layout.valid_from), strict=True
-            )
-            self._db.executemany("INSERT INTO asof_rows VALUES (?, ?, ?)", ((layout.view, *row) for row in packed))
-        except sqlite3.IntegrityError as error:
-            msg = (
-                f"Cut {cut_text(layout.cut)} of view {layout.view!r} holds a key twice ({', '.join(layout.keys)}). "
-                "Nothing was loaded; compute and publish the cut again."
-            )
-            raise InputError(msg) from error
-        return len(keys)
+        self._db.executemany(_INSERT.format(sqlite_table(layout.view)), cells)
 
     def _write_head(self, head: Head) -> None:
         values = (

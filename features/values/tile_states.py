@@ -19,7 +19,8 @@ from features.definitions.features import Aggregate
 from features.definitions.tiling import Held
 from features.values.compiling import compiled
 from features.values.generic import numbers_of
-from features.values.state.varints import get_numbers, get_varint, put_numbers, put_varint, room
+from features.values.state.bounds import room
+from features.values.state.varints import get_numbers, get_varint, put_numbers, put_varint
 
 __all__ = ["finished", "folded", "joined"]
 

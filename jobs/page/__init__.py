@@ -17,6 +17,7 @@ from features.definitions.phrases import condition_text
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
 from features.settings import Settings
+from features.values.state.bounds import bound_text
 from jobs.files import write_text
 from jobs.page.cards import Expectation, FeatureCard, feature_cards, view_expectations
 from jobs.page.runs import Problems, SourceRuns, ViewRuns, last_proofs, source_runs, view_runs
@@ -34,6 +35,9 @@ _HERE = Path(__file__).parent
 class _ViewPart:
     view: FeatureView
     freshness: str
+    state: str
+    """How large a key's state gets; empty where lookups need none."""
+
     runs: ViewRuns
     cards: tuple[FeatureCard, ...]
     expectations: tuple[Expectation, ...]
@@ -75,7 +79,7 @@ def catalogue_page(settings: Settings, catalog: Catalog, problems: Problems, *, 
         runs = view_runs(settings, view, cuts, problems)
         cards = feature_cards(view, catalog.services, _taken(catalog, view), runs, proofs.get(view.name))
         views.append(
-            _ViewPart(view=view, freshness=freshness_text(view), runs=runs, cards=tuple(cards), expectations=view_expectations(view, runs))
+            _ViewPart(view=view, freshness=freshness_text(view), state=bound_text(view) if view.stateful else "", runs=runs, cards=tuple(cards), expectations=view_expectations(view, runs))
         )  # fmt: skip
     sources = [
         _SourcePart(source=source, views=_readers(source, views), runs=source_runs(settings, source, problems))

@@ -16,11 +16,11 @@ Array = np.ndarray
 HONEST = "honest"
 TRAIN, HELD_BACK = "train", "held back"
 READS = (
-    "account_id", "card_id", "merchant_id", "bin", "device_id", "ip", "network", "email_id", "address_id", "amount_minor", "currency", "channel", "billing_country", "shipping_country", "ip_country", "three_ds", "status",
+    "account_id", "card_id", "merchant_id", "bin", "device_id", "ip", "network", "email_id", "address_id", "amount_minor", "merchant_category", "currency", "channel", "billing_country", "shipping_country", "ip_country", "three_ds", "status",
 )  # fmt: skip
 """Columns of payments that a report reads, beside their id and instant."""
 PAYMENT = (
-    "amount_eur", "currency", "channel", "billing_country", "shipping_country", "ip_country", "three_ds", "bin", "hour", "weekday", "ip_elsewhere", "shipped_elsewhere",
+    "amount_eur", "merchant_category", "currency", "channel", "billing_country", "shipping_country", "ip_country", "three_ds", "bin", "hour", "weekday", "ip_elsewhere", "shipped_elsewhere",
 )  # fmt: skip
 """What a payment says of itself. Its status, its score and ids are none of it: the first is the answer of others, the last only names."""
 

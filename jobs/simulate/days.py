@@ -67,10 +67,10 @@ class Life:
         self._note_makers(attacking, makers)
         settled = outcomes.settled(concat(tried, *attacking), stream(world.seed, "outcomes", day))
         settled["payment_id"] = world.allot("payment", len(settled["event_time"]))
-        final, fate, rows = _delivered_payments(settled, rng)
+        final, fate, rows = _delivered_payments(world, settled, rng)
         yield "payments", rows
         raiding = yield from self._raided(day, day_us)
-        raid_final, raid_fate, rows = _delivered_payments(raiding, stream(world.seed, "raid_delivery", day))
+        raid_final, raid_fate, rows = _delivered_payments(world, raiding, stream(world.seed, "raid_delivery", day))
         yield "payments", rows
         for name, paid, paid_fate in (("disputes", final, fate), ("raid_disputes", raid_final, raid_fate)):
             claims, rows = self._disputes(paid, paid_fate, stream(world.seed, name, day), hidden=paid is raid_final)
@@ -192,8 +192,11 @@ class Life:
                 self.actors.append((kind, numbers, same[0], same[1]))
 
 
-def _delivered_payments(settled: Columns, rng: np.random.Generator) -> tuple[Columns, delivery.Plan, Columns]:
-    """Payments as finally known, their fate, and every row that arrives."""
+def _delivered_payments(
+    world: World, settled: Columns, rng: np.random.Generator
+) -> tuple[Columns, delivery.Plan, Columns]:
+    """Payments as finally known, their fate, and every row that arrives; each says what its merchant sells, as card messages do."""
+    settled = settled | {"merchant_category": world.of_merchants("category", settled["merchant_id"])}
     fate = delivery.plan(settled["event_time"], rng)
     final = delivery.corrected_payments(settled, fate, rng)
     return final, fate, delivery.delivered(settled, final, fate, rng)

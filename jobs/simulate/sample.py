@@ -12,7 +12,7 @@ from features.values.fit import fit
 __all__ = ["sample"]
 
 _KEYS = [
-    "card_id", "account_id", "device_id", "merchant_id", "ip", "network", "email_id", "address_id", "bin", "billing_country", "ip_country",
+    "card_id", "account_id", "device_id", "merchant_id", "ip", "network", "email_id", "address_id", "bin", "merchant_category", "billing_country", "ip_country",
 ]  # fmt: skip
 
 

@@ -68,7 +68,7 @@ SCHEMAS: Final = {
         [
             *_schema("payment_id account_id card_id bin device_id ip email_id merchant_id address_id"),
             *_schema(amount_minor=pa.int64()),
-            *_schema("currency channel billing_country shipping_country ip_country"),
+            *_schema("merchant_category currency channel billing_country shipping_country ip_country"),
             *_schema(three_ds=pa.bool_()),
             *_schema("status decline_code"),
             *_schema(score=pa.float64()),
@@ -168,6 +168,7 @@ _NAMES: Final[dict[str, tuple[str, ...]]] = {
     "os": places.SYSTEMS,
     "model": places.MODELS,
     "category": places.CATEGORIES,
+    "merchant_category": places.CATEGORIES,
     "risk_tier": places.TIERS,
 }
 

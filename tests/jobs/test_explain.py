@@ -64,6 +64,7 @@ def test_a_view_that_follows_a_stream_is_computed_with_the_others(
 ) -> None:
     found = said(home, capsys, "shop_live")
     assert found["freshness"] == "event: counts 1m known; corrections from cuts every 1d on"
+    assert str(found["state"]).startswith("at most ")
     assert isinstance(found["shuffle"], dict)
     assert found["shuffle"]["with"] == ["shop_daily", "shop_record", "shop_disputed"]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pydantic import SecretStr
 
 from features import FeatureView, load_catalog
 from features.definitions.names import cut_text, micros, utc, view_table
@@ -15,11 +16,14 @@ from features.errors import BusyError, InputError, MissingError
 from features.feast.registry import apply
 from features.serving.reader import Reader
 from features.settings import OnlineSettings, Settings
+from features.store.redis_client import lease
+from features.store.redis_parts import redis_parts
 from features.store.redis_store import RedisStore
 from features.store.stores import open_store
 from jobs import materialize, tables
 from jobs.commands import Materialize
 from tests.feast_client import own_client
+from tests.jobs.killed_loads import door
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -58,7 +62,12 @@ def home(
 
 
 def publish(
-    spark: "SparkSession", settings: Settings, view: FeatureView, cut: int, rows: dict[str, list[object]]
+    spark: "SparkSession",
+    settings: Settings,
+    view: FeatureView,
+    cut: int,
+    rows: dict[str, list[object]],
+    in_a_group: int | None = None,
 ) -> None:
     folder = settings.home / "attempts" / f"{view.name}-{cut_text(cut)}-{len(rows['load_card'])}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -74,7 +83,7 @@ def publish(
     size = len(rows["load_card"])
     rows = {**rows, "asof_status": ["ok"] * size, "event_timestamp": [valid_from] * size}
     table = pa.table({name: pa.array(rows[name], kinds[kind]) for name, kind in columns.items()})
-    pq.write_table(table, folder / "part-0.parquet")
+    pq.write_table(table, folder / "part-0.parquet", row_group_size=in_a_group)
     tables.ensure_table(spark, settings, view_table(view), columns, "cut")
     tables.point_at(spark, view_table(view), "cut", {cut_text(cut): str(folder)})
 
@@ -212,3 +221,41 @@ def test_a_view_that_feast_does_not_know_is_refused_before_spark_runs(home: Sett
     bare = home.model_copy(update={"home": tmp_path / "bare"})
     with pytest.raises(MissingError, match=r"Feast's registry has no view 'load_habits'\. Run `asof apply` first"):
         run(bare, FIRST)
+
+
+@pytest.mark.services
+def test_a_load_by_sparks_tasks_that_stopped_goes_on_where_it_was(
+    spark: "SparkSession", home: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if home.online.kind == "sqlite":
+        pytest.skip("a load into SQLite is one transaction: nothing of one that stopped is there")
+    publish(spark, home, HABITS, FIRST, habits(range(3000), 4), in_a_group=100)
+    url = open_url(home)
+    many = home.model_copy(update={"spark": home.spark.model_copy(update={"few_bytes": 0})})
+    with door(url) as way:
+        through = many.model_copy(update={"online": OnlineSettings(kind="redis", url=SecretStr(way.url))})
+        way.limit = 400_000
+        with pytest.raises(BusyError):
+            run(through, FIRST, "load_habits")
+        way.limit = 1 << 60
+        store = RedisStore(url)
+        store.client.delete(lease("load_habits"))
+        there = sum(
+            int(rows) for name, rows in store.client.hgetall(redis_parts("load_habits")).items() if name != b"load"
+        )
+        store.close()
+        assert 0 < there < 3000
+        capsys.readouterr()
+        assert run(through, FIRST, "load_habits") == 0
+    said = capsys.readouterr().out
+    assert f"load_habits: cut 2026-03-02T00-00Z: {3000 - there} keys written, 0 removed, " in said
+    assert f" s. {there} keys were there already, from a load that was killed.\n" in said
+    keys = [{"load_card": f"c{number}", "load_shop": f"s{number % 7}"} for number in range(3000)]
+    with Reader(home, CATALOG) as reader:
+        found = reader.lookup_features({"load_habits": ["count_7d"]}, keys, FIRST + 2 * 3_600_000_000)
+    assert found.views[0].values["count_7d"] == [4] * 3000
+
+
+def open_url(settings: Settings) -> str:
+    assert settings.online.url is not None
+    return settings.online.url.get_secret_value()

@@ -1,4 +1,7 @@
 import errno
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,6 +58,36 @@ def test_what_cannot_be_caused_in_a_test_is_known_by_its_words(
 ) -> None:
     with pytest.raises(kind, match=said):
         raise translate(RuntimeError(text), tmp_path)
+
+
+_KILLED = """
+import os, sys, threading
+from pathlib import Path
+from features.settings import load
+from jobs.session import spark
+from jobs.spark_errors import translate
+
+settings = load(home=sys.argv[1], spark={"master": "local[1]"}, metastore={"kind": "embedded"})
+session = spark(settings, "killed")
+java = session._jvm.java.lang.ProcessHandle.current().pid()
+threading.Timer(3, os.kill, (java, 9)).start()
+try:
+    session.range(10**13).selectExpr("sum(id % 7)").collect()
+except Exception as error:
+    told = translate(error, Path(sys.argv[1]))
+    print(type(told).__name__, told)
+"""
+
+
+@pytest.mark.slow
+def test_java_that_is_killed_is_said_and_no_stack_trace(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _KILLED, str(tmp_path)], env={**os.environ, "ASOF_CONFIG": os.devnull}, capture_output=True, text=True, timeout=240, check=False
+    )  # fmt: skip
+    assert done.stdout.startswith("BusyError Spark's Java ended while it worked: something killed it"), (
+        done.stdout + done.stderr
+    )
+    assert done.stdout.rstrip().endswith(f"The full text is in {tmp_path}/errors.log.")
 
 
 def test_an_unknown_error_is_its_first_line_and_the_log(tmp_path: Path) -> None:

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from features.definitions.catalog import load_catalog
+from features.definitions.durations import DAY
 from features.definitions.names import micros
 from features.errors import InputError, MissingError
 from features.settings import Settings
-from jobs import why
+from jobs import tiles, why
 from jobs.commands import Why
 from jobs.fits import FITS
+from jobs.stats import cuts_of
+from jobs.tile_answers import Question as Asked
 from tests.jobs.audited_days import store
 
 if TYPE_CHECKING:
@@ -86,6 +89,23 @@ def test_rows_that_count_and_rows_that_do_not(spark: "SparkSession", home: Setti
     assert found["windows"] == [
         {"feature": "max_amount_2d", "from": "2026-03-02T00:00:00+00:00", "to": "2026-03-04T00:00:00+00:00"}
     ]
+
+
+def test_the_tiles_behind_a_value_are_shown_once_they_are_built(spark: "SparkSession", home: Settings) -> None:
+    """What was taken back is in none of them; the live view's windows end where no tile does."""
+    question = asked(home, "shops.shop_week__max_amount_2d", datetime(2026, 3, 4, 7, tzinfo=UTC), shop_id="s")
+    because = "not all tiles of its window are built; `asof stats` or tiles=True builds them"
+    assert why.explained(spark, home, question)["tiles"] == {"tiles": [], "because": {"max_amount_2d": because}}
+    cut = micros(datetime(2026, 3, 4, tzinfo=UTC))
+    of_window = Asked(view=question.view, by=(), lower=cut - 2 * DAY, cut=cut)
+    tiles.up_to_date(spark, home, question.view, cuts_of(home, of_window))
+    found = why.explained(spark, home, question)["tiles"]
+    assert found["because"] == {}
+    assert [(tile["from"][:10], tile["to"][:10], tile["rows"], tile["value"]) for tile in found["tiles"]] == [
+        ("2026-03-03", "2026-03-04", 1, 20), ("2026-03-02", "2026-03-03", 2, 40),
+    ]  # fmt: skip
+    live = why.explained(spark, home, asked(home, "shops.shop_live__count_1d", at(4), shop_id="s"))["tiles"]
+    assert live == {"tiles": [], "because": {"count_1d": "it is computed when it is asked for, not at cuts"}}
 
 
 def test_an_event_view_is_asked_at_the_instant(spark: "SparkSession", home: Settings) -> None:

@@ -22,6 +22,7 @@ from features import (
     time_since_last,
 )
 from features.values.state import finish, merging, pack
+from features.values.state.plan import Span
 from tests import states
 from tests.properties.agreement import agree, expected
 from tests.states import kept_cases, looked_up
@@ -126,8 +127,8 @@ def edges_stand_still(patch: pytest.MonkeyPatch) -> None:
     """As if windows never moved on."""
     right = merging.zones
 
-    def wrong(windows: Any, span: merging.Span, remember: int) -> Any:
-        return right(windows, merging.Span(begin=span.begin, end=span.begin), remember)
+    def wrong(windows: Any, span: Span, remember: int) -> Any:
+        return right(windows, Span(begin=span.begin, end=span.begin), remember)
 
     patch.setattr(merging, "zones", wrong)
 

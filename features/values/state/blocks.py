@@ -1,6 +1,6 @@
 """Rows as they are, as bytes: those that no section can hold, those that wait, and one by one those of the tail (docs/state.md)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numba import njit
 
 from features.definitions.expressions import ColumnType
-from features.values.state import varints as coded
+from features.values.state.bounds import room
 from features.values.state.varints import get_numbers, get_times, get_varint, put_numbers, put_times, put_varint
 from features.values.sweep import ARROW_TYPES
 
@@ -51,9 +51,7 @@ def write_blocks(keys: int, block: Block, cut: int, *, timed: bool) -> list[byte
     """The bytes of key codes 0, 1, …: one zero byte where there is no row. `timed`: with the instants from which rows count."""
     starts = np.searchsorted(block.key, np.arange(keys + 1))
     lists, nulls, texts, data = _lists(block, timed=timed)
-    most = (
-        coded.room(len(block) * (len(lists) + 1), keys * (len(lists) + 2)) + nulls.size + keys * len(lists) + len(data)
-    )
+    most = room(len(block) * (len(lists) + 1), keys * (len(lists) + 2)) + nulls.size + keys * len(lists) + len(data)
     out = np.empty(most, np.uint8)
     ends = _write(starts, block.time, cut, lists, nulls, texts, data, out).tolist()
     whole = out[: ends[-1] if keys else 0].tobytes()
@@ -129,11 +127,18 @@ def _put_nulls(out: Array, at: int, nulls: Array) -> int:
 
 
 def read_blocks(
-    data: bytes, rest: Array, ends: Array, cut: int, types: Mapping[str, ColumnType], *, timed: bool
+    data: bytes,
+    rest: Array,
+    ends: Array,
+    cut: int,
+    types: Mapping[str, ColumnType],
+    *,
+    timed: bool,
+    only: Collection[str] | None = None,
 ) -> Block:
     """The blocks that begin at `rest` in the bytes of several states, of which the key is the number; -1: there is none, or it is damaged.
 
-    `rest` then says where each block ends, -1 of one that is damaged.
+    `rest` then says where each block ends, -1 of one that is damaged. `only`: of the columns those that are needed.
     """
     whole = np.frombuffer(data, np.uint8)
     lists = len(types) + timed
@@ -150,6 +155,7 @@ def read_blocks(
     columns = {
         name: _column(kind, made[n], nulls[n], texts[n], data)
         for n, (name, kind) in enumerate(types.items(), int(timed))
+        if only is None or name in only
     }
     since = made[0] if timed else np.full(len(key), np.iinfo(np.int64).min)
     return Block(key=key, time=times, since=since, columns=columns)
@@ -158,14 +164,28 @@ def read_blocks(
 def _column(kind: ColumnType, values: Array, nulls: Array, texts: Array, data: bytes) -> pa.Array:
     """An Arrow column of what was read."""
     if kind == "string":
-        found: Sequence[bytes | None] = [
-            None if missing else data[at : at + length]
-            for missing, at, length in zip(nulls.tolist(), texts.tolist(), values.tolist(), strict=True)
-        ]
-        return pa.array(found, pa.binary()).cast(pa.string(), safe=False)
+        offsets = np.zeros(len(values) + 1, np.int64)
+        np.cumsum(np.where(nulls, 0, values), out=offsets[1:])
+        whole = _gathered(np.frombuffer(data, np.uint8), offsets, texts)
+        valid = pa.array(~nulls).buffers()[1] if nulls.any() else None
+        made = pa.Array.from_buffers(
+            pa.large_string(), len(values), [valid, pa.py_buffer(offsets), pa.py_buffer(whole)]
+        )
+        return made.cast(pa.string())
     if kind == "float64":
         return pa.array(np.ascontiguousarray(values).view(np.float64), mask=nulls)
     return pa.array(values, mask=nulls).cast(ARROW_TYPES[kind])
+
+
+@njit(cache=True)
+def _gathered(data: Array, offsets: Array, begins: Array) -> Array:
+    """Texts one after the other."""
+    made = np.empty(offsets[-1], np.uint8)
+    for row in range(len(begins)):
+        at = begins[row] - offsets[row]
+        for place in range(offsets[row], offsets[row + 1]):
+            made[place] = data[at + place]
+    return made
 
 
 @njit(cache=True)

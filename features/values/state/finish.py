@@ -17,7 +17,8 @@ from features.values.state import kernels
 from features.values.state.blocks import Block, empty, read_blocks
 from features.values.state.layout import Sections, read_states
 from features.values.state.others import others, swept
-from features.values.state.pack import identity, ordinal, span_of, value_of
+from features.values.state.pack import identity, ordinal, value_of
+from features.values.state.plan import span_of
 from features.values.state.program import Group, Program, program_of
 from features.values.sweep import ARROW_TYPES, NEVER_SEEN, OK, OVERFLOW, Values, numbers, usable
 from features.values.timeline import Asks

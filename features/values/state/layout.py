@@ -8,17 +8,14 @@ import numpy as np
 import pyarrow as pa
 from numba import njit
 
-from features.values.state import varints as coded
 from features.values.state.blocks import Block, write_blocks
+from features.values.state.bounds import HEADER, room
 from features.values.state.varints import Number, get_numbers, get_times, get_varint, put_numbers, put_times, put_varint
 
-__all__ = ["HEADER", "VERSION", "Chunk", "Sections", "read_states", "write"]
+__all__ = ["VERSION", "Chunk", "Sections", "read_states", "write"]
 
 Array = np.ndarray
 VERSION = 1
-HEADER = 5
-"""Bytes: the version, and a CRC32 of all that follows."""
-
 MOST = 1 << 24
 """Rows of a section: more are no state."""
 
@@ -55,7 +52,7 @@ def _sections(keys: int, chunks: Sequence[Chunk], cut: int) -> list[bytes]:
     words = np.concatenate([np.zeros(0, np.int64), *(word for chunk in chunks for word in chunk.words)])
     begins = np.cumsum([0, *(len(chunk.time) for chunk in chunks)])[:-1]
     lists = keys * int((widths + 2).sum())
-    out = np.empty(coded.room(len(times) + len(words), lists), np.uint8)
+    out = np.empty(room(len(times) + len(words), lists), np.uint8)
     ends = _write_sections(starts, widths, begins, times, words, cut, out)
     data = out[: ends[-1] if keys else 0].tobytes()
     return [data[begin:end] for begin, end in zip([0, *ends.tolist()][:-1], ends.tolist(), strict=True)]

@@ -1,25 +1,17 @@
 """Rows that no lookup can tell apart become one: the edges that windows can have between two instants, and what a section keeps."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
 
 from features.definitions.windows import Window
+from features.values.state.plan import Span
 
-__all__ = ["Span", "edges_before", "last_of_runs", "queue", "summed", "words", "zones"]
+__all__ = ["edges_before", "last_of_runs", "queue", "summed", "words", "zones"]
 
 Array = np.ndarray
 NEVER = np.iinfo(np.int64).min
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
-    """The instants at which a state may be asked, where windows may end; microseconds UTC, both inclusive."""
-
-    begin: int
-    end: int
 
 
 def zones(windows: Sequence[Window], span: Span, remember: int) -> Array:

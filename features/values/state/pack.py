@@ -1,7 +1,6 @@
 """Builds the state of many keys at once, from their rows in order."""
 
 from collections.abc import Mapping
-from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -15,21 +14,13 @@ from features.values.outcomes import with_outcomes
 from features.values.state import merging
 from features.values.state.blocks import Block, empty
 from features.values.state.layout import Chunk, write
-from features.values.state.merging import Span
-from features.values.state.plan import Plan, Section, plan_of
+from features.values.state.plan import Plan, Section, Span, plan_of, span_of
 from features.values.sweep import numbers, usable
 from features.values.timeline import Timeline
 
-__all__ = ["identity", "ordinal", "pack", "span_of"]
+__all__ = ["identity", "ordinal", "pack"]
 
 Array = np.ndarray
-
-
-@lru_cache(maxsize=4096)
-def span_of(view: FeatureView, cut: int) -> Span:
-    """When the state of a cut may be asked: from its valid_from to the horizon; microseconds UTC."""
-    begin = cut + view.schedule.lag_us
-    return Span(begin=begin, end=max(begin, cut + view.horizon_us))
 
 
 def pack(view: FeatureView, lines: Mapping[str, Timeline], keys: int, cut: int) -> pa.Array:

@@ -13,7 +13,7 @@ from features.definitions.freshness import EventFreshness
 from features.definitions.views import FeatureView
 from features.definitions.windows import EVER, Window
 
-__all__ = ["Kind", "Plan", "Section", "plan_of"]
+__all__ = ["Kind", "Plan", "Section", "Span", "plan_of", "span_of"]
 
 Kind = Literal["counted", "matched", "largest", "smallest", "distinct", "newest", "oldest"]
 _KINDS: dict[str, Kind] = {
@@ -21,6 +21,14 @@ _KINDS: dict[str, Kind] = {
     "time_since_last": "newest", "time_since_first": "oldest",
 }  # fmt: skip
 _SUMS, _SQUARES = 2, 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """The instants at which a state may be asked, where windows may end; microseconds UTC, both inclusive."""
+
+    begin: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +137,13 @@ def plan_of(view: FeatureView) -> Plan:
         row_columns=_columns(view, others, ids=ids),
         waiting_columns=view.reads(view.source) if ids else (),
     )
+
+
+@lru_cache(maxsize=4096)
+def span_of(view: FeatureView, cut: int) -> Span:
+    """When the state of a cut may be asked: from its valid_from to the horizon; microseconds UTC."""
+    begin = cut + view.schedule.lag_us
+    return Span(begin=begin, end=max(begin, cut + view.horizon_us))
 
 
 def _spans(section: Section, remember: int) -> np.ndarray:

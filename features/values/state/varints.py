@@ -14,7 +14,6 @@ __all__ = [
     "put_numbers",
     "put_times",
     "put_varint",
-    "room",
 ]
 
 Array = np.ndarray
@@ -24,12 +23,7 @@ UNITS = np.array([1, 1_000, 1_000_000, 60_000_000, 900_000_000, 3_600_000_000, 8
 """Microseconds: the longest that divides all instants of a list is what they are counted in."""
 
 CONSTANT, PLAIN, ZIGZAG, WORDS = 0, 1, 2, 3
-_WORD, _GROUPS = 8, 10
-
-
-def room(count: int, lists: int) -> int:
-    """No `count` numbers in so many lists take more bytes."""
-    return _GROUPS * (count + 3 * lists) + lists
+_WORD = 8
 
 
 @njit(cache=True, inline="always")

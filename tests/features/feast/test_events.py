@@ -41,11 +41,11 @@ def frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def test_lookups_count_what_is_pushed(shop: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = CUT + 3 * HOUR + 1
+    monkeypatch.setenv("ASOF_CLOCK", utc(at).isoformat())
     store = stock(shop)
     store.push("payments", frame(SINCE[:2]))
     asyncio.run(store.push_async("payments", frame(SINCE[1:])))
-    at = CUT + 3 * HOUR + 1
-    monkeypatch.setenv("ASOF_CLOCK", utc(at).isoformat())
     refs = [f"live:{name}" for name in LIVE.types]
     found = stock(shop).get_online_features(refs, [{"card_id": card} for card in ("c1", "c2", "c3")]).to_dict()
     for place, card in enumerate(found["card_id"]):

@@ -24,7 +24,8 @@ from features import (
 )
 from features.settings import Settings
 from features.store.heads import Layout
-from features.store.redis_store import RedisStore, write_rows
+from features.store.redis_rows import write_rows
+from features.store.redis_store import RedisStore
 from features.store.sqlite_store import SqliteStore
 
 HOUR = 3_600_000_000

@@ -1,21 +1,21 @@
 """Lookups from an event loop: the reader's own answers, many at once, errors as they are."""
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
-from features.errors import MissingError
+from features.errors import InputError, MissingError
 from features.serving.async_reader import AsyncReader
 from features.serving.reader import Reader
-from features.settings import load
+from features.settings import Settings
 from tests.features.serving.habits import CATALOG, HABIT_ROWS, HABITS, NOW, PAIR_ROWS, PAIRS, put
 
 KEYS: list[dict[str, object]] = [{"card_id": "c1", "shop": "s"}, {"card_id": "c2", "shop": None}]
 
 
-def test_many_at_once_give_what_the_reader_gives(tmp_path: Path) -> None:
-    settings = load(home=tmp_path, clock="2026-01-01T02:00:00Z", serving={"threads": 3})
+def test_many_at_once_give_what_the_reader_gives(either_store: Settings) -> None:
+    """Few keys and many: the first are looked up in the loop where the store is Redis."""
+    settings = either_store.model_copy(update={"serving": either_store.serving.model_copy(update={"threads": 3})})
     put(settings, HABITS, HABIT_ROWS)
     put(settings, PAIRS, PAIR_ROWS)
     with Reader(settings, CATALOG) as reader:
@@ -27,6 +27,10 @@ def test_many_at_once_give_what_the_reader_gives(tmp_path: Path) -> None:
             await lookups.warm()
             assert await asyncio.gather(*(lookups.lookup("both", KEYS) for _ in range(50))) == [meant] * 50
             assert await lookups.lookup_features({"habits": ["count_7d"]}, [{"card_id": "c1"}], NOW) == single
+            many = KEYS * 50
+            assert (await lookups.lookup("both", many)).keys == tuple(meant.keys) * 50
+            with pytest.raises(InputError, match=r"it lacks shop"):
+                await lookups.lookup("both", [{"card_id": "c1"}])
             with pytest.raises(MissingError, match="There is no service 'nothing'"):
                 await lookups.lookup("nothing", KEYS)
 

@@ -69,6 +69,7 @@ def test_rows_of_which_none_fits_are_a_bad_request(tmp_path: Path) -> None:
         assert client.post("/push", json={**BODY, "push_source_name": "shops"}).status_code == 404
     assert (answer.status_code, answer.json()["new"]) == (400, 0)
     assert answer.json()["refused"]["0"].startswith("event_time: ")
+    assert answer.json()["detail"].startswith("No row fits; the one at place 0: event_time: ")
 
 
 def test_who_may_push(tmp_path: Path) -> None:

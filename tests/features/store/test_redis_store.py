@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,7 +18,8 @@ from features.store import redis_store
 from features.store.heads import Layout, Loaded
 from features.store.keys import entity_keys, redis_head
 from features.store.reads import Question
-from features.store.redis_store import RedisStore, remove_rows, write_rows
+from features.store.redis_rows import Load, remove_rows, write_rows
+from features.store.redis_store import RedisStore
 from tests.feast_client import own_client
 from tests.features.store.hostile_rows import CUT, HOUR, feast_view, hostile, make_view, rows_for_feast, unpacked
 
@@ -29,6 +31,7 @@ pytestmark = [
 ]
 NOW, DAY = CUT + 30 * HOUR, 24 * HOUR
 SIMPLE = make_view("simple", keys=("key",), features="i")
+BARE = replace(SIMPLE, feast_layout=False)
 
 
 @pytest.fixture
@@ -142,7 +145,7 @@ def test_a_killed_load_is_cleaned_by_the_next(store: RedisStore, monkeypatch: py
     killed = Layout.of(SIMPLE, CUT)
     # What a kill -9 leaves: a begun cut, some of its rows, no head, a lease that nobody renews.
     store.client.set(b"asof:lease:asof:simple", "gone", ex=1)
-    load_ = redis_store.Load(store, killed, NOW, "gone")
+    load_ = Load(store.client, killed, NOW, "gone")
     load_.begin()
     sum(write_rows(URL, killed, (), "gone", [simple(range(90, 150), 2)]))
     head = store.head("simple")
@@ -167,6 +170,42 @@ def test_another_definition_leaves_no_field_behind(store: RedisStore) -> None:
     found = contents(store)
     store.client.flushdb()
     put(store, Layout.of(SIMPLE, CUT), simple(range(10), 1))
+    assert found == contents(store)
+
+
+def packed(store: RedisStore) -> dict[bytes, dict[bytes, bytes]]:
+    return {key: store.client.hgetall(key) for key in store.client.scan_iter() if key.startswith(b"asof:{")}
+
+
+@pytest.mark.parametrize("by_scan", [True, False])
+def test_without_feasts_layout_a_lookup_reads_the_same_and_only_packed_rows_are_there(
+    store: RedisStore,
+    by_scan: bool,  # noqa: FBT001
+) -> None:
+    first, second = simple(range(100), 1), simple(range(70, 120), 2)
+    put(store, Layout.of(SIMPLE, CUT - DAY), first)
+    put(store, Layout.of(SIMPLE, CUT), second)
+    meant = packed(store)
+    store.client.flushdb()
+    assert put(store, Layout.of(BARE, CUT - DAY), first).written == 100
+    loaded = put(store, Layout.of(BARE, CUT), second, None if by_scan else first)
+    assert (loaded.written, loaded.removed) == (50, 70)
+    assert contents(store) == {}
+    assert packed(store) == meant
+
+
+@pytest.mark.parametrize("by_scan", [True, False])
+def test_feasts_layout_goes_and_comes_back_with_the_next_load(store: RedisStore, by_scan: bool) -> None:  # noqa: FBT001
+    first, second, third = simple(range(30), 1), simple(range(10, 40), 2), simple(range(20, 50), 3)
+    put(store, Layout.of(SIMPLE, CUT - DAY), first)
+    with store.loading(Layout.of(BARE, CUT), NOW) as load_:
+        assert load_.gone_features == ("asof_status", "i")
+    assert put(store, Layout.of(BARE, CUT), second, None if by_scan else first).removed == 10
+    assert contents(store) == {}
+    assert put(store, Layout.of(SIMPLE, CUT + DAY), third, None if by_scan else second).removed == 10
+    found = contents(store)
+    store.client.flushdb()
+    put(store, Layout.of(SIMPLE, CUT + DAY), third)
     assert found == contents(store)
 
 

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -49,6 +50,21 @@ def simple(keys: range, value: int) -> pa.RecordBatch:
 
 
 SIMPLE = make_view("simple", keys=("key",), features="i")
+
+
+def test_without_feasts_layout_its_table_is_empty_and_lookups_read_the_same(store: SqliteStore) -> None:
+    bare = replace(SIMPLE, feast_layout=False)
+    question = Question(view="simple", keys=tuple(entity_keys({"key": pa.array(["k000001", "k000006"])}, "string")))
+    found = []
+    for number, view in enumerate((SIMPLE, bare, SIMPLE)):
+        layout = Layout.of(view, CUT - (2 - number) * DAY)
+        loaded = store.load(layout, [simple(range(number, 5 + number), number)], NOW)
+        assert (loaded.written, loaded.removed) == (5, min(number, 1))
+        cells = store._db.execute('SELECT count(*) FROM "asof_simple"').fetchone()[0]
+        assert cells == (2 * 5 if view.feast_layout else 0)
+        (answer,) = store.ask([question])
+        found.append(list(unpacked(view, answer).columns["i"]))
+    assert found == [[0], [1], [2]]
 
 
 @pytest.mark.slow

@@ -64,6 +64,13 @@ def test_each_feature_is_told_from_its_definition(found: Element) -> None:
     assert card(found, "page_record.verified").facts()["Used by"] == "no service"
 
 
+def test_a_view_whose_lookups_are_finished_from_states_says_how_large_they_get(found: Element) -> None:
+    facts = found.one("article", id="view:page_claimed").facts()
+    assert facts["State for lookups"].startswith("at most ")
+    assert facts["State for lookups"].endswith(" kB a key, however many events it has")
+    assert "State for lookups" not in found.one("article", id="view:page_habits").facts()
+
+
 def test_lineage_goes_to_the_source_columns_through_parents_and_graphs(found: Element) -> None:
     lineage = card(found, "page_habits.count_declined_7d").one("ul", cls="tree")
     assert lineage.text == "page_buys page.buys status condition buyer_id key event_time time"

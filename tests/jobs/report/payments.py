@@ -16,7 +16,7 @@ PLAN = Plan(
     start=START, held_back=START + 16 * DAY, end=START + 28 * DAY, gap=4 * DAY, budget=0.05, honest=0.5, samples=10
 )
 SERVICES = {"radar_v1": ["v__telling", "v__mute"], "fraud_v1": ["merchant_risk__disputes_rate_7d"]}
-_TEXTS = "bin device_id ip network email_id address_id"
+_TEXTS = "bin merchant_category device_id ip network email_id address_id"
 
 
 def paid(*lines: str) -> pa.Table:

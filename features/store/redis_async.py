@@ -1,0 +1,150 @@
+"""Reads of Redis from an event loop: one connection, on which the requests of many tasks are under way at once."""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import hiredis
+import redis
+from redis import asyncio as aioredis
+
+from features.store.reads import Answer, Question
+from features.store.redis_client import TIMEOUT_SECONDS, answers_of
+from features.store.redis_store import RedisStore
+
+__all__ = ["AsyncRedisStore"]
+
+
+class AsyncRedisStore:
+    """As `RedisStore.ask`, of one event loop; no thread, and no command waits for another's answer."""
+
+    def __init__(self, url: str) -> None:
+        self._store, self._trips = RedisStore(url), _Trips(url)
+
+    async def ask(self, questions: Sequence[Question]) -> list[Answer]:
+        """See `RedisStore.ask`.
+
+        Raises:
+            BusyError: Redis does not answer.
+        """
+        asking = self._store.asking(questions)
+        with self._store.errors():
+            trip = next(asking)
+            while True:
+                found = await self._trips.execute(*trip.packed())
+                try:
+                    trip = asking.send(found)
+                except StopIteration as done:
+                    answers: list[Answer] = done.value
+                    return answers
+
+    def close(self) -> None:
+        """Ends the connections; what is under way fails."""
+        self._trips.close()
+        self._store.close()
+
+
+def _refusal(text: str) -> Exception:
+    return redis.ResponseError(text)
+
+
+def _nonsense(text: str) -> Exception:
+    return redis.ConnectionError(text)
+
+
+class _Under(NamedTuple):
+    """What is under way: who waits, and for how many answers."""
+
+    future: "asyncio.Future[list[Any]]"
+    answers: int
+
+
+class _Link(asyncio.Protocol):
+    """A connection after its handshake: commands go out as they come, answers come back in their order."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer  # asyncio ends the transport of a writer that nobody holds
+        writer.transport.set_protocol(self)
+        self._reader = hiredis.Reader(replyError=_refusal, protocolError=_nonsense)
+        self._under = deque[_Under]()
+        self._found: list[Any] = []
+        self.is_open = True
+
+    def ask(self, packed: bytes, count: int) -> "asyncio.Future[list[Any]]":
+        """All answers to commands that have so many."""
+        future = asyncio.get_running_loop().create_future()
+        self._under.append(_Under(future, count))
+        self._writer.transport.write(packed)
+        return future
+
+    def data_received(self, data: bytes) -> None:
+        """Part of some answers."""
+        try:
+            self._reader.feed(data)
+            while (one := self._reader.gets()) is not False:
+                self._found.append(one)
+                if len(self._found) == self._under[0].answers:
+                    future, found, self._found = self._under.popleft().future, self._found, []
+                    if not future.done():  # nobody waits any more
+                        future.set_result(found)
+        except (redis.RedisError, IndexError) as error:  # what is no protocol, or answers nobody
+            self.fail(f"it sent what is no answer ({error})")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Whoever waits is told."""
+        self.fail("the connection broke" + (f" ({exc})" if exc else ""))
+
+    def fail(self, why: str) -> None:
+        """Ends it."""
+        self.is_open = False
+        self._writer.transport.abort()
+        while self._under:
+            future = self._under.popleft().future
+            if not future.done():
+                future.set_exception(redis.ConnectionError(why))
+
+
+class _Trips:
+    """A connection that is opened when it is needed, and again when it broke."""
+
+    def __init__(self, url: str) -> None:
+        self._pool: Any = aioredis.ConnectionPool.from_url(url, socket_connect_timeout=TIMEOUT_SECONDS)
+        self._link: _Link | None = None
+        self._opening = asyncio.Lock()
+
+    async def execute(self, packed: bytes, count: int) -> list[Any]:
+        """See `redis_client.Trips.execute`; reads may be asked twice, so a new connection asks again."""
+        was_open = self._link is not None and self._link.is_open
+        try:
+            return answers_of(await self._asked(packed, count))
+        except redis.ConnectionError:
+            if not was_open:
+                raise
+        return answers_of(await self._asked(packed, count))
+
+    def close(self) -> None:
+        if self._link is not None:
+            self._link.fail("the reader was closed")
+
+    async def _asked(self, packed: bytes, count: int) -> list[Any]:
+        link = self._link
+        if link is None or not link.is_open:
+            link = await self._opened()
+        try:
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                return await link.ask(packed, count)
+        except TimeoutError:
+            link.fail(f"no answer within {TIMEOUT_SECONDS} s")
+            msg = f"no answer within {TIMEOUT_SECONDS} s"
+            raise redis.TimeoutError(msg) from None
+
+    async def _opened(self) -> _Link:
+        async with self._opening:
+            if self._link is None or not self._link.is_open:
+                connection = self._pool.make_connection()
+                await connection.connect()
+                # redis-py knows how to connect, greet and encrypt; its reader of answers takes one command at a time.
+                self._link = _Link(connection._writer)  # noqa: SLF001 - see above
+                connection._reader = connection._writer = None  # noqa: SLF001 - ours now, and not its to close
+            return self._link
