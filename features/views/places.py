@@ -31,6 +31,8 @@ def _passing(
         name=f"{entity.name}_velocity",
         entity=entity,
         source=PAYMENTS,
+        # What is asked at the checkout of an address is made of all rows at each cut: beside it nothing is saved.
+        tiles=entity is not IP,
         owner="payments",
         description=description,
         features=flat(
