@@ -1,4 +1,4 @@
-"""The numbers of docs/report.md without Spark: the frame of `asof report` is made by the functions that its workers call, in one process.
+"""What `asof report` measures, without Spark: its frame is made by the functions that its workers call, in one process. The test of the report compares both.
 
     asof simulate --out FOLDER --start 2026-01-05 --days 180 --scale 0.1 --seed 11
     python -m benchmarks.report FOLDER --out report.html --judged 0.25
