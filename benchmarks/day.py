@@ -53,7 +53,7 @@ def settings(data: Path) -> Settings:
     """A home inside the data, Derby inside Spark, as many cores and as much memory as peers.py takes."""
     os.environ["ASOF_CONFIG"] = os.devnull
     return load(
-        home=data / "asof", catalog="benchmarks.w1", metastore={"kind": "embedded"}, spark={"master": "local[2]", "driver_memory": "8g"}
+        home=data / "asof", catalog="benchmarks.w1", metastore={"kind": "embedded"}, spark={"master": "local[2]", "driver_memory": "8g", "few_bytes": 0}
     )  # fmt: skip
 
 

@@ -51,7 +51,7 @@ def settings(data: Path) -> Settings:
         home=data / "asof",
         catalog="benchmarks.stats",
         metastore={"kind": "embedded"},
-        spark={"master": "local[2]", "driver_memory": "8g"},
+        spark={"master": "local[2]", "driver_memory": "8g", "few_bytes": 0},
     )
 
 

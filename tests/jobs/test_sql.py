@@ -64,7 +64,7 @@ def home(tmp_path: Path) -> Iterator[Settings]:
 def asof(settings: Settings, *lines: str) -> str:
     """Commands in a process of their own, one after another; what they printed."""
     given = {"HOME": str(settings.home), "CATALOG": "tests.jobs.test_sql", "SPARK__MASTER": "local[2]", "SPARK__DRIVER_MEMORY": "1g",
-             "SPARK__COMPILER": "quick", "SPARK__SHUFFLE_PARTITIONS": "2"}  # fmt: skip
+             "SPARK__COMPILER": "quick", "SPARK__SHUFFLE_PARTITIONS": "2", "SPARK__FEW_BYTES": "0"}  # fmt: skip
     env = {**os.environ, **{f"ASOF_{name}": value for name, value in given.items()}, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-c", COMMANDS, *lines], env=env, capture_output=True, text=True, check=False
