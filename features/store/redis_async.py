@@ -16,6 +16,9 @@ from features.store.redis_store import RedisStore
 __all__ = ["AsyncRedisStore"]
 
 
+_NEW_ONES = 2
+
+
 class AsyncRedisStore:
     """As `RedisStore.ask`, of one event loop; no thread, and no command waits for another's answer."""
 
@@ -114,14 +117,15 @@ class _Trips:
         self._opening = asyncio.Lock()
 
     async def execute(self, packed: bytes, count: int) -> list[Any]:
-        """See `redis_client.Trips.execute`; reads may be asked twice, so a new connection asks again."""
-        was_open = self._link is not None and self._link.is_open
-        try:
-            return answers_of(await self._asked(packed, count))
-        except redis.ConnectionError:
-            if not was_open:
-                raise
-        return answers_of(await self._asked(packed, count))
+        """See `redis_client.Trips.execute`; reads may be asked again, so where a connection breaks new ones do. One that breaks may be new itself."""
+        left = _NEW_ONES
+        while True:
+            try:
+                return answers_of(await self._asked(packed, count))
+            except redis.ConnectionError:
+                if not left:
+                    raise
+                left -= 1
 
     def close(self) -> None:
         if self._link is not None:
