@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -38,6 +39,8 @@ _OK, _BAD, _UNKNOWN, _TOO_LARGE, _BUSY, _LATE, _BROKEN = 200, 400, 404, 413, 503
 _NO_TOKEN, _NO_RIGHT, _GONE = 401, 403, 499
 _MOST_BYTES = 8 << 20
 _LOOKUP = "/get-online-features"
+_REMEMBERED = 256
+"""So many choices of features are kept taken apart."""
 _WARMING = "What lookups run is being compiled, which takes some seconds. Ask again."
 
 _Handler = Callable[[Request], Awaitable[Response]]
@@ -122,6 +125,8 @@ class _Service:
             )
             for service in catalog.services
         }
+        self.known = frozenset(f"{view.name}:{name}" for view in catalog.views for name in view.types)
+        self.by_view = lru_cache(maxsize=_REMEMBERED)(feast_http.by_view)
         self.tables = Tables(catalog)
         self.reader = AsyncReader(settings, catalog)
         self.pushers: deque[Pusher] = deque()
@@ -266,7 +271,10 @@ class _Service:
             raise InputError(msg)
         if asked.feature_service is not None:
             return await self.reader.lookup(asked.feature_service, keys, at)
-        return await self.reader.lookup_features(feast_http.by_view(tuple(asked.features)), keys, at)
+        features = tuple(asked.features)
+        # Only what is there is remembered: whatever else a request names may be as long as a request.
+        split = self.by_view if self.known.issuperset(features) else feast_http.by_view
+        return await self.reader.lookup_features(split(features), keys, at)
 
     async def _within_deadline(self, work: Awaitable[T]) -> T:
         try:

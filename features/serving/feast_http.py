@@ -102,8 +102,7 @@ def asked(body: bytes) -> Asked:
     return made
 
 
-@lru_cache(maxsize=256)
-def by_view(features: tuple[str, ...]) -> dict[str, list[str]]:
+def by_view(features: Sequence[str]) -> dict[str, list[str]]:
     """`view:feature` to the features of each view, in the order given.
 
     Raises:

@@ -156,9 +156,8 @@ class Pusher:
         told = watermark if watermark is not None else max((event.known for event in events), default=None)
         if told is None:
             return PushResult(new=0, known=0, refused=found.reasons)
-        told = min(
-            told, micros(self._settings.now())
-        )  # a producer whose clock is ahead has not told of what is yet to come
+        # A producer whose clock is ahead has not told of what is yet to come.
+        told = min(told, micros(self._settings.now()))
         if self._store is None:
             self._store = open_store(self._settings, writable=True)
         try:
