@@ -18,6 +18,7 @@ __all__ = ["Asked", "Described", "Instant", "answer", "asked", "by_view", "keys_
 M = TypeVar("M", bound=BaseModel)
 _NEVER = "1970-01-01T00:00:00Z"
 _MOST_ROWS = 10_000
+_VALUES = b'{"values":'
 
 
 def _written_out(given: object) -> object:
@@ -151,9 +152,6 @@ def answer(result: Result, asked: Asked, described: Mapping[str, Described]) -> 
         views[view.view] = {"definition": definition, "cut": _instant(view.cuts[0]), "statuses": view.statuses}
     asof = to_json({"at": _instant(result.at), "views": views})
     return b'{"metadata":{"feature_names":%b,"asof":%b},"results":[%b]}' % (names, asof, b",".join(results))
-
-
-_VALUES = b'{"values":'
 
 
 def _columns(view: ViewColumns, lag_us: int) -> bytes:

@@ -8,7 +8,7 @@ from features.definitions.names import cut_text, utc
 from features.definitions.views import FeatureView
 from features.errors import BusyError
 
-__all__ = ["STATUS", "Head", "Layout", "Loaded", "refuse_early", "settled"]
+__all__ = ["STATUS", "Head", "Layout", "Loaded", "refuse_early", "settled", "twice"]
 
 STATUS = "asof_status"
 """The column that stands beside the values: ok or overflow."""
@@ -111,3 +111,11 @@ def refuse_early(layout: Layout, now: int) -> None:
             f"{utc(now).isoformat()}. Loaded earlier it would be read too early. Run the same command again then."
         )
         raise BusyError(msg)
+
+
+def twice(layout: Layout) -> str:
+    """What a load says whose cut has a key in two rows."""
+    return (
+        f"Cut {cut_text(layout.cut)} of view {layout.view!r} holds a key twice ({', '.join(layout.keys)}). "
+        "Nothing was loaded; compute and publish the cut again."
+    )

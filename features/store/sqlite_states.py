@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, cast
 
 import pyarrow as pa
 
-from features.definitions.names import STATE, cut_text
+from features.definitions.names import STATE
 from features.errors import InputError
 from features.store import sqlite_tails
 from features.store.generations import dropped, from_text, next_number, serving, settled_states, to_text
-from features.store.heads import Head, Layout, Loaded
+from features.store.heads import Head, Layout, Loaded, twice
 from features.store.keys import entity_keys
 from features.store.reads import Answer, Question
 
@@ -75,11 +75,7 @@ def _insert(db: sqlite3.Connection, layout: Layout, number: int, batch: pa.Recor
             ),
         )
     except sqlite3.IntegrityError as error:
-        msg = (
-            f"Cut {cut_text(layout.cut)} of view {layout.view!r} holds a key twice ({', '.join(layout.keys)}). "
-            "Nothing was loaded; compute and publish the cut again."
-        )
-        raise InputError(msg) from error
+        raise InputError(twice(layout)) from error
     return len(rows)
 
 

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, cast
 
 import pyarrow as pa
 
-from features.definitions.names import cut_text
 from features.definitions.sources import Source
 from features.errors import BusyError, InputError
 from features.store import sqlite_tails
-from features.store.heads import Head, Layout, Loaded, refuse_early, settled
+from features.store.heads import Head, Layout, Loaded, refuse_early, settled, twice
 from features.store.keys import entity_keys, sqlite_table
 from features.store.packed import Packing
 from features.store.reads import Answer, Question
@@ -212,11 +211,7 @@ class SqliteStore:
             )
             self._db.executemany("INSERT INTO asof_rows VALUES (?, ?, ?)", ((layout.view, *row) for row in packed))
         except sqlite3.IntegrityError as error:
-            msg = (
-                f"Cut {cut_text(layout.cut)} of view {layout.view!r} holds a key twice ({', '.join(layout.keys)}). "
-                "Nothing was loaded; compute and publish the cut again."
-            )
-            raise InputError(msg) from error
+            raise InputError(twice(layout)) from error
         return len(keys)
 
     def _insert_cells(self, layout: Layout, batch: pa.RecordBatch, keys: Sequence[bytes]) -> None:

@@ -224,11 +224,10 @@ def test_a_view_that_feast_does_not_know_is_refused_before_spark_runs(home: Sett
 
 
 @pytest.mark.services
+@pytest.mark.parametrize("home", ["redis"], indirect=True)  # a load into SQLite is one transaction
 def test_a_load_by_sparks_tasks_that_stopped_goes_on_where_it_was(
     spark: "SparkSession", home: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if home.online.kind == "sqlite":
-        pytest.skip("a load into SQLite is one transaction: nothing of one that stopped is there")
     publish(spark, home, HABITS, FIRST, habits(range(3000), 4), in_a_group=100)
     url = open_url(home)
     many = home.model_copy(update={"spark": home.spark.model_copy(update={"few_bytes": 0})})
