@@ -32,6 +32,9 @@ from features.definitions.authoring import (
     ratio as ratio,
 )
 from features.definitions.authoring import (
+    requested as requested,
+)
+from features.definitions.authoring import (
     std as std,
 )
 from features.definitions.authoring import (
@@ -99,6 +102,6 @@ __all__ = [
     "DAILY", "EVER", "HOURLY", "Catalog", "Entity", "EventFreshness", "FeatureService", "FeatureView", "Field", "Graph", "Label",
     "Policy", "Relation", "RiskMetrics", "Schedule", "Selection", "Source", "Window", "aggregate", "anomaly", "arrival_rate", "attribute", "burst", "case", "cohort_rate", "col", "count",
     "count_by", "decayed_count", "decayed_mean", "decayed_sum", "difference", "distinct", "distinct_sketch", "entropy", "fields", "first", "flat",
-    "gap_cv", "gap_mean", "lag_corrected_rate", "last", "last_k", "likeness", "lit", "load_catalog", "max_", "mean", "min_", "pairs", "quantile", "ratio", "runs",
+    "gap_cv", "gap_mean", "lag_corrected_rate", "last", "last_k", "likeness", "lit", "load_catalog", "max_", "mean", "min_", "pairs", "quantile", "ratio", "requested", "runs",
     "speed", "std", "sum_", "time_since_first", "time_since_last", "top_k", "trend", "velocity", "zscore",
 ]  # fmt: skip

@@ -13,9 +13,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import IntegralType, NullType, StringType, StructField, StructType
+from pyspark.sql.types import (
+    BooleanType,
+    DataType,
+    FractionalType,
+    IntegralType,
+    NullType,
+    StringType,
+    StructField,
+    StructType,
+    TimestampType,
+)
 
-from features.errors import InputError
+from features.definitions.expressions import ColumnType
+from features.definitions.requests import request_fields
+from features.errors import InputError, MissingError
 from features.settings import Settings
 from features.values.partition import EntityViews
 from jobs.feast_frames import EntityFrame
@@ -24,6 +36,7 @@ from jobs.joining_files import Wanted, asked_blobs, found_in_files, joined_files
 from jobs.pit import ASKS, BLOBS, ROW, TIME, cut, hashes
 from jobs.pit_files import Files
 from jobs.pit_sent import few_enough
+from jobs.rows import passed
 from jobs.session import CORRECTNESS
 
 __all__ = ["Computed", "Filed", "Joined", "Part"]
@@ -192,7 +205,41 @@ class Computed:
                 msg = f"The entity frame: key {name} is {kind.simpleString()}, its entity has {entity.type}. Write the column as {entity.type}."
                 raise InputError(msg)
             keys.append(F.col(f"`{name}`").cast(wanted).alias(f"k{n}"))
-        return frame.narrow(self.keys).select(*keys, TIME, ROW)
+        fields = self.group.request
+        brought = [self._brought(name).alias(column) for column, name in fields.items()]
+        return frame.narrow(list(dict.fromkeys([*self.keys, *fields.values()]))).select(*keys, TIME, ROW, *brought)
+
+    def _brought(self, name: str) -> Column:
+        """A request field, as asks have it."""
+        if name not in self.frame.schema.names:
+            needed = ", ".join(dict.fromkeys(self.group.request.values()))
+            msg = f"The entity frame has no column {name}, a request field of {self.names_of_views}. It needs {needed}."
+            raise MissingError(msg)
+        kind, found = request_fields(self.group.views)[name], self.frame.schema[name].dataType
+        if not isinstance(found, (*_FITTING[kind], NullType)) and not (kind == "int64" and self._is_whole(name)):
+            msg = f"The entity frame: request field {name} is {found.simpleString()}, its source has {kind}. Write the column as {kind}."
+            raise InputError(msg)
+        column = F.col(f"`{name}`")
+        if isinstance(found, TimestampType):
+            return F.unix_micros(column)
+        return column.cast(passed(kind))
+
+    def _is_whole(self, name: str) -> bool:
+        """Whether a column of a pandas frame has floats for nothing but its nulls, as pandas makes them of integers."""
+        given = self.frame.given
+        if given is None or not pa.types.is_floating(given[name].type):
+            return False
+        return bool(pc.all(pc.equal(pc.floor(given[name]), given[name])).as_py() in (True, None))
+
+    @property
+    def names_of_views(self) -> str:
+        """Of those that have request fields."""
+        return ", ".join(view.name for view in self.group.views if view.request)
+
+
+_FITTING: dict[ColumnType, tuple[type[DataType], ...]] = {
+    "string": (StringType,), "int64": (IntegralType,), "float64": (FractionalType, IntegralType), "bool": (BooleanType,), "timestamp": (TimestampType,),
+}  # fmt: skip
 
 
 def _own(spark: SparkSession) -> SparkSession:

@@ -19,10 +19,13 @@ from features.serving.reader import Reader
 from features.settings import Settings
 from jobs.commands import Through
 
-__all__ = ["Door", "Key", "Seen", "opened"]
+__all__ = ["Brought", "Door", "Key", "Seen", "opened"]
 
 Key = tuple[Any, ...]
 """An entity's values, in the order of its key columns."""
+
+Brought = Mapping[str, Any]
+"""Request fields by name; timestamps are int64 microseconds UTC."""
 
 Seen = Mapping[tuple[Key, str], tuple[Mapping[str, Any], str]]
 """By key and view the value of each feature (instants are microseconds UTC), and Asof's status."""
@@ -35,8 +38,8 @@ _ONE_CLOCK = threading.Lock()
 class Door(Protocol):
     """Looks views of one entity up."""
 
-    def look_up(self, views: Sequence[FeatureView], keys: Sequence[Key], at: int) -> Seen:
-        """What is said of keys at an instant (microseconds UTC).
+    def look_up(self, views: Sequence[FeatureView], keys: Sequence[Key], brought: Sequence[Brought], at: int) -> Seen:
+        """What is said of keys, each with its request fields, at an instant (microseconds UTC).
 
         Raises:
             AsofError: what a lookup refuses, or the store.
@@ -49,11 +52,11 @@ class _ByReader:
     settings: Settings
     catalog: Catalog
 
-    def look_up(self, views: Sequence[FeatureView], keys: Sequence[Key], at: int) -> Seen:
+    def look_up(self, views: Sequence[FeatureView], keys: Sequence[Key], brought: Sequence[Brought], at: int) -> Seen:
         """As `Door` says."""
-        service, names = FeatureService(name="prove", views=tuple(views)), views[0].keys
+        service = FeatureService(name="prove", views=tuple(views))
         with Reader(self.settings, replace(self.catalog, services=(service,))) as reader:
-            result = reader.lookup(service.name, [dict(zip(names, key, strict=True)) for key in keys], at=at)
+            result = reader.lookup(service.name, _rows(views[0].keys, keys, brought), at=at)
         return {
             (key, view.view): (dict(view.values), view.status)
             for key, row in zip(keys, result.rows, strict=True)
@@ -65,11 +68,11 @@ class _ByReader:
 class _ByService:
     port: int
 
-    def look_up(self, views: Sequence[FeatureView], keys: Sequence[Key], at: int) -> Seen:
+    def look_up(self, views: Sequence[FeatureView], keys: Sequence[Key], brought: Sequence[Brought], at: int) -> Seen:
         """As `Door` says; the answer is Feast's JSON."""
         asked = {
             "features": [f"{view.name}:{name}" for view in views for name in view.types], "full_feature_names": True,
-            "entities": _columns(views[0].keys, keys), "at": utc(at).isoformat(),
+            "entities": _columns(_rows(views[0].keys, keys, brought)), "at": utc(at).isoformat(),
         }  # fmt: skip
         connection = HTTPConnection("127.0.0.1", self.port, timeout=_DEADLINE_MS / 1000)
         try:
@@ -93,19 +96,23 @@ class _ByService:
 class _ByFeast:
     folder: str
 
-    def look_up(self, views: Sequence[FeatureView], keys: Sequence[Key], at: int) -> Seen:
+    def look_up(self, views: Sequence[FeatureView], keys: Sequence[Key], brought: Sequence[Brought], at: int) -> Seen:
         """As `Door` says. Feast's client knows no instants, so it is asked with Asof's clock standing there."""
         from features.feast.client import client_answers  # noqa: PLC0415 - imports Feast, seconds that only who asks it pays
 
         names = [f"{view.name}:{name}" for view in views for name in (*view.types, "asof_status")]
-        rows = [dict(zip(views[0].keys, key, strict=True)) for key in keys]
+        rows = _rows(views[0].keys, keys, brought)
         with _ONE_CLOCK, _clock(at):
             columns = client_answers(self.folder, names, rows)
         return _seen(views, keys, columns, {view.name: columns[f"{view.name}__asof_status"] for view in views})
 
 
-def _columns(names: Sequence[str], keys: Sequence[Key]) -> dict[str, list[Any]]:
-    return {name: list(column) for name, column in zip(names, zip(*keys, strict=True), strict=True)}
+def _rows(names: Sequence[str], keys: Sequence[Key], brought: Sequence[Brought]) -> list[dict[str, Any]]:
+    return [{**more, **dict(zip(names, key, strict=True))} for key, more in zip(keys, brought, strict=True)]
+
+
+def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    return {name: [row[name] for row in rows] for name in rows[0]}
 
 
 def _seen(

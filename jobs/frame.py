@@ -9,11 +9,14 @@ from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import TimestampType
 
 from features.definitions.catalog import Catalog, load_catalog
+from features.definitions.expressions import ColumnType
 from features.definitions.freshness import EventFreshness
+from features.definitions.requests import request_fields
 from features.definitions.views import FeatureView
 from features.errors import BusyError, InputError
 from features.settings import Settings
@@ -27,16 +30,16 @@ from jobs.few import few_rows
 from jobs.fits import cuts_at, cuts_of_asks, cuts_of_labels, fits
 from jobs.labels import EVENT_TIMESTAMP, Labels, stage_labels
 from jobs.manifest import Snapshots, befores_of, manifest_path, sha256, snapshots, source_changes, write_manifest
-from jobs.rows import ask_rows, event_rows, output_schema, shape_of
+from jobs.rows import ask_rows, event_rows, output_schema, passed, shape_of
 from jobs.session import spark as session
 from jobs.shares import shares
 from jobs.sizing import earliest_anchor, size
-from jobs.source_files import Unit, asked
+from jobs.source_files import Unit, asked, keyed
 from jobs.stages import say, side_by_side
 from jobs.tables import HIVE_TYPES
 from jobs.workers import tasks
 
-__all__ = ["Asked", "answers", "ask_edges", "collected", "frame", "joined", "run", "views_for"]
+__all__ = ["Asked", "answers", "ask_edges", "collected", "frame", "joined", "request_types", "run", "views_for"]
 
 _TOLD = "path string, rows bigint"
 _FEW = 20_000
@@ -143,9 +146,15 @@ def _answered(
         return _paths(spark.range(0, len(work_of), 1, count).mapInArrow(finished, _TOLD))
     keys = [F.col(name).alias(key) for name, key in zip(group.views[0].keys, group.keys, strict=True)]
     labels = spark.read.parquet(staged.path)
-    there = labels.select(*keys, "asof_row", F.unix_micros(EVENT_TIMESTAMP).alias("asof_time"))
+    request = [_travelling(labels, name).alias(column) for column, name in group.request.items()]
+    there = labels.select(*keys, "asof_row", F.unix_micros(EVENT_TIMESTAMP).alias("asof_time"), *request)
     rows = _shuffled(spark, settings, group, there, earliest=staged.earliest, latest=staged.latest, rows=staged.rows)
     return _paths(rows.mapInArrow(to_files, _TOLD))
+
+
+def _travelling(labels: DataFrame, name: str) -> Column:
+    """Instants travel as microseconds."""
+    return F.unix_micros(name) if labels.schema[name].dataType == TimestampType() else F.col(name)
 
 
 def _paths(told: DataFrame) -> tuple[Path, ...]:
@@ -178,12 +187,12 @@ def collected(
         spark: the session.
         settings: where tables are.
         group: the views.
-        asks: k0…, asof_time in microseconds UTC, and asof_row.
+        asks: k0…, asof_time in microseconds UTC, asof_row, and request fields as `EntityViews.request` names them, instants in microseconds.
         earliest: no ask is before this.
         latest: no ask is later than this.
     """
     before, anchor = ask_edges(group, earliest, latest)
-    asks = asks.drop_null()
+    asks = keyed(group, asks)
     if len(asks) <= _FEW:
         fitted = fits(spark, settings, group, cuts_at(group, asks["asof_time"].to_numpy()))
         rows = few_rows(spark, settings, group, before=before, anchor=anchor, asks=asks)
@@ -191,11 +200,18 @@ def collected(
             return pa.Table.from_batches(list(finish(group, fits=fitted)(rows.to_batches())))
     elif exchangeable(settings, group, before):
         return _by_exchange(spark, settings, group, asks, earliest=earliest, latest=latest)
-    kind = HIVE_TYPES[group.views[0].entity.type]
-    schema = ", ".join([*(f"{key} {kind}" for key in group.keys), "asof_row bigint", "asof_time bigint"])
-    there = spark.createDataFrame(asks.select([*group.keys, "asof_row", "asof_time"]), schema)
+    kind, given = HIVE_TYPES[group.views[0].entity.type], request_types(group)
+    own = [*(f"{key} {kind}" for key in group.keys), "asof_row bigint", "asof_time bigint"]
+    schema = ", ".join([*own, *(f"{column} {passed(type_)}" for column, type_ in given.items())])
+    there = spark.createDataFrame(asks.select([*group.keys, "asof_row", "asof_time", *given]), schema)
     made = answers(spark, settings, group, there, earliest=earliest, latest=latest, rows=len(asks))
     return made.orderBy("asof_row").toArrow()
+
+
+def request_types(group: EntityViews) -> dict[str, ColumnType]:
+    """Of the columns that hold request fields."""
+    types: dict[str, ColumnType] = request_fields(group.views)
+    return {column: types[name] for column, name in group.request.items()}
 
 
 def _by_exchange(
@@ -206,6 +222,7 @@ def _by_exchange(
     try:
         columns = {name: asks[key] for name, key in zip(group.views[0].keys, group.keys, strict=True)}
         columns |= {EVENT_TIMESTAMP: asks["asof_time"].cast(ARROW_TYPES["timestamp"]), "asof_row": asks["asof_row"]}
+        columns |= {name: asks[column] for column, name in group.request.items()}
         path = str(work / "labels.parquet")
         pq.write_table(pa.table(columns), path)
         staged = Labels(path=path, rows=len(asks), columns=(), earliest=earliest, latest=latest)

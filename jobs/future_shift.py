@@ -17,16 +17,18 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from features.definitions.names import micros, status_column, utc
+from features.definitions.requests import request_fields
 from features.settings import Settings
 from features.values.partition import EntityViews, entity_views, finish
 from jobs import ledger
 from jobs.audited import AuditedFrame
 from jobs.findings import Finding
 from jobs.fits import cuts_of_asks, fits
-from jobs.frame import ask_edges
+from jobs.frame import ask_edges, request_types
 from jobs.labels import EVENT_TIMESTAMP
-from jobs.rows import Shape, ask_rows, event_rows, output_schema
+from jobs.rows import Shape, ask_rows, event_rows, output_schema, passed
 from jobs.sizing import size
+from jobs.source_files import travelling
 from jobs.tables import HIVE_TYPES
 
 __all__ = ["future_shift", "sampled"]
@@ -73,11 +75,14 @@ def future_shift(spark: SparkSession, settings: Settings, frame: AuditedFrame, r
         MissingError: a source partition is not there.
     """
     names = [*frame.features, *(status_column(view) for view, _ in frame.chosen)]
-    taken = {name: frame.column(name).take(pa.array(rows)) for name in dict.fromkeys([*frame.keys, EVENT_TIMESTAMP])}
+    fields = request_fields(view for view, _ in frame.chosen)
+    taken = {
+        name: frame.column(name).take(pa.array(rows)) for name in dict.fromkeys([*frame.keys, *fields, EVENT_TIMESTAMP])
+    }
     instants = np.asarray(taken[EVENT_TIMESTAMP].cast(pa.int64()).to_numpy())
     again: dict[str, tuple[list[Cell], list[Cell]]] = {}
     for group in entity_views(view for view, _ in frame.chosen):
-        made = _computed(spark, settings, group, [taken[name] for name in group.views[0].keys], instants)
+        made = _computed(spark, settings, group, taken, instants)
         for name in (name for name in names if name in made.column_names):
             again[name] = _halves(made, name, len(rows))
     shown, nothing = _Shown(frame, taken, rows), [None] * len(rows)  # where no row has a key
@@ -90,12 +95,15 @@ def future_shift(spark: SparkSession, settings: Settings, frame: AuditedFrame, r
 
 
 def _computed(
-    spark: SparkSession, settings: Settings, group: EntityViews, keys: list[pa.Array], instants: Array
+    spark: SparkSession, settings: Settings, group: EntityViews, taken: Mapping[str, pa.Array], instants: Array
 ) -> pa.Table:
     """Values by asof_row: of row n as it was then in 2n, with all that is known today in 2n + 1; rows without a key have none."""
+    keys = [taken[name].to_pylist() for name in group.views[0].keys]
+    types = request_types(group)
+    brought = [travelling(pa.chunked_array([taken[name]])).to_pylist() for name in group.request.values()]
     asked = [
-        (*key, 2 * n + part, int(instant))
-        for n, (key, instant) in enumerate(zip(zip(*(k.to_pylist() for k in keys), strict=True), instants, strict=True))
+        (*key, 2 * n + part, int(instant), *(column[n] for column in brought))
+        for n, (key, instant) in enumerate(zip(zip(*keys, strict=True), instants, strict=True))
         for part in (_THEN, _LATER)
         if None not in key
     ]
@@ -105,7 +113,9 @@ def _computed(
     until = _known_until(settings, group, before)
     kind = HIVE_TYPES[group.views[0].entity.type]
     events = event_rows(spark, settings, group, before=until, anchor=anchor, shape=Shape(corrected=True, later=True))
-    schema = ", ".join([*(f"{key} {kind}" for key in group.keys), "asof_row bigint", "asof_time bigint"])
+    schema = ", ".join([
+        *(f"{key} {kind}" for key in group.keys), "asof_row bigint", "asof_time bigint", *(f"{column} {passed(each)}" for column, each in types.items()),
+    ])  # fmt: skip
     asks = spark.createDataFrame(asked, schema)
     copies = _then(group, events, asks).unionByName(_later(group, events, asks))
     own = F.col("asof_row").cast(kind)

@@ -82,7 +82,7 @@ def labelled_frame(
 ) -> Mapping[str, Any]:
     """Writes a frame whose rows are the label's events, by time and id; gives its `rows`, the events `seen` by status, and the `unknown` ids.
 
-    Columns before the features: the event's id, the key columns of the service, `event_timestamp`, `label` (int8: 1, 0, or null where
+    Columns before the features: the event's id, the key columns and request fields of the service, `event_timestamp`, `label` (int8: 1, 0, or null where
     there is none yet), `label_status`, `label_known_at`, `label_mature`, `asof_weight` and, with a split, `asof_split`.
 
     Raises:
@@ -107,10 +107,10 @@ def labelled_frame(
 
 
 def wanted_columns(ask: LabelAsk, catalog: Catalog, service: FeatureService) -> dict[str, str]:
-    """Columns of the frame to those of the event source: its id, and the keys of the service's views.
+    """Columns of the frame to those of the event source: its id, and the keys and request fields of the service's views.
 
     Raises:
-        MissingError: the event source lacks a key, or a column that sampling or split names.
+        MissingError: the event source lacks a key or a request field, or a column that sampling or split names.
         InputError: a column would have the name of one of the frame's own.
     """
     source = ask.label.event_source
@@ -119,6 +119,10 @@ def wanted_columns(ask: LabelAsk, catalog: Catalog, service: FeatureService) -> 
         columns = source.key_columns(view.entity.name, view.keys)
         _refuse_missing(ask.label, columns, f"view {view.name!r} of service {service.name!r} has it as a key")
         wanted |= dict(zip(view.keys, columns, strict=True))
+        _refuse_missing(
+            ask.label, view.request, f"view {view.name!r} of service {service.name!r} has it as a request field"
+        )
+        wanted |= {name: name for name in view.request if name not in wanted}
     _refuse_missing(ask.label, ask.sampling.columns, "--sample names it")
     _refuse_missing(ask.label, ask.split.entity if ask.split else (), "--split names it")
     reads, _ = read_columns(ask.label, (*wanted.values(), *ask.columns))

@@ -1,6 +1,6 @@
 """A label file made ready for Spark: streamed once through Arrow, each row numbered, keys and instants checked. Never whole in memory."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +10,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import csv
 
+from features.definitions.expressions import ColumnType
+from features.definitions.requests import request_fields
 from features.definitions.views import FeatureView
 from features.errors import InputError, MissingError
+from features.values.request_fields import typed_field
 from features.values.sweep import ARROW_TYPES
 
 __all__ = ["EVENT_TIMESTAMP", "Labels", "stage_labels"]
@@ -41,27 +44,31 @@ class Labels:
 
 
 def stage_labels(path: str, views: tuple[FeatureView, ...], staged: str, *, own: bool = False) -> Labels:
-    """Copies a Parquet or CSV file to `staged`, key columns as their entities' types, instants as UTC microseconds.
+    """Copies a Parquet or CSV file to `staged`, key columns as their entities' types, request fields as their sources', instants as UTC microseconds.
 
     With `own` the file is one that Asof wrote, whose columns may be named as Asof's are.
 
     Raises:
-        MissingError: there is no such file, or it lacks a key column or `event_timestamp`.
-        InputError: an instant is null or without zone, a key is of a wrong type, or a column is there twice or is Asof's own.
+        MissingError: there is no such file, or it lacks a key column, a request field or `event_timestamp`.
+        InputError: an instant is null or without zone, a key or a request field is of a wrong type, or a column is there twice or is Asof's own.
     """
     if not Path(path).exists():
         msg = f"There is no label file {path}. Name a Parquet or CSV file with --labels."
         raise MissingError(msg)
-    keys = {name: view.entity.type for view in views for name in view.keys}
-    schema, batches = _batches(path, keys)
-    _refuse_columns(path, schema, keys, own=own)
+    keys: dict[str, ColumnType] = {name: view.entity.type for view in views for name in view.keys}
+    beside: dict[str, ColumnType] = dict(request_fields(views))
+    request: dict[str, ColumnType] = {name: beside[name] for name in beside if name not in keys}
+    schema, batches = _batches(path, keys, request)
+    _refuse_columns(path, schema, [*keys, *request], own=own)
     rows, earliest, latest = 0, 2**63 - 1, -(2**63)
-    kinds = {name: ARROW_TYPES[kind] for name, kind in keys.items()} | {EVENT_TIMESTAMP: ARROW_TYPES["timestamp"]}
+    kinds = {name: ARROW_TYPES[kind] for name, kind in (keys | request).items()} | {
+        EVENT_TIMESTAMP: ARROW_TYPES["timestamp"]
+    }
     fields = [field.with_type(kinds.get(field.name, field.type)) for field in schema]
     made = pa.schema([*fields, ("asof_row", pa.int64())])
     with pq.ParquetWriter(staged, made) as writer:
         for batch in batches:
-            table = _checked(path, pa.Table.from_batches([batch]), keys, rows)
+            table = _checked(path, pa.Table.from_batches([batch]), keys, request, rows)
             numbered = table.append_column("asof_row", pa.array(np.arange(rows, rows + len(table))))
             writer.write_table(numbered.cast(made))
             rows += len(table)
@@ -71,10 +78,13 @@ def stage_labels(path: str, views: tuple[FeatureView, ...], staged: str, *, own:
     return Labels(path=staged, rows=rows, columns=tuple(schema.names), earliest=earliest, latest=latest)
 
 
-def _batches(path: str, keys: Mapping[str, str]) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+def _batches(
+    path: str, keys: Mapping[str, ColumnType], request: Mapping[str, ColumnType]
+) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
     if path.endswith(".csv"):
         # Keys that are text stay as they are written: 007 is not 7. Only an empty field is null, as in ingested files.
         kinds = {name: pa.string() for name, kind in keys.items() if kind == "string"}
+        kinds |= {name: ARROW_TYPES[kind] for name, kind in request.items()}
         options = csv.ConvertOptions(
             column_types=kinds, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False
         )
@@ -107,9 +117,9 @@ def _no_csv(path: str, error: Exception) -> InputError:
     )
 
 
-def _refuse_columns(path: str, schema: pa.Schema, keys: Mapping[str, str], *, own: bool) -> None:
-    if missing := [name for name in (*keys, EVENT_TIMESTAMP) if name not in schema.names]:
-        msg = f"The label file {path} has no column {', '.join(missing)}. It needs {', '.join((*keys, EVENT_TIMESTAMP))}, and has {', '.join(schema.names)}."
+def _refuse_columns(path: str, schema: pa.Schema, needed: Sequence[str], *, own: bool) -> None:
+    if missing := [name for name in (*needed, EVENT_TIMESTAMP) if name not in schema.names]:
+        msg = f"The label file {path} has no column {', '.join(missing)}. It needs {', '.join((*needed, EVENT_TIMESTAMP))}, and has {', '.join(schema.names)}."
         raise MissingError(msg)
     if twice := sorted({name for name in schema.names if schema.names.count(name) > 1}):
         msg = f"The label file {path} has the columns {', '.join(twice)} twice. Rename one of each."
@@ -119,10 +129,14 @@ def _refuse_columns(path: str, schema: pa.Schema, keys: Mapping[str, str], *, ow
         raise InputError(msg)
 
 
-def _checked(path: str, table: pa.Table, keys: Mapping[str, str], before: int) -> pa.Table:
+def _checked(
+    path: str, table: pa.Table, keys: Mapping[str, ColumnType], request: Mapping[str, ColumnType], before: int
+) -> pa.Table:
     table = _replace(table, EVENT_TIMESTAMP, _instants(path, table[EVENT_TIMESTAMP], before))
     for name, kind in keys.items():
         table = _replace(table, name, _keys(path, name, table[name], kind, before))
+    for name, kind in request.items():
+        table = _replace(table, name, typed_field(f"The label file {path}", name, table[name], kind))
     return table
 
 

@@ -20,6 +20,7 @@ from features.definitions.durations import DAY
 from features.definitions.features import Aggregate
 from features.definitions.freshness import EventFreshness
 from features.definitions.names import cut_text, micros, status_column, utc, view_table
+from features.definitions.requests import request_fields
 from features.definitions.views import FeatureView
 from features.errors import MissingError, ParityError
 from features.settings import Settings
@@ -30,8 +31,8 @@ from features.values.partition import EntityViews, entity_views
 from features.values.sweep import ARROW_TYPES
 from jobs import ledger, tables
 from jobs.commands import Prove, Through
-from jobs.doors import Door, opened
-from jobs.drawing import Places, drawn
+from jobs.doors import Brought, Door, opened
+from jobs.drawing import Places, drawn, requests
 from jobs.files import parquet_files, read_record, rows_of
 from jobs.frame import collected
 from jobs.proofs import PROOF_COLUMNS, PROOFS, add_to_history, record_proof
@@ -203,14 +204,17 @@ def _prove_entity(
         )
         return Proof(compared=0, different=0, informative=0, keys=0, instants=0)
     asked_keys = drawn(spark, settings, group, cut, keys, places)
+    brought = requests(spark, settings, group, cut, asked_keys)
     asked = [(key, instant) for key in asked_keys for instant in instants]
-    offline = dict(zip(asked, _computed(spark, settings, group, asked, told.known_before), strict=True))
+    offline = dict(zip(asked, _computed(spark, settings, group, asked, told.known_before, brought), strict=True))
     compared = informative = 0
     differences: list[str] = []
     for name, door in doors.items():
         some = asked_keys if name is Through.READER else asked_keys[:: max(1, len(asked_keys) // _BESIDE)]
         for instant in instants:
-            for (key, view_name), (values, status) in door.look_up(group.views, some, instant).items():
+            for (key, view_name), (values, status) in door.look_up(
+                group.views, some, [brought[key] for key in some], instant
+            ).items():
                 view = next(each for each in group.views if each.name == view_name)
                 where = f"{_named(view, key)} at {utc(instant).isoformat()}"
                 differences += _different(view, values, status, offline[key, instant], where, _WHERE[name])
@@ -260,12 +264,19 @@ def _computed(
     group: EntityViews,
     asked: list[tuple[tuple[Any, ...], int]],
     known_before: int | None,
+    brought: Mapping[tuple[Any, ...], Brought],
 ) -> list[dict[str, Any]]:
     kind = ARROW_TYPES[group.views[0].entity.type]
     keys = zip(*(key for key, _ in asked), strict=True)
     asks = {name: pa.array(column, kind) for name, column in zip(group.keys, keys, strict=True)}
     instants = [instant for _, instant in asked]
     rows = {"asof_row": pa.array(range(len(asked)), pa.int64()), "asof_time": pa.array(instants, pa.int64())}
+    for column, name in group.request.items():
+        kind = request_fields(group.views)[name]
+        values = [
+            brought[key].get(name, dict(zip(group.views[0].keys, key, strict=True)).get(name)) for key, _ in asked
+        ]
+        rows[column] = pa.array(values, pa.int64() if kind == "timestamp" else ARROW_TYPES[kind])
     # Of an event view the latest instant says what is known at all.
     latest = max(instants) if known_before is None else known_before - 1
     found = collected(spark, settings, group, pa.table({**asks, **rows}), earliest=min(instants), latest=latest)

@@ -95,8 +95,8 @@ def _known(shape: Shape) -> list[Column]:
 
 
 def ask_rows(asks: DataFrame, group: EntityViews, like: DataFrame) -> DataFrame:
-    """Asks (columns k0…, asof_row, asof_time) in the shape of `event_rows` with an `asof_row`."""
-    given = {*group.keys, "asof_row", "asof_time"}
+    """Asks (columns k0…, asof_row, asof_time, request fields as `EntityViews.request` names them) in the shape of `event_rows` with an `asof_row`."""
+    given = {*group.keys, "asof_row", "asof_time", *group.request}
     columns = [
         F.col(field.name) if field.name in given
         else F.lit(ASK).cast("tinyint").alias("asof_part") if field.name == "asof_part"

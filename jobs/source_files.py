@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +27,7 @@ from jobs.rows import Shape
 from jobs.tables import files_of, source_table
 
 __all__ = [
-    "ALWAYS", "Unit", "asked", "counting", "entity_schema", "events", "filled", "hashes", "shaped", "source_files", "stored", "stored_schema", "with_keys",
+    "ALWAYS", "Unit", "asked", "counting", "entity_schema", "events", "filled", "hashes", "keyed", "shaped", "source_files", "stored", "stored_schema", "travelling", "with_keys",
 ]  # fmt: skip
 
 ALWAYS = -(2**63)
@@ -71,12 +72,25 @@ def source_files(
 
 
 def asked(group: EntityViews, unit: Unit) -> pa.Table:
-    """The asks of a file whose columns are named as the entity's keys; those without a key stay behind."""
-    names = group.views[0].keys
-    found = pq.ParquetFile(unit.paths[0]).read(columns=[*names, "event_timestamp", "asof_row"])
-    made = pa.table({key: found[name] for key, name in zip(group.keys, names, strict=True)})
-    made = made.append_column("asof_time", found["event_timestamp"].cast(pa.int64()))
-    return made.append_column("asof_row", found["asof_row"]).drop_null() if len(made) else made
+    """The asks of a file whose columns are named as the entity's keys and the request fields; those without a key stay behind."""
+    names, request = group.views[0].keys, group.request
+    wanted = dict.fromkeys([*names, *request.values(), "event_timestamp", "asof_row"])
+    found = pq.ParquetFile(unit.paths[0]).read(columns=list(wanted))
+    columns = {key: found[name] for key, name in zip(group.keys, names, strict=True)}
+    columns |= {"asof_time": found["event_timestamp"].cast(pa.int64()), "asof_row": found["asof_row"]}
+    return keyed(group, pa.table(columns | {column: travelling(found[name]) for column, name in request.items()}))
+
+
+def keyed(group: EntityViews, asks: pa.Table) -> pa.Table:
+    """The asks none of whose key columns is null."""
+    if not any(asks[key].null_count for key in group.keys):
+        return asks
+    return asks.filter(reduce(pc.and_, [pc.is_valid(asks[key]) for key in group.keys]))
+
+
+def travelling(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column as rows have it: instants as microseconds."""
+    return column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column
 
 
 def events(group: EntityViews, source: Source, unit: Unit, shape: Shape) -> pa.Table:

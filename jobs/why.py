@@ -1,7 +1,7 @@
 """`asof why SERVICE.FEATURE key=…`: the rows behind one value and those that do not count, what of it was fitted from all keys, and what the online store says."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from features.store.values import Cell
 from features.values.fit_reasons import FitUse, fit_uses
 from features.values.partition import entity_views, rows_of
 from features.values.reasons import COUNTS, reasons
+from features.values.requests import Request, with_asks
 from features.values.sweep import STATUSES, sweep
 from features.values.timeline import Asks, Rows, Timeline, anchors, timeline
 from jobs.commands import Exit, Why
@@ -33,6 +34,7 @@ from jobs.fits import FITS, fits_at
 from jobs.known import known_rows
 from jobs.rows import passed
 from jobs.session import spark as session
+from jobs.source_files import travelling
 from jobs.stages import say
 from jobs.why_tiles import tiles_behind
 
@@ -52,6 +54,8 @@ class Question:
     feature: str
     key: dict[str, str | int | None]
     at: int
+    request: Request = field(default_factory=dict)
+    """What is brought beside the key."""
 
 
 def run(command: Why, settings: Settings) -> int:
@@ -84,9 +88,9 @@ def question(settings: Settings, catalog: Catalog, command: Why) -> Question:
             f"feature of service {service!r}", name, list(features), "Name it as SERVICE.VIEW__FEATURE."
         )
     view, feature = features[name]
-    (key,) = Keys([view], f"view {view.name!r}").typed([dict(command.keys)])
+    (key,), request = Keys([view], f"view {view.name!r}").parted([dict(command.keys)])
     at = micros(settings.now() if command.at is None else command.at)
-    return Question(service=service, view=view, feature=feature, key=key, at=at)
+    return Question(service=service, view=view, feature=feature, key=key, at=at, request=request)
 
 
 def explained(spark: SparkSession, settings: Settings, asked: Question) -> dict[str, Any]:
@@ -106,8 +110,10 @@ def explained(spark: SparkSession, settings: Settings, asked: Question) -> dict[
     (group,) = entity_views([view])
     fitted = fits_at(spark, settings, group, [cut]).get(view.name)
     asks = Asks(key=np.zeros(1, np.int64), instant=at)
-    values = sweep(view, sources, asks, fits=fitted)
+    values = sweep(view, sources, asks, fits=fitted, request=asked.request)
     lines = {source.name: _line(view, source, sources[source.name]) for source in view.sources}
+    if view.include_self:
+        lines[view.source.name] = with_asks(view, lines[view.source.name], asks, asked.request)
     no_key = None in asked.key.values()
     uses = [] if fitted is None or no_key else fit_uses(view, asked.feature, lines, asks, anchor, fitted, values)
     parts = bases(view, asked.feature)
@@ -219,7 +225,8 @@ def _online(settings: Settings, catalog: Catalog, asked: Question) -> dict[str, 
     """What a lookup gives at that instant, or why it gives nothing."""
     try:
         with Reader(settings, catalog) as reader:
-            (row,) = reader.lookup_features({asked.view.name: [asked.feature]}, [asked.key], asked.at).rows
+            given = {name: travelling(pa.chunked_array([column]))[0].as_py() for name, column in asked.request.items()}
+            (row,) = reader.lookup_features({asked.view.name: [asked.feature]}, [given | asked.key], asked.at).rows
     except AsofError as error:
         return {"because": str(error)}
     (view,) = row.views

@@ -11,6 +11,7 @@ from features.definitions.views import FeatureView
 from features.values import sweep as engine
 from features.values import versions
 from features.values.fits import Fits, fit_names, fitted
+from features.values.requests import Request
 from features.values.summing import sums
 from features.values.timeline import Asks, Rows, anchors, timeline
 from tests.oracle import HELD, Answer, Row, landed
@@ -121,7 +122,11 @@ def engine_rows(view: FeatureView, source: Source, table: pa.Table, codes: Mappi
 
 
 def answers(
-    view: FeatureView, raw: Mapping[str, Sequence[Row]], asks: Sequence[tuple[tuple[Any, ...], int]], batches: int = 1
+    view: FeatureView,
+    raw: Mapping[str, Sequence[Row]],
+    asks: Sequence[tuple[tuple[Any, ...], int]],
+    batches: int = 1,
+    requests: Sequence[Row] | None = None,
 ) -> list[Answer]:
     """One answer an ask, in the asks' order."""
     codes = {key: n for n, key in enumerate(sorted({encoded(key) for key, _ in asks}, key=repr))}
@@ -135,7 +140,8 @@ def answers(
         for source in view.sources
     }
     rows = {source.name: engine_rows(view, source, tables[source.name], codes) for source in view.sources}
-    found = engine.sweep(view, rows, sorted_asks, fits=fits_of(view, tables, sorted_asks))
+    brought = None if requests is None else request_of(view, [requests[n] for n in order])
+    found = engine.sweep(view, rows, sorted_asks, fits=fits_of(view, tables, sorted_asks), request=brought)
     columns = {name: _plain(values) for name, values in found.columns.items()}
     made: list[Answer | None] = [None] * len(asks)
     for place, n in enumerate(order):
@@ -143,6 +149,12 @@ def answers(
             {name: values[place] for name, values in columns.items()}, engine.STATUSES[found.status[place]]
         )
     return [item for item in made if item is not None]
+
+
+def request_of(view: FeatureView, requests: Sequence[Row]) -> Request:
+    """What asks bring, an array a request field."""
+    types = view.source.types
+    return {name: pa.array([row[name] for row in requests], engine.ARROW_TYPES[types[name]]) for name in view.request}
 
 
 def fits_of(view: FeatureView, tables: Mapping[str, pa.Table], asks: Asks) -> Fits | None:

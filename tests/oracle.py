@@ -15,6 +15,7 @@ from features.definitions.features import (
     Difference,
     Rate,
     Ratio,
+    Requested,
     Zscore,
 )
 from features.definitions.freshness import Schedule
@@ -38,12 +39,16 @@ class Answer:
     status: str
 
 
-def answer(view: FeatureView, raw: Mapping[str, Sequence[Row]], key: tuple[Any, ...], t: int) -> Answer:
-    """V(key, a, k) for the asked instant t. `raw` holds each source's versions as they arrived, instants as int microseconds."""
+def answer(  # noqa: C901 - one branch a kind of feature
+    view: FeatureView, raw: Mapping[str, Sequence[Row]], key: tuple[Any, ...], t: int, request: Row | None = None
+) -> Answer:
+    """V(key, a, k) for the asked instant t. `raw` holds each source's versions as they arrived, instants as int microseconds; `request` what the ask brings."""
     a = anchor(view, t)
     if view.source.kind != "events":
         return attributes(view, raw[view.source.name], key, a, t)
     events = counting(view, view.source, raw[view.source.name], key, t)
+    if view.include_self and request is not None:
+        events = with_self(view, events, t, request)
     overflow = False
     made: dict[str, Any] = {}
     for feature in view.features:
@@ -51,6 +56,9 @@ def answer(view: FeatureView, raw: Mapping[str, Sequence[Row]], key: tuple[Any, 
             value = aggregate(view, feature, events, a)
         elif isinstance(feature, Rate):
             value = rate(view, feature, events, raw, key, t)
+        elif isinstance(feature, Requested):
+            asked = None if request is None else request[feature.column]
+            value = asked if usable(asked) else None
         elif isinstance(feature, AnomalyScore):
             value = oracle_anomalies.score(view, feature, raw, key, t)
         elif isinstance(feature, AnomalyReason):
@@ -62,6 +70,27 @@ def answer(view: FeatureView, raw: Mapping[str, Sequence[Row]], key: tuple[Any, 
         made[feature.name] = value
     seen = within(events, Window("ever"), a, view)
     return Answer(made, "never_seen" if not seen else "overflow" if overflow else "ok")
+
+
+def with_self(view: FeatureView, events: list[Row], t: int, request: Row) -> list[Row]:
+    """The events, and last the one that the ask is: at t, of its request fields and what follows from them. One of its id that no cut knows yet is left out."""
+    source = view.source
+    asked: dict[str, Any] = dict.fromkeys(source.types)
+    asked |= {name: request[name] for name in view.request} | {source.event_time: t, "asof_self": True}
+    for column in source.columns:
+        if column.computed is not None and e.columns_of(column.computed) <= {*view.request, source.event_time}:
+            asked[column.name] = evaluate(column.computed, asked)
+    event_id = asked[source.event_id] if source.event_id else None
+    if source.filter is not None and evaluate(source.filter, asked) is not True:
+        return events
+    fresh = view.freshness
+    cut = newest_cut(fresh if isinstance(fresh, Schedule) else fresh.cuts, t)
+    kept = [
+        row
+        for row in events
+        if event_id is None or row[source.event_id or ""] != event_id or known_at(source, row) < cut
+    ]
+    return [*kept, asked]
 
 
 def anchor(view: FeatureView, t: int) -> int:
@@ -176,7 +205,7 @@ def arrival(source: Source, row: Row) -> float:
 def within(events: Iterable[Row], window: Window, a: int, view: FeatureView, source: Source | None = None) -> list[Row]:
     lower, upper = edges(window, a, view)
     time = (source or view.source).event_time
-    return [row for row in events if lower <= row[time] < upper]
+    return [row for row in events if (window.offset_us == 0 if "asof_self" in row else lower <= row[time] < upper)]
 
 
 def edges(window: Window, a: int, view: FeatureView) -> tuple[int, int]:

@@ -18,7 +18,7 @@ from features.values.state.finish import finish
 from features.values.state.pack import pack
 from features.values.state.plan import plan_of
 from features.values.timeline import Asks, Rows
-from tests.engine import as_known, encoded, engine_rows, stored
+from tests.engine import as_known, encoded, engine_rows, request_of, stored
 from tests.oracle import Answer
 from tests.strategies import Case, event_cases
 
@@ -54,13 +54,32 @@ def looked_up(case: Case) -> list[Answer]:
             instant=np.array([case.asks[n][1] for n in here], np.int64),
         )
         states = states_of(view, tables, codes, cut)
-        found = finish(view, cut, states, asks, tail_of(view, tables[view.source.name], codes, cut))
+        tail = tail_of(view, tables[view.source.name], codes, cut)
+        brought = None if case.requests is None else request_of(view, [case.requests[n] for n in here])
+        if view.include_self:  # each ask has a state of its own
+            states, tail, asks = (
+                [states[key] for key in asks.key],
+                _of_each(tail, asks.key),
+                replace(asks, key=np.arange(len(here))),
+            )
+        found = finish(view, cut, states, asks, tail, brought)
         assert not found.damaged.any()
         columns = {name: _plain(values) for name, values in found.values.columns.items()}
         for place, n in enumerate(here):
             status = engine.STATUSES[found.values.status[place]]
             made[n] = Answer({name: values[place] for name, values in columns.items()}, status)
     return [item for item in made if item is not None]
+
+
+def _of_each(tail: Block | None, keys: np.ndarray) -> Block | None:
+    """The rows of each ask's key, key n that of ask n."""
+    if tail is None:
+        return None
+    places = [np.flatnonzero(tail.key == key) for key in keys]
+    index = np.concatenate([np.zeros(0, np.int64), *places])
+    columns = {name: column.take(pa.array(index)) for name, column in tail.columns.items()}
+    key = np.repeat(np.arange(len(keys)), [len(each) for each in places])
+    return Block(key=key, time=tail.time[index], since=tail.since[index], columns=columns)
 
 
 def states_of(

@@ -9,12 +9,13 @@ from features.definitions.features import (
     Difference,
     Feature,
     Ratio,
+    Requested,
     Zscore,
 )
 from features.definitions.windows import Window, windows
 
 __all__ = [
-    "attribute", "count", "difference", "distinct", "first", "last", "max_", "mean", "min_", "ratio", "std", "sum_",
+    "attribute", "count", "difference", "distinct", "first", "last", "max_", "mean", "min_", "ratio", "requested", "std", "sum_",
     "time_since_first", "time_since_last", "velocity", "zscore",
 ]  # fmt: skip
 
@@ -99,6 +100,11 @@ def time_since_last(over: Windows, *, where: Expression | None = None, suffix: s
 def attribute(column: str, *, ttl: str | None = None, name: str | None = None) -> Attribute:
     """A column of a `changes` or `full` source, as it stood."""
     return Attribute(name=name or column, column=column, ttl=ttl)
+
+
+def requested(column: str, *, name: str | None = None) -> Requested:
+    """A request field of the view as the ask brings it, `requested_COLUMN`; for ratios, differences and z-scores with it."""
+    return Requested(name=name or f"requested_{column}", column=column)
 
 
 def ratio(numerator: str, denominator: str, *, name: str | None = None) -> Ratio:

@@ -13,6 +13,7 @@ from features.definitions.checks import collecting
 from features.definitions.entities import Entity
 from features.definitions.graphs import Graph, graphs_of
 from features.definitions.metrics import RiskMetrics
+from features.definitions.requests import request_fields
 from features.definitions.services import FeatureService, Label
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
@@ -222,7 +223,26 @@ def check(catalog: Catalog) -> list[str]:
             and policy.view in views
             and policy.feature not in {feature.name for feature in views[policy.view].features}
         ]
-    return found + _reads(catalog) + _cuts_of_graphs(catalog)
+    return found + _reads(catalog) + _cuts_of_graphs(catalog) + _one_type_a_request_field(catalog)
+
+
+def _one_type_a_request_field(catalog: Catalog) -> list[str]:
+    """Whoever asks a service brings one value of a name, for all views, as a key or as a request field."""
+    found, views = [], {view.name: view for view in catalog.views}
+    for service in catalog.services:
+        kinds: dict[str, set[str]] = {}
+        taken = [views[selection.view] for selection in service.selections if selection.view in views]
+        for name, kind in (pair for view in taken for pair in request_fields([view]).items()):
+            kinds.setdefault(name, set()).add(kind)
+        for view in taken:
+            for name in (name for name in view.keys if name in kinds):
+                kinds[name].add(view.entity.type)
+        found += [
+            f"{service.where}: FeatureService {service.name!r}: its views want {name!r} as {' and as '.join(sorted(several))}. Rename one of the columns, or make two services."
+            for name, several in kinds.items()
+            if len(several) > 1
+        ]
+    return found
 
 
 def _cuts_of_graphs(catalog: Catalog) -> list[str]:

@@ -25,7 +25,7 @@ _CLASSES: dict[str, type[Any]] = {
     cls.__name__: cls
     for cls in (
         entities.Entity, sources.Field, sources.Enrich, sources.Source, graphs.Relation, graphs.Graph, windows.Window, freshness.Schedule, freshness.EventFreshness,
-        features.Aggregate, features.CohortRate, features.ArrivalRate, features.LagCorrectedRate, features.Attribute, features.Ratio, features.Difference, features.Zscore,
+        features.Aggregate, features.CohortRate, features.ArrivalRate, features.LagCorrectedRate, features.Attribute, features.Requested, features.Ratio, features.Difference, features.Zscore,
         features.AnomalyScore, features.AnomalyReason,
         views.FeatureView, services.FeatureService, services.Selection, services.Policy, services.Label, metrics.RiskMetrics,
         expressions.Column, expressions.Value, expressions.Compare, expressions.Both, expressions.Either, expressions.Negation,
@@ -33,6 +33,8 @@ _CLASSES: dict[str, type[Any]] = {
         expressions.Case, expressions.Subnet, expressions.DigitShare, expressions.Likeness,
     )
 }  # fmt: skip
+_YES_ONLY = "include_self"
+"""A field that is said where it is true: definitions of before it was there have the hash they had."""
 _SILENT = {"where", "description", "owner", "tags", "tiles", "feast_layout", "silence", "policies"}
 """Fields that say nothing of a value; `where` of an aggregate is an expression and speaks."""
 
@@ -47,6 +49,8 @@ def compile_definition(definition: object, *, silent: bool = True) -> object:
     for item in dataclass_fields(cast("Any", definition)):
         value = getattr(definition, item.name)
         place = item.name == "where" and isinstance(value, str)
+        if item.name == _YES_ONLY and not value:
+            continue
         if place or (not silent and item.name in _SILENT and not isinstance(value, expressions.Expression)):
             continue
         if (

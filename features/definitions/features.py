@@ -20,6 +20,7 @@ __all__ = [
     "LagCorrectedRate",
     "Rate",
     "Ratio",
+    "Requested",
     "Zscore",
     "taken",
 ]
@@ -146,6 +147,18 @@ class Attribute:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Requested:
+    """A request field of the view, as the ask brings it: for features derived from it. Null where nothing is asked, as in a published table.
+
+    -0.0 is 0.0, and a float that is not finite is null.
+    """
+
+    name: str
+    column: str
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ratio:
     """float64 numerator / denominator; null if either is null or the denominator is 0."""
 
@@ -217,7 +230,7 @@ class AnomalyReason:
     description: str = ""
 
 
-Feature = Aggregate | Rate | Attribute | Ratio | Difference | Zscore | AnomalyScore | AnomalyReason
+Feature = Aggregate | Rate | Attribute | Requested | Ratio | Difference | Zscore | AnomalyScore | AnomalyReason
 
 
 def taken(feature: Feature) -> tuple[str, ...]:
@@ -233,7 +246,7 @@ def taken(feature: Feature) -> tuple[str, ...]:
             return (*feature.parts, *(() if feature.active is None else (feature.active,)))
         case AnomalyReason():
             return (feature.score,)
-        case Aggregate() | Attribute() | Rate():
+        case Aggregate() | Attribute() | Requested() | Rate():
             return ()
         case _:
             assert_never(feature)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from features.definitions.expressions import Expression, columns_of
-from features.definitions.features import Aggregate, Attribute, Feature, Rate, taken
+from features.definitions.features import Aggregate, Attribute, Feature, Rate, Requested, taken
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
 
@@ -59,6 +59,8 @@ def _of_feature(view: FeatureView, feature: Feature) -> Iterator[Read]:
             yield from _nodes(source, feature.eligible, "condition")
             yield from _column(outcomes, feature.of, "match")
             yield from _rows(view, outcomes, "outcome")
+        case Requested():
+            return  # the ask brings it
         case _:
             pass
     yield from _rows(view, source, "time")

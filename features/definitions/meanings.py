@@ -15,6 +15,7 @@ from features.definitions.features import (
     Feature,
     Rate,
     Ratio,
+    Requested,
     Zscore,
 )
 from features.definitions.freshness import EventFreshness
@@ -80,6 +81,8 @@ def _sentence(view: FeatureView, feature: Feature) -> str:  # noqa: C901, PLR091
         case Attribute():
             held = f", not older than {length_text(feature.ttl_us)}" if feature.ttl_us is not None else ""
             return f"The {feature.column} of the {entity_text(view.entity)}, as it stood at {anchor_text(view)}{held}"
+        case Requested():
+            return f"The {feature.column} that the ask itself brings, a request field"
         case Rate():
             return _rate(view, feature)
         case Ratio():
@@ -149,6 +152,10 @@ def null_rule(view: FeatureView, feature: Feature) -> str:  # noqa: C901, PLR091
             return known.nulls if known is not None else "not known"
         case Attribute():
             return f"{_ATTRIBUTE}, or past {length_text(feature.ttl_us)}" if feature.ttl_us is not None else _ATTRIBUTE
+        case Requested():
+            return (
+                "null where the ask brings none, or no finite number; in published tables always, for nobody asks there"
+            )
         case Rate():
             return "null where no event stands below the line, and for a key that was never seen"
         case Ratio():

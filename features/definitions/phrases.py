@@ -75,6 +75,8 @@ def window_text(view: FeatureView, window: Window) -> str:
     if window.offset_us:
         verb = "end" if length.endswith("s") else "ends"
         return f"in the {length} that {verb} {length_text(window.offset_us)} before {anchor_text(view)}"
+    if view.include_self:
+        return f"in the {length} up to {anchor_text(view)}, the asked event included"
     return f"in the {length} before {anchor_text(view)}"
 
 

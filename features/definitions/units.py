@@ -25,6 +25,7 @@ from features.definitions.features import (
     Feature,
     Rate,
     Ratio,
+    Requested,
     Zscore,
 )
 from features.definitions.lineage import bases
@@ -59,7 +60,7 @@ def unit(view: FeatureView, feature: Feature) -> str:  # noqa: C901, PLR0911 - o
     match feature:
         case Aggregate():
             return _aggregate_unit(view, feature)
-        case Attribute():
+        case Attribute() | Requested():
             return _column_unit(view.source, feature.column)
         case Rate():
             return f"{noun(feature.outcomes)} a {_single(view.source)}"
@@ -131,6 +132,8 @@ def _behaviour(feature: Feature) -> tuple[str, ...]:
             return (family, column, _condition(feature.where).removeprefix(f"{column} "))
         case Attribute():
             return ("PROFILE", feature.column)
+        case Requested():
+            return ("REQUEST", feature.column)
         case Rate():
             return ("OUTCOME", feature.outcomes)
         case _:

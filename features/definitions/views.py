@@ -20,11 +20,13 @@ from features.definitions.features import (
     Feature,
     Rate,
     Ratio,
+    Requested,
     Zscore,
     taken,
 )
 from features.definitions.freshness import DAILY, EventFreshness, Freshness, Schedule
 from features.definitions.rates import rate_problems
+from features.definitions.requests import request_problems, requested_problems
 from features.definitions.sources import Source
 
 __all__ = ["FeatureView", "flat"]
@@ -70,6 +72,13 @@ class FeatureView:
     feast_layout: bool = True
     """Whether the online store holds its plain values in Feast's own layout as well, which Feast's stock online stores read. Without it a key takes
     about half the room; Asof's reader, service and online store plugin read the same either way. Changes no value."""
+
+    request: tuple[str, ...] = ()
+    """Request fields: columns of the source that whoever asks brings, by their names; null is a value of each. Of views that are finished at the asked instant."""
+
+    include_self: bool = False
+    """Whether an ask counts as an event of its key at the asked instant, made of its request fields, in all windows without offset. It stands for the version of its
+    event_id that became known since the cut, if the event_id is a request field."""
 
     description: str = ""
     owner: str = ""
@@ -152,7 +161,7 @@ class FeatureView:
             match feature:
                 case Aggregate():
                     types[feature.name] = feature.type(columns.get(feature.column or ""))
-                case Attribute():
+                case Attribute() | Requested():
                     types[feature.name] = columns.get(feature.column, "string")
                 case Difference():
                     both = {types.get(feature.minuend), types.get(feature.subtrahend)}
@@ -188,6 +197,8 @@ class FeatureView:
                     found.add(feature.of)
                 case _:
                     pass
+        if source.name == self.source.name:
+            found |= set(self.request)
         return tuple(sorted(found | ({source.event_id} if source.event_id and ids else set())))
 
     def outcome(self, name: str) -> Source:
@@ -212,6 +223,7 @@ def _problems(view: FeatureView) -> list[tuple[str, str, str]]:
         if not name.isidentifier() or len(name) > _NAME_LIMIT
     )
     found += _tiles_problems(view)
+    found += request_problems(view)
     for source in view.sources:
         for column in source.key_columns(view.entity.name, view.entity.keys):
             kind = source.types.get(column)
@@ -240,7 +252,7 @@ def _tiles_problems(view: FeatureView) -> list[tuple[str, str, str]]:
     return [("", problem, "Leave tiles out; `asof frame` gives its values at any instant.")]
 
 
-def _feature_problems(view: FeatureView, feature: Feature, seen: Mapping[str, ColumnType]) -> list[tuple[str, str]]:
+def _feature_problems(view: FeatureView, feature: Feature, seen: Mapping[str, ColumnType]) -> list[tuple[str, str]]:  # noqa: C901, PLR0911 - one branch a kind of feature
     match feature:
         case Aggregate():
             return _aggregate_problems(view, feature)
@@ -261,6 +273,8 @@ def _feature_problems(view: FeatureView, feature: Feature, seen: Mapping[str, Co
         case AnomalyScore():
             at_cuts = view.served and view.source.kind == "events"
             own = list(score_problems(feature, _above(view, seen), at_cuts=at_cuts))
+        case Requested():
+            return requested_problems(feature, view.request)
         case Ratio() | Difference() | Zscore():
             own = []
         case _:

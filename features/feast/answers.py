@@ -1,6 +1,6 @@
 """Values of Asof's views as Feast's messages: each with its status and event timestamp, as `POST /get-online-features` says them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +11,7 @@ from feast.protos.feast.types.Value_pb2 import Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from features.definitions.expressions import ColumnType
+from features.definitions.requests import request_fields
 from features.errors import InputError
 from features.feast.tags import is_events, served_of
 from features.serving.feast_columns import FeastColumns, columns_of
@@ -19,13 +20,16 @@ from features.serving.served import Served, ViewColumns
 from features.store.heads import STATUS
 from features.store.values import Cell
 
-__all__ = ["Asked", "KeyColumns", "Vector", "asked_rows", "asked_vectors", "key_columns"]
+__all__ = ["Asked", "Brought", "KeyColumns", "Vector", "asked_rows", "asked_vectors", "key_columns"]
 
 Asked = tuple[FeastView, Sequence[str]]
 """A view and the names of what is asked of it."""
 
 KeyColumns = Mapping[str, Sequence[Value]]
 """Key column to one value a row."""
+
+Brought = Callable[[str], Sequence[object] | None]
+"""The values of a request field, one a row; None: there is no such column."""
 
 Vector = GetOnlineFeaturesResponse.FeatureVector
 _FIELDS: dict[ColumnType, str] = {
@@ -59,17 +63,19 @@ def key_columns(view: FeastView, names: Mapping[str, str], given: KeyColumns) ->
     return found
 
 
-def asked_vectors(lookups: Lookups, asked: Sequence[Asked], keys: Sequence[KeyColumns], at: int) -> list[list[Vector]]:
+def asked_vectors(
+    lookups: Lookups, asked: Sequence[Asked], keys: Sequence[KeyColumns], at: int, brought: Brought
+) -> list[list[Vector]]:
     """One list a view, one vector a feature; all of one instant, in microseconds UTC, in one round trip where no key column has another name.
 
     Raises:
-        InputError: a key is of a wrong type, or a view has no lookups.
+        InputError: a key is of a wrong type, a request field lacks or is of a wrong type, or a view has no lookups.
         NotLoadedError: a view was never loaded, or by another definition.
         MissingError: a view was registered by another version of Asof.
         BusyError: the store does not answer.
     """
     views = [(served_of(view), list(names)) for view, names in asked]
-    found = _looked(lookups, asked, views, keys, at)
+    found = _looked(lookups, asked, views, keys, at, brought)
     return [_vectors(served, names, column) for (served, names), column in zip(views, found, strict=True)]
 
 
@@ -77,7 +83,7 @@ def asked_rows(
     lookups: Lookups, view: FeastView, names: Sequence[str], keys: KeyColumns, at: int
 ) -> list[tuple[datetime | None, dict[str, Value] | None]]:
     """One a row: event timestamp and values; none of a key that was never seen. Errors as `asked_vectors` has them."""
-    vectors = asked_vectors(lookups, [(view, names)], [keys], at)[0]
+    vectors = asked_vectors(lookups, [(view, names)], [keys], at, lambda _: None)[0]
     return [
         (None, None)
         if any(status == FieldStatus.NOT_FOUND for _, status, _ in cells)
@@ -92,6 +98,7 @@ def _looked(
     views: Sequence[tuple[Served, list[str]]],
     keys: Sequence[KeyColumns],
     at: int,
+    brought: Brought,
 ) -> list[ViewColumns]:
     groups: dict[object, list[int]] = {}
     for place, (view, _) in enumerate(asked):
@@ -99,7 +106,12 @@ def _looked(
         groups.setdefault(tuple(sorted(view.projection.join_key_map.items())), []).append(place)
     made: dict[int, ViewColumns] = {}
     for places in groups.values():
-        columns = {name: [_plain(value) for value in values] for p in places for name, values in keys[p].items()}
+        columns: dict[str, list[object]] = {
+            name: [_plain(value) for value in values] for p in places for name, values in keys[p].items()
+        }
+        for name in request_fields(views[p][0].view for p in places):
+            if name not in columns and (values := brought(name)) is not None:
+                columns[name] = [_plain(value) if isinstance(value, Value) else value for value in values]
         rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
         chosen = [(views[p][0], [name for name in views[p][1] if name != STATUS]) for p in places]
         of = f"view {', '.join(served.view.name for served, _ in chosen)}"

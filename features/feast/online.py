@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -46,6 +47,7 @@ __all__ = ["AsofOnlineStore", "AsofOnlineStoreConfig"]
 _MICROSECOND = 1_000_000
 Asked = list[str] | FeatureService
 EntityRows = list[dict[str, Any]] | Mapping[str, Sequence[Any] | Sequence[Value] | RepeatedValue]
+_ROWS: ContextVar[EntityRows] = ContextVar("rows", default=[])  # noqa: B039 - never changed
 Rows = list[tuple[datetime | None, dict[str, Value] | None]]
 Written = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
 """Entity key, values, event timestamp and created timestamp of a row."""
@@ -97,19 +99,23 @@ class AsofOnlineStore(OnlineStore):
 
         Raises:
             KeyError: a row lacks a key column.
-            InputError: a key is of a wrong type; a view holds no values, or has no lookups; the service has Feast compute vectors ahead.
+            InputError: a key or a request field is of a wrong type, or a request field lacks; a view holds no values, or has no lookups; the service has Feast compute vectors ahead.
             NotLoadedError: a view of Asof's was never loaded, or by another definition.
             BusyError: the store does not answer.
         """
         _refuse_precomputed(features, registry, project)
-        return super().get_online_features(config, features, entity_rows, registry, project, *more, **named)
+        with _bringing(entity_rows):
+            return super().get_online_features(config, features, entity_rows, registry, project, *more, **named)
 
     async def get_online_features_async(
         self, config: RepoConfig, features: Asked, entity_rows: EntityRows, registry: BaseRegistry, project: str, *more: bool, **named: bool
     ) -> OnlineResponse:  # fmt: skip
         """The same; it reads in a thread."""
         _refuse_precomputed(features, registry, project)
-        return await super().get_online_features_async(config, features, entity_rows, registry, project, *more, **named)
+        with _bringing(entity_rows):
+            return await super().get_online_features_async(
+                config, features, entity_rows, registry, project, *more, **named
+            )
 
     def _read_features_per_fv(
         self,
@@ -129,7 +135,7 @@ class AsofOnlineStore(OnlineStore):
         keys = [answers.key_columns(view, entity_name_to_join_key_map, join_key_values) for view, _ in ours]
         aside = GetOnlineFeaturesResponse()
         with self._lookups(settings) as lookups:
-            found = iter(answers.asked_vectors(lookups, ours, keys, at))
+            found = iter(answers.asked_vectors(lookups, ours, keys, at, _brought))
         if theirs:
             store, plain = self._theirs(config)
             store._read_features_per_fv(  # noqa: SLF001 - how Feast's own stores read several views
@@ -284,6 +290,27 @@ class AsofOnlineStore(OnlineStore):
             yield mine
         finally:
             self._free.append(mine)
+
+
+@contextmanager
+def _bringing(rows: EntityRows) -> Iterator[None]:
+    """Feast passes keys on and leaves out what it does not know, request fields of Asof's views among it: they are kept here while it is asked."""
+    token = _ROWS.set(rows)
+    try:
+        yield
+    finally:
+        _ROWS.reset(token)
+
+
+def _brought(name: str) -> Sequence[object] | None:
+    """The values of a column of what is asked, one a row; None: it has none of that name."""
+    rows = _ROWS.get()
+    if isinstance(rows, Mapping):
+        found = rows.get(name)
+        return found.val if isinstance(found, RepeatedValue) else found
+    if rows and any(name in row for row in rows):
+        return [row.get(name) for row in rows]
+    return None
 
 
 def _own(config: RepoConfig) -> AsofOnlineStoreConfig:

@@ -16,6 +16,8 @@ from features.serving.reader import Result, ViewColumns
 __all__ = ["Asked", "Described", "Instant", "answer", "asked", "by_view", "keys_of", "parsed"]
 
 M = TypeVar("M", bound=BaseModel)
+Given = str | int | float | bool | None
+"""One value of a key or a request field."""
 _NEVER = "1970-01-01T00:00:00Z"
 _MOST_ROWS = 10_000
 _VALUES = b'{"values":'
@@ -46,8 +48,8 @@ class Asked(BaseModel):
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
-    entities: dict[str, list[str | int | None]]
-    """Key column to one value a row."""
+    entities: dict[str, list[Given]]
+    """Key column, or request field, to one value a row."""
     feature_service: str | None = None
     features: list[str] = Field(default_factory=list)
     """`view:feature`, where no service is named."""
@@ -122,7 +124,7 @@ def by_view(features: Sequence[str]) -> dict[str, list[str]]:
     return made
 
 
-def keys_of(entities: Mapping[str, Sequence[str | int | None]]) -> list[dict[str, object]]:
+def keys_of(entities: Mapping[str, Sequence[Given]]) -> list[dict[str, object]]:
     """One key a row."""
     names = list(entities)
     return [dict(zip(names, values, strict=True)) for values in zip(*entities.values(), strict=True)]

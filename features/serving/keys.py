@@ -1,4 +1,4 @@
-"""The keys a person gives, checked against what a service needs; a key column that the source computes may be left out."""
+"""The keys and request fields a person gives, checked against what a service needs; a key column that the source computes may be left out."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -6,9 +6,12 @@ import pyarrow as pa
 
 from features.definitions.entities import Entity
 from features.definitions.expressions import Expression, columns_of
+from features.definitions.requests import request_fields
 from features.definitions.views import FeatureView
 from features.errors import InputError
 from features.values.expressions import evaluate_column
+from features.values.request_fields import typed_values
+from features.values.requests import Request
 from features.values.sweep import ARROW_TYPES
 
 __all__ = ["Key", "Keys"]
@@ -42,13 +45,31 @@ def _computable(views: Iterable[FeatureView], given: Iterable[str]) -> dict[str,
 
 
 class Keys:
-    """The key columns that some views need; `of` is what messages call the whole."""
+    """The key columns and request fields that some views need; `of` is what messages call the whole."""
 
     def __init__(self, views: Sequence[FeatureView], of: str) -> None:
         self.of, self.columns = of, _needed(views)
         self._computed = _computable(views, self.columns)
         self.required = {name: entity for name, entity in self.columns.items() if name not in self._computed}
         """Those that must be given, with an entity that has each."""
+
+        self.fields = request_fields(views)
+        """The request fields, which must be given too; one that is a key column as well is given once."""
+
+    def parted(self, rows: Sequence[Mapping[str, object]]) -> tuple[list[dict[str, str | int | None]], Request]:
+        """The keys as `typed` gives them, and what is brought beside them, an element a row.
+
+        Raises:
+            InputError: as `typed`; of request fields likewise.
+        """
+        if not self.fields:
+            return self.typed(rows), {}
+        for row in rows:
+            if lacking := [name for name in self.fields if name not in row]:
+                raise InputError(self._wrong(row, [*(name for name in self.required if name not in row), *lacking], []))
+        request = {name: typed_values(name, [row[name] for row in rows], kind) for name, kind in self.fields.items()}
+        beside = self.fields.keys() - self.columns.keys()
+        return self.typed([{name: value for name, value in row.items() if name not in beside} for row in rows]), request
 
     def typed(self, keys: Sequence[Mapping[str, object]]) -> list[dict[str, str | int | None]]:
         """The keys in the types of their columns, in the order given; a column that follows from others may be left out.
@@ -94,7 +115,7 @@ class Keys:
     def _wrong(self, key: Mapping[str, object], lacking: Sequence[str], unknown: Sequence[str]) -> str:
         parts = (f"it lacks {', '.join(lacking)}", lacking), (f"nobody asked for {', '.join(unknown)}", unknown)
         wrong = "; ".join(text for text, names in parts if names)
-        needs = ", ".join(f"{name}=…" for name in self.required)
+        needs = ", ".join(f"{name}=…" for name in dict.fromkeys((*self.required, *self.fields)))
         also = "".join(
             f"; {name} follows from {', '.join(sorted(columns_of(how)))} where it is left out"
             for name, how in self._computed.items()

@@ -58,6 +58,11 @@ _PUSHED: dict[str, Any] = {
 }  # fmt: skip
 
 
+_VALUES: dict[ColumnType, Any] = {
+    "string": "a", "int64": 1, "float64": 1.5, "bool": False, "timestamp": "2026-03-02T12:00:00+00:00",
+}  # fmt: skip
+
+
 def add_bearer(document: dict[str, Any]) -> None:
     """What the routes' `security` refers to, in the document that FastAPI keeps."""
     document.setdefault("components", {})["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
@@ -126,17 +131,11 @@ def push(catalog: Catalog) -> dict[str, Any]:
 
 
 def _pushed(source: Source) -> dict[str, Any]:
-    values: dict[ColumnType, Any] = {
-        "string": "a",
-        "int64": 1,
-        "float64": 1.5,
-        "bool": False,
-        "timestamp": "2026-03-02T12:00:00+00:00",
-    }
-    return {"push_source_name": source.name, "df": {column.name: [values[column.type]] for column in source.given}}
+    return {"push_source_name": source.name, "df": {column.name: [_VALUES[column.type]] for column in source.given}}
 
 
 def _example(catalog: Catalog, service: str) -> dict[str, Any]:
-    columns = Keys([view for view, _ in catalog.views_of(catalog.service(service))], service).required
-    values = {name: [f"{entity.name}_1" if entity.type == "string" else 1] for name, entity in columns.items()}
+    keys = Keys([view for view, _ in catalog.views_of(catalog.service(service))], service)
+    values: dict[str, list[Any]] = {name: [_VALUES[kind]] for name, kind in keys.fields.items()}
+    values |= {name: [f"{entity.name}_1" if entity.type == "string" else 1] for name, entity in keys.required.items()}
     return {"feature_service": service, "entities": values, "full_feature_names": True}

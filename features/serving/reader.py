@@ -19,6 +19,7 @@ from features.store.keys import encoded_keys
 from features.store.reads import Answer, OnlineStore, Question
 from features.store.stores import open_store
 from features.store.values import Cell
+from features.values.requests import Request
 
 __all__ = ["Chosen", "Lookup", "Lookups", "Reader", "Result", "Row", "Status", "ViewColumns", "ViewValues"]
 
@@ -117,7 +118,7 @@ class Reader(Lookups):
 
         Raises:
             MissingError: no such service; NotLoadedError: a view of it was never loaded, or by another definition.
-            InputError: a key lacks a column, has one too many or of a wrong type; the service has a view without lookups;
+            InputError: a key lacks a column or a request field, has one too many or of a wrong type; the service has a view without lookups;
                 the instant is before the live generation.
             StaleError, MissingError: a value is stale, or missing, whose policy is to fail.
             BusyError: the store does not answer, or holds only what is later than this machine's clock.
@@ -194,6 +195,9 @@ class Lookup:
     is_now: bool
     """The clock said the instant, nobody asked for it."""
 
+    request: Request
+    """What is brought beside the keys, an element a key."""
+
 
 class Chosen:
     """Some views and of each some features, and what is the same for all that ask for them; `of` is what messages call the whole.
@@ -217,15 +221,15 @@ class Chosen:
         Raises:
             InputError: a key does not fit.
         """
-        typed = self.keys.typed(keys)
+        typed, request = self.keys.parted(keys)
         encoded, distinct = self._encoded(typed)
         questions = [served.question(of, at) for (served, _), of in zip(self.views, distinct, strict=True)]
-        return Lookup(keys=typed, encoded=encoded, questions=questions, at=at, is_now=is_now)
+        return Lookup(keys=typed, encoded=encoded, questions=questions, at=at, is_now=is_now, request=request)
 
     def result(self, service: str, lookup: Lookup, answers: Sequence[Answer]) -> Result:
         """Ends it with what the store said; errors as `Reader` has them."""
         try:
-            found = answered(self.views, lookup.encoded, answers, lookup.at)
+            found = answered(self.views, lookup.encoded, answers, lookup.at, lookup.request)
         except EarlyError as error:
             if not lookup.is_now:
                 raise

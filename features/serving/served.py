@@ -18,6 +18,7 @@ from features.store.reads import Answer, Question
 from features.store.tails import tail_of, tail_source
 from features.store.values import Cell
 from features.values.defaults import never_seen
+from features.values.requests import Request
 from features.values.state.finish import Finished, Stated, finish_together
 from features.values.sweep import STATUSES
 from features.values.timeline import Asks
@@ -133,17 +134,18 @@ class Served:
                 found[place] = None
         return self._unpacked(found, head)
 
-    def stated(self, asked: "Places", answer: Answer, at: int) -> Stated:
+    def stated(self, asked: "Places", answer: Answer, at: int, request: Request) -> Stated:
         """What is to be finished: one ask a key, in their order.
 
         Raises:
             NotLoadedError: as `plain` has it; EarlyError likewise.
         """
         view, cut = self.view, self.live(answer.head, at).cut
-        tail = [(place, entry) for key, place in asked.places.items() if key for entry in answer.tails.get(key, ())] if answer.tails else []  # fmt: skip
-        states = [answer.states.get(key) if key else None for key in asked.places]
+        tail = [(place, entry) for place, key in enumerate(asked.keys) if key for entry in answer.tails.get(key, ())] if answer.tails else []  # fmt: skip
+        states = [answer.states.get(key) if key else None for key in asked.keys]
         rows = tail_of(view, tail, cut) if tail else None
-        return Stated(view=view, cut=cut, states=states, asks=asked.asks, tail=rows)
+        brought = {name: request[name] for name in view.request} if view.request or view.include_self else None
+        return Stated(view=view, cut=cut, states=states, asks=asked.asks, tail=rows, request=brought)
 
     def finished(
         self, features: Sequence[str], keys: Sequence[bytes | None], answer: Answer, asked: Stated, found: Finished, at: int
@@ -200,11 +202,15 @@ def _of_each(values: Sequence[int], change: Callable[[int], int]) -> list[int]:
 
 
 class Places:
-    """Keys and the instant they are asked at, as states of any view are asked: each key once, and for each in the order asked its place."""
+    """Keys and the instant they are asked at, as states of any view are asked: each key once, and for each in the order asked its place.
 
-    def __init__(self, keys: Sequence[bytes | None], at: int) -> None:
-        self.places = {key: place for place, key in enumerate(dict.fromkeys(keys))}
-        key = np.fromiter((self.places[key] for key in keys), np.int64, len(keys))
+    With `apart` each ask has a place of its own, as where asks count.
+    """
+
+    def __init__(self, keys: Sequence[bytes | None], at: int, *, apart: bool) -> None:
+        places = {key: place for place, key in enumerate(dict.fromkeys(keys))}
+        self.keys: Sequence[bytes | None] = keys if apart else list(places)
+        key = np.arange(len(keys)) if apart else np.fromiter((places[key] for key in keys), np.int64, len(keys))
         self.asks = Asks(key=key, instant=np.full(len(keys), at, np.int64))
 
 
@@ -213,16 +219,21 @@ def answered(
     keys: Sequence[Sequence[bytes | None]],
     answers: Sequence[Answer],
     at: int,
+    request: Request,
 ) -> tuple[ViewColumns, ...]:
-    """What some views say of as many keys each; all that is finished from states in one pass.
+    """What some views say of as many keys each; all that is finished from states in one pass. `request`: the request fields of all of them, an element a key.
 
     Raises:
         NotLoadedError: the store holds nothing of a view, or of another definition.
         EarlyError: the instant is before what the store holds.
     """
     stateful = [place for place, (served, _) in enumerate(chosen) if served.stateful]
-    asked = {id(of): Places(of, at) for of in {id(keys[place]): keys[place] for place in stateful}.values()}
-    stated = {place: chosen[place][0].stated(asked[id(keys[place])], answers[place], at) for place in stateful}
+    kinds = {place: (id(keys[place]), chosen[place][0].view.include_self) for place in stateful}
+    asked = {
+        kind: Places(keys[place], at, apart=kind[1])
+        for kind, place in {kinds[place]: place for place in stateful}.items()
+    }
+    stated = {place: chosen[place][0].stated(asked[kinds[place]], answers[place], at, request) for place in stateful}
     found = dict(zip(stated, finish_together(list(stated.values())) if stated else [], strict=True))
     return tuple(
         served.finished(features, keys[place], answers[place], stated[place], found[place], at)

@@ -40,4 +40,7 @@ def _warm(view: FeatureView) -> None:
         tail_of(view, [(0, event.entry) for event in pushed(followed_by(source, (view,)), rows) if event.entry], 0)
         waiting = {name: columns[name] for name in plan_of(view).waiting_columns}
         tail = Block(key=now, time=now, since=now, columns=waiting)
-    finish(view, 0, [None], Asks(key=now, instant=now + 1), tail)
+    request = {name: columns[name] for name in view.request}
+    finish(
+        view, 0, [None], Asks(key=now, instant=now + 1), tail, request if view.request or view.include_self else None
+    )

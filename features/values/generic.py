@@ -68,6 +68,8 @@ def aggregate(view: FeatureView, feature: Aggregate, line: Timeline, spans: Span
     rows = inputs.rows
     lo = _edges(rows.key, rows.time, spans.asks.key, spans.lower)
     hi = _edges(rows.key, rows.time, spans.asks.key, spans.upper)
+    if not feature.window.offset_us:
+        hi = rows.behind_own(spans.asks.key, hi, spans.upper)
     _compiled(aggregation, state)(
         (rows.time, rows.since, rows.until, inputs.numbers), (spans.asks.instant, lo, hi),
         (spans.anchor, spans.lower, spans.upper), words, value, valid, chosen,
@@ -91,9 +93,13 @@ def _inputs(feature: Aggregate, state: State, line: Timeline, *, with_ids: bool)
     columns = [column.take(index) for column in columns]
     rows = line.only(chosen)
     if columns and not with_ids:  # rows of one instant stand in the order of the values that are asked for
-        order = np.lexsort((*(_ranks(column) for column in reversed(columns)), rows.time, rows.key))
+        own = np.zeros(len(rows), bool) if rows.own is None else rows.own
+        order = np.lexsort((*(_ranks(column) for column in reversed(columns)), ~own, rows.time, rows.key))
         columns = [column.take(pa.array(order)) for column in columns]
-        rows = Timeline(key=rows.key, time=rows.time, since=rows.since[order], until=rows.until[order], columns={})
+        rows = Timeline(
+            key=rows.key, time=rows.time, since=rows.since[order], until=rows.until[order], columns={},
+            own=None if rows.own is None else own[order],
+        )  # fmt: skip
     if state.value == "code" and columns:
         return _coded(rows, columns[0])
     kinds = _longest(rows.key) if state.value == "hash" and columns else 0

@@ -1,6 +1,6 @@
 """Finishes the views of one entity over one partition of rows, as Spark's Python workers do: Arrow in, Arrow out. No Spark, quick to import.
 
-A row is an event of one of the entity's sources (`asof_part` is its number) or an ask (-1). Columns of source n are named `s<n>_<column>`. Columns that
+A row is an event of one of the entity's sources (`asof_part` is its number) or an ask (-1), which has its request fields where an event of the source has them. Columns of source n are named `s<n>_<column>`. Columns that
 would tell nothing new are left out: `asof_known` where all is known as it happens; `asof_retract`, `asof_undoes` and `asof_first` where nothing was ever
 corrected; a source's event id where nothing depends on it.
 """
@@ -18,6 +18,7 @@ from features.definitions.names import STATE, status_column
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
 from features.values.fits import Fits
+from features.values.requests import Request
 from features.values.sorting import order_by
 from features.values.state.pack import pack
 from features.values.summing import Sums, runs_of_cuts, sums
@@ -47,6 +48,17 @@ class EntityViews:
         readers = [view for view in self.views if source.name in {s.name for s in view.sources}]
         ids = corrected or source.kind != "events" or any(view.ordered for view in readers)
         return tuple(sorted({name for view in readers for name in view.reads(source, ids=ids)}))
+
+    @property
+    def request(self) -> Mapping[str, str]:
+        """Columns of asks, those of the events that they may count as (`s<n>_<column>`), to the names of the request fields."""
+        places = {source.name: n for n, source in enumerate(self.sources)}
+        return {f"s{places[view.source.name]}_{name}": name for view in self.views for name in view.request}
+
+    def request_of(self, view: FeatureView) -> Mapping[str, str]:
+        """Those of one view: the field to the column."""
+        place = next(n for n, source in enumerate(self.sources) if source.name == view.source.name)
+        return {name: f"s{place}_{name}" for name in view.request}
 
 
 def entity_views(views: Iterable[FeatureView]) -> tuple[EntityViews, ...]:
@@ -90,12 +102,14 @@ def _answers(group: EntityViews, table: pa.Table, cuts: np.ndarray, fits: Mappin
         instant = _numbers(table, "asof_time")[places]
         order = order_by(codes[places], instant)
         asked = Asks(key=codes[places][order], instant=instant[order])
-        columns: dict[str, pa.Array] = {"asof_row": table["asof_row"].take(pa.array(places[order])).combine_chunks()}
+        brought = table.take(pa.array(places[order]))
+        columns: dict[str, pa.Array] = {"asof_row": brought["asof_row"].combine_chunks()}
     else:
         asked = Asks(key=np.repeat(np.arange(len(firsts)), len(cuts)), instant=np.tile(cuts, len(firsts)))
         index = pa.array(np.repeat(firsts, len(cuts)))
         columns = {key: table[key].take(index).combine_chunks() for key in group.keys}
         columns["asof_cut"] = pa.array(asked.instant)
+        brought = None
     rows = _rows_of_sources(group, table, codes, part)
     states: dict[str, pa.Array] = {}
     statuses: dict[str, pa.Array] = {}
@@ -104,11 +118,22 @@ def _answers(group: EntityViews, table: pa.Table, cuts: np.ndarray, fits: Mappin
         if len(cuts) and view.stateful:
             states[f"{view.name}__{STATE}"] = _states(view, rows, len(firsts), cuts, shared)
         asks, anchor = _at_cuts(view, asked) if len(cuts) else (asked, None)
-        values = sweep(view, rows, asks, shared, anchor, fits.get(view.name))
+        values = sweep(view, rows, asks, shared, anchor, fits.get(view.name), _request(group, view, brought))
         columns |= {f"{view.name}__{name}": column for name, column in values.columns.items()}
         statuses[status_column(view)] = pa.DictionaryArray.from_arrays(values.status, list(STATUSES)).cast(pa.string())
     made = pa.table({**columns, **states, **statuses})
     return made if len(cuts) else made.take(pa.array(np.argsort(_numbers(made, "asof_row"))))
+
+
+def _request(group: EntityViews, view: FeatureView, brought: pa.Table | None) -> Request | None:
+    """The request fields of a view's asks; None at cuts, where nobody asks."""
+    if brought is None:
+        return None
+    types = view.source.types
+    return {
+        name: brought[column].combine_chunks().cast(ARROW_TYPES[types[name]])
+        for name, column in group.request_of(view).items()
+    }
 
 
 def _at_cuts(view: FeatureView, asked: Asks) -> tuple[Asks, np.ndarray]:

@@ -35,7 +35,9 @@ def reasons(
             chosen = mask(feature.where, line.columns, len(line))
             _say(found, ~_usable(feature, line), "has no value that counts")
             _say(found, ~chosen, "does not meet the condition")
-            _window(found, line, *feature.window.bounds(anchor, view.remember_us))
+            lower, upper = feature.window.bounds(anchor, view.remember_us)
+            # The row that stands for the ask is the only one of its instant that counts.
+            _window(found, line, lower, upper if line.own is None or feature.window.offset_us else upper + line.own)
         case Rate() if source.name == view.source.name:
             _say(found, ~mask(feature.eligible, line.columns, len(line)), "is not eligible")
             _window(found, line, *feature.window.bounds(anchor, view.remember_us))
@@ -57,7 +59,7 @@ def _say(found: Array, where: Array, reason: str) -> None:
     found[where] = reason
 
 
-def _window(found: Array, line: Timeline, lower: int, upper: int) -> None:
+def _window(found: Array, line: Timeline, lower: int, upper: int | Array) -> None:
     _say(found, line.time < lower, "is before the window")
     _say(found, line.time >= upper, "is after the window")
 

@@ -1,7 +1,7 @@
 """Finishes every feature of a view at many instants of many keys, in one pass over sorted rows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from features.definitions.aggregations import AGGREGATIONS
 from features.definitions.expressions import Expression
-from features.definitions.features import Aggregate, AnomalyReason, AnomalyScore, Attribute, Rate
+from features.definitions.features import Aggregate, AnomalyReason, AnomalyScore, Attribute, Rate, Requested
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
 from features.definitions.windows import EVER, Window
@@ -21,6 +21,8 @@ from features.values.expressions import mask
 from features.values.fits import Fits, curve_names
 from features.values.hashing import hash64
 from features.values.rates import Fitted, Matched, matched, rate
+from features.values.requests import Request, chosen_of, requested, rounds, with_asks
+from features.values.streams import Stream, bounds
 from features.values.timeline import Asks, Rows, Timeline, anchors, timeline
 
 __all__ = [
@@ -58,60 +60,6 @@ class Counted:
     """Rows within what the view remembers."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Stream:
-    """The rows that one group of aggregates reads, and each window's edges over them."""
-
-    rows: Timeline
-    asks: Asks
-    anchor: Array
-    remember: int
-    watched: kernels.Visibility
-    spans: dict[Window, tuple[Array, Array, Array]] = field(default_factory=dict)
-    totals: dict[Window, Array] = field(default_factory=dict)
-    ends: dict[tuple[int, int], Array] = field(default_factory=dict)
-
-    def span(self, window: Window) -> tuple[Array, Array, Array]:
-        """First row, end row, and whether all between are visible, an ask."""
-        if window not in self.spans:
-            lower, upper = _bounds(window, self.anchor, self.remember)
-            end = window.offset_us, window.step_us if window.offset_us else 0
-            if end not in self.ends:
-                self.ends[end] = self.edge(upper)
-            lo, hi = self.edge(lower), self.ends[end]
-            self.spans[window] = lo, hi, self.clean(lo, hi)
-        return self.spans[window]
-
-    def edge(self, bound: Array) -> Array:
-        return kernels.edges(self.rows.key, self.rows.time, self.asks.key, bound)
-
-    def clean(self, lo: Array, hi: Array) -> Array:
-        if self.rows.plain:
-            return np.ones(len(lo), dtype=bool)
-        return kernels.clean(self.rows.since, self.rows.until, self.asks.instant, lo, hi)
-
-    @property
-    def seen(self) -> tuple[Array, Array, Array]:
-        """What kernels take that look at every row: since, until, instant."""
-        return self.rows.since, self.rows.until, self.asks.instant
-
-    def count(self, window: Window) -> Array:
-        if window not in self.totals:
-            self.totals[window] = kernels.counts(self.watched, self.asks.instant, *self.span(window))
-        return self.totals[window]
-
-    def added(self, limbs: Array, window: Window) -> Array:
-        """Each limb, summed."""
-        return kernels.limb_sums(limbs, self.watched, self.asks.instant, *self.span(window))
-
-
-def _bounds(window: Window, anchor: Array, remember: int) -> tuple[Array, Array]:
-    upper = anchor - window.offset_us
-    step = window.step_us
-    lower = (upper - (window.length_us or remember)) // step * step
-    return lower, upper // step * step if window.offset_us else upper
-
-
 def sweep(
     view: FeatureView,
     rows: Mapping[str, Rows],
@@ -119,6 +67,7 @@ def sweep(
     shared: Lines | None = None,
     anchor: Array | None = None,
     fits: Fits | None = None,
+    request: Request | None = None,
 ) -> Values:
     """Every feature of the view at every ask.
 
@@ -129,13 +78,32 @@ def sweep(
         shared: what other views put in order of the same rows, and this one leaves for others.
         anchor: where each ask's windows end; None: where the view's freshness says.
         fits: of the view, at every anchor; None: it has nothing that is fitted.
+        request: the view's request fields, an element an ask; None: nobody asks, as at a cut.
     """
     shared = {} if shared is None else shared
     lines = {source.name: line_of(view, source, rows[source.name], shared) for source in view.sources}
     anchor = anchors(asks.instant, view.freshness) if anchor is None else anchor
     if view.source.kind != "events":
         return attributes(view, lines[view.source.name], asks, anchor)
-    return Sweep(view, lines, asks, anchor, fits).values()
+    if request is None or not view.include_self:
+        return Sweep(view, lines, asks, anchor, fits, request).values()
+    return _with_selves(view, lines[view.source.name], asks, request)
+
+
+def _with_selves(view: FeatureView, line: Timeline, asks: Asks, request: Request) -> Values:
+    """Each ask an event of its key; asks of one key and instant, which know nothing of one another, in turns."""
+    made, places = list[Values](), list[Array]()
+    for chosen in rounds(asks):
+        here, brought = asks.only(chosen), chosen_of(request, chosen)
+        rows = line if chosen.all() else line.only(np.isin(line.key, here.key))
+        lines = {view.source.name: with_asks(view, rows, here, brought)}
+        made.append(Sweep(view, lines, here, here.instant, None, brought).values())
+        places.append(np.flatnonzero(chosen))
+    order = np.argsort(np.concatenate(places))
+    columns = {
+        name: pa.concat_arrays([each.columns[name] for each in made]).take(pa.array(order)) for name in view.types
+    }
+    return Values(columns=columns, status=np.concatenate([each.status for each in made])[order])
 
 
 def line_of(view: FeatureView, source: Source, rows: Rows, shared: Lines) -> Timeline:
@@ -153,18 +121,25 @@ class Sweep:
     """One view at many asks, its rows in order; what several features need is made once."""
 
     def __init__(
-        self, view: FeatureView, lines: Mapping[str, Timeline], asks: Asks, anchor: Array, fits: Fits | None = None
-    ) -> None:
-        self.view, self.lines, self.asks, self.anchor, self.fits = view, lines, asks, anchor, fits
+        self, view: FeatureView, lines: Mapping[str, Timeline], asks: Asks, anchor: Array, fits: Fits | None = None, request: Request | None = None
+    ) -> None:  # fmt: skip
+        self.view, self.lines, self.asks, self.anchor, self.fits, self.request = (
+            view,
+            lines,
+            asks,
+            anchor,
+            fits,
+            request,
+        )
         self.types = view.types
-        self.streams: dict[tuple[str, str | None], _Stream] = {}
+        self.streams: dict[tuple[str, str | None], Stream] = {}
         self.codes: dict[tuple[str, str | None], tuple[Array, int]] = {}
         self.limbs: dict[tuple[str, str | None], Array] = {}
         self.pairs: dict[tuple[str, str, str], Matched] = {}
         self.moved: dict[str, Moved] = {}
         self.overflow = np.zeros(len(asks.key), dtype=bool)
 
-    def values(self, counted: Counted | None = None) -> Values:
+    def values(self, counted: Counted | None = None) -> Values:  # noqa: C901 - one branch a kind of feature
         """Every feature; those that are counted from rows that are not here are given."""
         seen = self.stream(None, None).count(EVER) if counted is None else counted.seen
         made: dict[str, pa.Array] = {}
@@ -184,6 +159,10 @@ class Sweep:
                     made[feature.name] = self.moved[feature.name].value()
                 case AnomalyReason():
                     made[feature.name] = self.moved[feature.score].reason(feature.rank)
+                case Requested():
+                    made[feature.name] = requested(
+                        feature, self.request, len(self.asks.key), ARROW_TYPES[self.types[feature.name]]
+                    )
                 case Attribute():
                     raise AssertionError(feature)  # views of events have none, see FeatureView
                 case _:
@@ -199,7 +178,7 @@ class Sweep:
             return self.folded(feature)
         return self.aggregate(feature), np.zeros(len(self.asks.key), dtype=bool)
 
-    def stream(self, where: Expression | None, column: str | None) -> _Stream:
+    def stream(self, where: Expression | None, column: str | None) -> Stream:
         """The rows that meet a condition and have a usable value, and their windows' edges."""
         key = (repr(where), column)
         if key not in self.streams:
@@ -217,11 +196,11 @@ class Sweep:
             self.streams[key] = self.over(rows)
         return self.streams[key]
 
-    def over(self, rows: Timeline) -> _Stream:
+    def over(self, rows: Timeline) -> Stream:
         """Windows over some rows."""
         settled = rows.since - 1 if rows.settled is None else rows.settled  # without it all are odd
         watched = kernels.visibility(rows.since, rows.until, settled)
-        return _Stream(
+        return Stream(
             rows=rows, asks=self.asks, anchor=self.anchor, remember=self.view.remember_us, watched=watched
         )  # fmt: skip
 
@@ -257,21 +236,21 @@ class Sweep:
 
     def folded(self, feature: Aggregate) -> tuple[pa.Array, Array]:
         """By the aggregation's own functions, and where an integer left int64: one that is 0 when empty is null there alone."""
-        lower, upper = _bounds(feature.window, self.anchor, self.view.remember_us)
+        lower, upper = bounds(feature.window, self.anchor, self.view.remember_us)
         spans = generic.Spans(asks=self.asks, anchor=self.anchor, lower=lower, upper=upper)
         kind = ARROW_TYPES[self.types[feature.name]]
         made = generic.aggregate(self.view, feature, self.lines[self.view.source.name], spans, kind)
         counted = AGGREGATIONS[feature.operation].empty == "0" and pa.types.is_int64(kind)
         return made, np.asarray(made.is_null()) if counted else np.zeros(len(made), dtype=bool)
 
-    def picked(self, feature: Aggregate, stream: _Stream, at: Array) -> pa.Array:
+    def picked(self, feature: Aggregate, stream: Stream, at: Array) -> pa.Array:
         """The column's value at these rows, null at -1."""
         column = stream.rows.columns[feature.column or ""]
         if pa.types.is_floating(column.type):
             column = pa.array(numbers(column))
         return column.take(pa.array(at, mask=at < 0)).cast(ARROW_TYPES[self.types[feature.name]])
 
-    def coded(self, feature: Aggregate, stream: _Stream) -> tuple[Array, int]:
+    def coded(self, feature: Aggregate, stream: Stream) -> tuple[Array, int]:
         """The number of each row's value, and how many values there are."""
         key = (repr(feature.where), feature.column)
         if key not in self.codes:
@@ -279,7 +258,7 @@ class Sweep:
             self.codes[key] = np.asarray(encoded.indices).astype(np.int64), len(encoded.dictionary)
         return self.codes[key]
 
-    def sums(self, feature: Aggregate, stream: _Stream) -> pa.Array:
+    def sums(self, feature: Aggregate, stream: Stream) -> pa.Array:
         """A sum, mean or std."""
         lo, hi, _ = stream.span(feature.window)
         count = stream.count(feature.window)
@@ -303,7 +282,7 @@ class Sweep:
         return stream.added(self.limbs[key], window)
 
     @staticmethod
-    def squared(feature: Aggregate, values: Array, stream: _Stream) -> Array:
+    def squared(feature: Aggregate, values: Array, stream: Stream) -> Array:
         """int64[2 or 6, asks]: `exact.square_limbs` summed over the window."""
         return stream.added(exact.square_limbs(values), feature.window)
 
@@ -312,7 +291,7 @@ class Sweep:
         key = feature.outcomes, feature.of, repr(feature.eligible)
         if key not in self.pairs:
             self.pairs[key] = matched(self.view, feature, self.lines)
-        lower, upper = _bounds(feature.window, self.anchor, self.view.remember_us)
+        lower, upper = bounds(feature.window, self.anchor, self.view.remember_us)
         spans = generic.Spans(asks=self.asks, anchor=self.anchor, lower=lower, upper=upper)
         made = rate(self.view, feature, self.pairs[key], spans, self.fitted(feature))
         if feature.smoothed is None:
@@ -335,12 +314,13 @@ def _by_value(kept: Timeline, column: str) -> Timeline:
     """Without event ids, rows of one instant stand in the order of the value that is asked for."""
     values = kept.columns[column]
     values = values.cast(pa.int8()) if pa.types.is_boolean(values.type) else values
-    order = np.lexsort((np.asarray(pc.rank(values, tiebreaker="dense")), kept.time, kept.key))
+    own = np.zeros(len(kept), bool) if kept.own is None else kept.own
+    order = np.lexsort((np.asarray(pc.rank(values, tiebreaker="dense")), ~own, kept.time, kept.key))
     index = pa.array(order)
     return Timeline(
         key=kept.key[order], time=kept.time[order], since=kept.since[order], until=kept.until[order],
         columns={name: values.take(index) for name, values in kept.columns.items()},
-        settled=None if kept.settled is None else kept.settled[order],
+        settled=None if kept.settled is None else kept.settled[order], own=None if kept.own is None else own[order],
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from features.definitions.sources import Source
 from features.values.expressions import mask
 from features.values.sorting import order_by
 
-__all__ = ["FOREVER", "Asks", "Rows", "Timeline", "anchors", "in_order", "timeline", "visible_at_cut"]
+__all__ = ["FOREVER", "Asks", "Rows", "Timeline", "anchors", "in_order", "settled", "timeline", "visible_at_cut"]
 
 FOREVER = np.iinfo(np.int64).max
 Array = np.ndarray
@@ -52,6 +52,10 @@ class Asks:
     key: Array
     instant: Array
 
+    def only(self, chosen: Array) -> "Asks":
+        """Those of a boolean mask."""
+        return Asks(key=self.key[chosen], instant=self.instant[chosen])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline:
@@ -71,6 +75,9 @@ class Timeline:
     known: Array | None = None
     """When each became known, a lag counted in; None where nobody asks."""
 
+    own: Array | None = None
+    """Rows that stand for an ask, at its instant before all others of that instant. None: there are none."""
+
     def __len__(self) -> int:
         return len(self.key)
 
@@ -84,7 +91,17 @@ class Timeline:
             key=self.key[chosen], time=self.time[chosen], since=self.since[chosen], until=self.until[chosen],
             columns={name: self.columns[name].take(index) for name in wanted}, plain=self.plain,
             settled=None if self.settled is None else self.settled[chosen], known=None if self.known is None else self.known[chosen],
+            own=None if self.own is None else self.own[chosen],
         )  # fmt: skip
+
+    def behind_own(self, key: Array, end: Array, instant: Array) -> Array:
+        """Ends of windows that end at the asks' instants, moved behind the row that stands for the ask, where it is here."""
+        if self.own is None or not len(self):
+            return end
+        at = np.minimum(end, len(self) - 1)
+        there: Array = (end < len(self)) & self.own[at] & (self.key[at] == key) & (self.time[at] == instant)
+        made: Array = end + there
+        return made
 
 
 def visible_at_cut(known: Array, schedule: Schedule) -> Array:
@@ -130,12 +147,12 @@ def timeline(rows: Rows, source: Source, freshness: Freshness) -> Timeline:
     index, time = pa.array(order), rows.time[order]
     return Timeline(
         key=rows.key[order], time=time, since=since, until=until, columns={name: column.take(index) for name, column in rows.columns.items()},
-        plain=bool((since <= time).all() and (until == FOREVER).all()), settled=_settled(time, freshness),
+        plain=bool((since <= time).all() and (until == FOREVER).all()), settled=settled(time, freshness),
         known=known[order],
     )  # fmt: skip
 
 
-def _settled(time: Array, freshness: Freshness) -> Array:
+def settled(time: Array, freshness: Freshness) -> Array:
     """When what is known at once counts; a minute later where that is by the event, for those that are nearly so."""
     if isinstance(freshness, EventFreshness):
         return time + freshness.lag_us + _MINUTE

@@ -14,6 +14,7 @@ from jobs.doors import opened
 from tests.features.serving.habits import CATALOG, CUT, HABIT_ROWS, HABITS, NOW, put
 
 KEYS = [("c1",), ("nobody",)]
+NOTHING: list[dict[str, str]] = [{} for _ in KEYS]
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def test_every_door_says_the_same_at_every_instant(settings: Settings) -> None:
     with opened(tuple(Through), settings, CATALOG) as doors:
         assert list(doors) == [Through.READER, Through.SERVICE, Through.FEAST]
         for at in (NOW, CUT + 100 * 24 * HOUR):
-            seen = {name: door.look_up((HABITS,), KEYS, at) for name, door in doors.items()}
+            seen = {name: door.look_up((HABITS,), KEYS, NOTHING, at) for name, door in doors.items()}
             values, status = seen[Through.READER][("c1",), "habits"]
             assert (values["count_7d"], values["mean_amount_7d"], status) == (2, 350.0, "ok" if at == NOW else "stale")
             assert seen[Through.READER][("nobody",), "habits"][1] == ("never_seen" if at == NOW else "stale")
@@ -44,6 +45,6 @@ def test_feasts_door_is_left_out_where_nothing_was_applied(settings: Settings) -
 def test_what_the_service_refuses_is_told(settings: Settings) -> None:
     with opened((Through.READER, Through.SERVICE), settings, CATALOG) as doors:
         with pytest.raises(InputError, match="had other values than the store holds"):
-            doors[Through.READER].look_up((HABITS,), KEYS, CUT - 1)
+            doors[Through.READER].look_up((HABITS,), KEYS, NOTHING, CUT - 1)
         with pytest.raises(BusyError, match=r"^The service answered 400: At .* had other values than the store holds"):
-            doors[Through.SERVICE].look_up((HABITS,), KEYS, CUT - 1)
+            doors[Through.SERVICE].look_up((HABITS,), KEYS, NOTHING, CUT - 1)

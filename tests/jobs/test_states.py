@@ -127,9 +127,9 @@ def test_states_are_proven_equal_to_frames(spark: SparkSession, home: Settings, 
         done = push(home, CATALOG, "stated_sales", [_texts(row) for row in part])
         assert not done.refused
     bring(spark, home, tmp_path / "raw", cut + DAY)
-    live = CATALOG.view("stated_live")
+    following = CATALOG.view("stated_live"), CATALOG.view("stated_asked")
     with opened(tuple(Through), home, CATALOG) as doors:
-        found = prove(spark, home, CATALOG, (live,), cut, doors=doors)
+        found = prove(spark, home, CATALOG, following, cut, doors=doors)
     assert (found.different, found.examples) == (0, ())
     assert found.compared > 5000
     assert found.informative > found.compared / 4

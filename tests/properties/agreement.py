@@ -1,6 +1,7 @@
 """What it means that the engine and the oracle agree on a case."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from features.definitions.expressions import ColumnType
@@ -21,7 +22,11 @@ _RELATIVE = {"speed_max", "speed_mean"}
 
 def expected(case: Case) -> list[Answer]:
     """The oracle's answers, in the order of the asks."""
-    return [oracle.answer(case.view, case.raw, key, t) for key, t in case.asks]
+    requests: Sequence[oracle.Row | None] = case.requests or [None] * len(case.asks)
+    return [
+        oracle.answer(case.view, case.raw, key, t, request)
+        for (key, t), request in zip(case.asks, requests, strict=True)
+    ]
 
 
 def differences(case: Case, want: list[Answer] | None = None) -> list[str]:
@@ -29,7 +34,10 @@ def differences(case: Case, want: list[Answer] | None = None) -> list[str]:
     found: list[str] = []
     types = case.view.types
     for (key, t), got, meant in zip(
-        case.asks, answers(case.view, case.raw, case.asks, case.batches), want or expected(case), strict=True
+        case.asks,
+        answers(case.view, case.raw, case.asks, case.batches, case.requests),
+        want or expected(case),
+        strict=True,
     ):
         if got.status != meant.status:
             found.append(f"{key} at {t}: status {got.status}, meant {meant.status}")
@@ -75,7 +83,12 @@ def room(case: Case, name: str, key: tuple[Any, ...], t: int, value: float) -> f
 
 
 def _events(case: Case, key: tuple[Any, ...], t: int) -> list[oracle.Row]:
-    return oracle.counting(case.view, case.view.source, case.raw[case.view.source.name], key, t)
+    """Those that count, and whatever is brought at the key and instant."""
+    events = oracle.counting(case.view, case.view.source, case.raw[case.view.source.name], key, t)
+    brought = zip(case.asks, case.requests or (), strict=True) if case.requests else ()
+    return events + [
+        row for ask, request in brought if ask == (key, t) for row in oracle.with_self(case.view, [], t, request)
+    ]
 
 
 def magnitude(view: FeatureView, feature: Aggregate, events: list[oracle.Row], t: int) -> float:

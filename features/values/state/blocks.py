@@ -33,6 +33,13 @@ class Block:
     def __len__(self) -> int:
         return len(self.key)
 
+    def only(self, chosen: Array) -> "Block":
+        """The rows of a boolean mask; itself where that is all."""
+        if chosen.all():
+            return self
+        columns = {name: column.filter(pa.array(chosen)) for name, column in self.columns.items()}
+        return Block(key=self.key[chosen], time=self.time[chosen], since=self.since[chosen], columns=columns)
+
 
 def empty(types: Mapping[str, ColumnType]) -> Block:
     """No rows; the same object each time."""

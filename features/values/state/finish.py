@@ -8,11 +8,12 @@ import numpy as np
 import pyarrow as pa
 
 from features.definitions.expressions import ColumnType, Scalar
-from features.definitions.features import taken
+from features.definitions.features import Requested, taken
 from features.definitions.views import FeatureView
 from features.values import exact
 from features.values.derived import derive
 from features.values.expressions import mask
+from features.values.requests import Request, requested
 from features.values.state import kernels
 from features.values.state.blocks import Block, empty, read_blocks
 from features.values.state.layout import Sections, read_states
@@ -20,6 +21,7 @@ from features.values.state.others import others, swept
 from features.values.state.pack import identity, ordinal, value_of
 from features.values.state.plan import span_of
 from features.values.state.program import Group, Program, program_of
+from features.values.state.selves import before_asks, selves, unreplaced
 from features.values.sweep import ARROW_TYPES, NEVER_SEEN, OK, OVERFLOW, Values, numbers, usable
 from features.values.timeline import Asks
 
@@ -49,6 +51,9 @@ class Stated:
     tail: Block | None = None
     """Rows known since the cut, each with the instant from which it counts; they hold `Plan.waiting_columns` and meet the source's filter."""
 
+    request: Request | None = None
+    """The view's request fields, an element an ask. Where asks count (include_self) each has a state of its own: ask n is of key n. None: nobody asks."""
+
 
 class Finished:
     """Of one view, in the order of the asks."""
@@ -71,10 +76,14 @@ class Finished:
         plan = made.program.plans[place]
         if plan.others:
             blocks = made.rows[place], made.more[place]
-            for name, (column, left) in others(plan, *blocks, made.keys[place], made.instants[place]).items():
+            brought = made.requests[place]
+            for name, (column, left) in others(plan, *blocks, made.keys[place], made.instants[place], brought).items():
                 self._columns[name], self._overflow = column, self._overflow | left
         for feature in self.view.features:
-            if feature.name not in plan.places and feature.name not in self._columns:
+            if isinstance(feature, Requested):
+                kind = ARROW_TYPES[plan.types[feature.name]]
+                self._columns[feature.name] = requested(feature, made.requests[place], len(made.keys[place]), kind)
+            elif feature.name not in plan.places and feature.name not in self._columns:
                 needed = {name: self.column(name) for name in taken(feature)}
                 self._columns[feature.name], left = derive(feature, needed)
                 self._overflow = self._overflow | left
@@ -105,10 +114,15 @@ class Finished:
 
 
 def finish(
-    view: FeatureView, cut: int, states: Sequence[bytes | None], asks: Asks, tail: Block | None = None
+    view: FeatureView,
+    cut: int,
+    states: Sequence[bytes | None],
+    asks: Asks,
+    tail: Block | None = None,
+    request: Request | None = None,
 ) -> Finished:
     """Every feature of one view at every ask; see `Stated`."""
-    return finish_together([Stated(view=view, cut=cut, states=states, asks=asks, tail=tail)])[0]
+    return finish_together([Stated(view=view, cut=cut, states=states, asks=asks, tail=tail, request=request)])[0]
 
 
 def finish_together(stated: Sequence[Stated]) -> list[Finished]:
@@ -133,7 +147,9 @@ class _Together:
         data, starts = b"".join(held), np.cumsum([0, *map(len, held)])
         views = np.repeat(np.arange(len(stated)), np.diff(self.first))
         sections = read_states(data, starts, views, cuts, program.first_section, program.widths, program.limbs)
+        self.requests = [one.request for one in stated]
         self.rows, self.more = self._blocks(data, starts, sections, stated)
+        self.beside = [self._with_asks(place, one) for place, one in enumerate(stated)]
         self.damaged: Array = (np.diff(starts) > 0) & (sections.rest != starts[1:])
         self.counted = self._counted(sections, settled)
         self.overflow = np.zeros(self.instants.shape, bool)
@@ -158,15 +174,26 @@ class _Together:
             else:
                 rows.append(empty(kept))
                 beside = empty(waiting)
-            more.append(beside if one.tail is None or not len(one.tail) else _joined(beside, one.tail))
+            tail = one.tail
+            if tail is not None and one.request is not None and one.view.include_self:
+                tail = unreplaced(one.view, tail, self.instants[place], one.request)
+            more.append(beside if tail is None or not len(tail) else _joined(beside, tail))
         return rows, more
+
+    def _with_asks(self, place: int, one: Stated) -> Block:
+        """The rows beside a view's states, and the events that its asks are."""
+        if one.request is None or not one.view.include_self:
+            return self.more[place]
+        instant = self.instants[place]
+        own, before = selves(one.view, instant, one.request), before_asks(self.more[place], instant)
+        return _joined(own, before) if len(before) else own
 
     def _counted(self, sections: Sections, settled: Array) -> Array:
         program = self.program
         slots = np.stack([sections.slot[self.first[place] + key] for place, key in enumerate(self.keys)])
         made = np.zeros((program.count, self.instants.shape[1]), np.int64)
         kernels.answer(
-            sections.words, sections.at, sections.count, *self._beside(sections), slots, self.instants, settled, program.of, program.place,
+            sections.words, sections.at, sections.count, *self._beside(sections), slots, self.instants, settled, program.after, program.of, program.place,
             program.kind, program.pieces, program.once, program.first_window, program.spans, program.rows, made,
         )  # fmt: skip
         return made
@@ -178,13 +205,13 @@ class _Together:
         used = 0
         for n, section in enumerate(self.program.sections):
             view = self.program.of[n]
-            rows = self.more[view]
+            rows = self.beside[view]
             if not len(rows):
                 continue
             chosen = mask(section.where, rows.columns, len(rows))
             if section.column is not None:
                 chosen = chosen & usable(rows.columns[section.column])
-            rows = _only(rows, chosen)
+            rows = rows.only(chosen)
             low, high = self.first[view], self.first[view + 1]
             edges = used + np.searchsorted(rows.key, np.arange(int(high - low) + 1))
             slots = sections.slot[low:high] + self.program.place[n]
@@ -256,13 +283,6 @@ def _words(program: Program, section: int, rows: Block) -> Array:
     else:
         made[0] = identity(column) if what.kind == "distinct" else ordinal(column)
     return made
-
-
-def _only(rows: Block, chosen: Array) -> Block:
-    if chosen.all():
-        return rows
-    columns = {name: column.filter(pa.array(chosen)) for name, column in rows.columns.items()}
-    return Block(key=rows.key[chosen], time=rows.time[chosen], since=rows.since[chosen], columns=columns)
 
 
 def _joined(one: Block, two: Block) -> Block:

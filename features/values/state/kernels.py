@@ -28,7 +28,7 @@ def _first_from(words: Array, low: Number, high: Number, instant: Number) -> Num
 @njit(cache=True)
 def answer(
     words: Array, at: Array, count: Array, begin: Array, end: Array, times: Array, since: Array, more: Array, slots: Array, instants: Array,
-    settled: Array, of: Array, place: Array, kind: Array, pieces: Array, once: Array, first: Array, spans: Array, rows: Array, made: Array,
+    settled: Array, after: Array, of: Array, place: Array, kind: Array, pieces: Array, once: Array, first: Array, spans: Array, rows: Array, made: Array,
 ) -> None:  # fmt: skip
     """Fills `made`, int64[rows, asks].
 
@@ -44,6 +44,7 @@ def answer(
         slots: int64[views, asks], the first slot of the ask's state.
         instants: int64[views, asks].
         settled: a view: of values that a state holds once, rows from here on may repeat one.
+        after: a view: how far windows without offset reach beyond the asked instant, for rows beside the states.
         of: the view of a section.
         place: its number in its view.
         kind: of a section.
@@ -65,17 +66,18 @@ def answer(
                 lower = (upper - spans[1, w]) // step * step
                 if spans[0, w] > 0:
                     upper = upper // step * step
+                behind = upper if spans[0, w] > 0 else upper + after[view]
                 lo = _first_from(words, low, low + size, lower)
                 hi = max(lo, _first_from(words, lo, low + size, upper))
                 if sort == COUNTED:
                     for piece in range(pieces[section]):
                         made[row + piece, q] = _summed(words, low, lo, hi, (1 + piece) * size)
-                    _add(made[row : row + pieces[section], q], beside, lower, upper)
+                    _add(made[row : row + pieces[section], q], beside, lower, behind)
                 elif sort == DISTINCT:
                     alone = once[section] and (hi == lo or words[hi - 1] < settled[view])
-                    made[row, q] = _distinct(words, lo, hi, size, beside, lower, upper, alone)
+                    made[row, q] = _distinct(words, lo, hi, size, beside, lower, behind, alone)
                 else:
-                    made[row, q], made[row + 1, q] = _outermost(words, lo, hi, size, beside, lower, upper, sort)
+                    made[row, q], made[row + 1, q] = _outermost(words, lo, hi, size, beside, lower, behind, sort)
 
 
 @njit(cache=True, inline="always")

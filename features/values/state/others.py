@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
+from features.values.requests import Request, with_asks
 from features.values.state.blocks import Block
 from features.values.state.plan import Plan
 from features.values.sweep import Sweep, Values, attributes
@@ -17,7 +18,9 @@ __all__ = ["others", "swept"]
 Array = np.ndarray
 
 
-def others(plan: Plan, rows: Block, more: Block, key: Array, instant: Array) -> Mapping[str, tuple[pa.Array, Array]]:
+def others(
+    plan: Plan, rows: Block, more: Block, key: Array, instant: Array, request: Request | None = None
+) -> Mapping[str, tuple[pa.Array, Array]]:
     """Each feature of `plan.others` at each ask, and where an integer left int64.
 
     Args:
@@ -26,9 +29,15 @@ def others(plan: Plan, rows: Block, more: Block, key: Array, instant: Array) -> 
         more: beside them.
         key: of each ask, in any order.
         instant: of each, in microseconds UTC.
+        request: what the asks bring; where they count each has a key of its own.
     """
     asks, back = _sorted(key, instant)
-    sweep = Sweep(plan.view, {plan.view.source.name: _line(plan.view.source, rows, more)}, asks, asks.instant)
+    line = _line(plan.view.source, rows, more)
+    if request is not None and plan.view.include_self:
+        line = with_asks(
+            plan.view, line, asks, request, replacing=False
+        )  # of distinct keys in their order: nothing was moved
+    sweep = Sweep(plan.view, {plan.view.source.name: line}, asks, asks.instant)
     made: dict[str, tuple[pa.Array, Array]] = {}
     for feature in plan.others:
         column, left = sweep.one(feature)

@@ -135,7 +135,7 @@ def plan_of(view: FeatureView) -> Plan:
         matched={name: order[key] for name, key in rates.items()},
         others=tuple(others),
         row_columns=_columns(view, others, ids=ids),
-        waiting_columns=view.reads(view.source) if ids else (),
+        waiting_columns=view.reads(view.source) if ids or view.include_self else (),
     )
 
 

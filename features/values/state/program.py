@@ -61,6 +61,9 @@ class Program:
     count: int
     """Rows of what is counted."""
 
+    after: Array
+    """A view: microseconds that windows which end now reach on, for what lies beside the state; 1 where asks count, whose rows alone are of the asked instant."""
+
     groups: tuple[Group, ...]
     found: Mapping[tuple[int, str], tuple[int, int]]
     """View and feature to its group and its place there."""
@@ -98,6 +101,7 @@ def program_of(views: tuple[FeatureView, ...]) -> Program:
         kind=np.array([_KINDS[section.kind] for section in sections], np.int64), pieces=pieces,
         once=np.array([section.ends_now for section in sections], np.bool_), first_window=first_window,
         spans=np.concatenate([np.zeros((3, 0), np.int64), *spans], axis=1), rows=rows[:-1].copy(), count=int(rows[-1]), groups=groups,
+        after=np.array([int(view.include_self) for view in views], np.int64),
         found={feature: (n, place) for n, group in enumerate(groups) for place, feature in enumerate(group.features)},
         seen=np.array([row_of[view, 0][0] + 1 if some else -1 for view, some in enumerate(kept)], np.int64),
     )  # fmt: skip

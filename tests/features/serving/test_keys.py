@@ -2,7 +2,7 @@
 
 import pytest
 
-from features import Entity, FeatureView, Field, Source, col, count, fields, flat
+from features import Entity, EventFreshness, FeatureView, Field, Source, col, count, fields, flat
 from features.errors import InputError
 from features.serving.keys import Keys
 
@@ -75,3 +75,55 @@ def test_a_message_says_what_may_be_left_out() -> None:
 def test_a_wrong_type_is_said_before_anything_follows() -> None:
     with pytest.raises(InputError, match=r"The key ip=7 is int, but ip of entity 'ip' is text"):
         Keys([NETWORK, IP], "service 's'").typed([{"ip": 7}])
+
+
+ASKED = FeatureView(
+    name="asked", entity=Entity(name="card", keys=("card_id",)), freshness=EventFreshness(), request=("id", "ip", "amount", "share", "risky", "since"), include_self=True,
+    source=Source(
+        name="asked", table="raw.asked", event_id="id",
+        columns=(*_BROUGHT, *fields("int64", "amount"), *fields("float64", "share"), *fields("bool", "risky"), *fields("timestamp", "since")),
+    ),
+    features=flat((count("7d"),)),
+)  # fmt: skip
+GIVEN: dict[str, object] = {
+    "card_id": "c", "id": "p1", "ip": "10.1.2.3", "amount": 7, "share": 1, "risky": True, "since": "2026-03-01T01:00:00+01:00",
+}  # fmt: skip
+
+
+def test_request_fields_stand_beside_the_keys() -> None:
+    texts: dict[str, object] = {**GIVEN, "amount": "7", "share": "1.0", "risky": "true", "since": 1_772_323_200_000_000}
+    nulls: dict[str, object] = {**dict.fromkeys(GIVEN), "card_id": "c"}
+    keys, request = Keys([ASKED], "service 's'").parted([GIVEN, texts, nulls])
+    assert keys == [{"card_id": "c"}] * 3
+    assert {name: column.to_pylist()[1:] for name, column in request.items()} == {
+        name: [column.to_pylist()[0], None] for name, column in request.items()
+    }
+    assert str(request["since"].type) == "timestamp[us, tz=UTC]"
+
+
+def test_a_field_that_is_a_key_of_another_view_is_given_once() -> None:
+    keys, request = Keys([ASKED, IP], "service 's'").parted([GIVEN])
+    assert keys == [{"card_id": "c", "ip": "10.1.2.3"}]
+    assert request["ip"].to_pylist() == ["10.1.2.3"]
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"card_id": "c"}, "it lacks id, ip, amount, share, risky, since. It needs card_id=…, id=…, ip=…, amount=…, share=…, risky=…, since=…."),
+        (GIVEN | {"more": 1}, "nobody asked for more. It needs card_id=…, id=…, ip=…, amount=…"),
+        (GIVEN | {"amount": 7.5}, "The request field amount=7.5 is not a whole number of 64 bits. Give amount as a whole number of 64 bits, or null."),
+        (GIVEN | {"amount": True}, "amount=True is not a whole number"),
+        (GIVEN | {"amount": 1 << 63}, "amount=9223372036854775808 is not a whole number of 64 bits"),
+        (GIVEN | {"amount": "7.5"}, "amount='7.5' is not a whole number"),
+        (GIVEN | {"share": 10**400}, "is not a number. Give share as a number, or null."),
+        (GIVEN | {"risky": 1}, "risky=1 is not true or false"),
+        (GIVEN | {"ip": 1}, "ip=1 is not text"),
+        (GIVEN | {"since": "2026-03-01T01:00:00"}, "since='2026-03-01T01:00:00' is not an instant with its zone, such as 2026-01-02T10:00:00Z"),
+        (GIVEN | {"since": "yesterday"}, "since='yesterday' is not an instant with its zone"),
+    ],
+)  # fmt: skip
+def test_a_field_that_lacks_or_is_of_another_type_is_said(given: dict[str, object], says: str) -> None:
+    with pytest.raises(InputError) as told:
+        Keys([ASKED], "service 's'").parted([given])
+    assert says in str(told.value)
