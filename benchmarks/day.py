@@ -40,6 +40,8 @@ from jobs.session import spark as session  # noqa: E402
 
 START = micros(datetime(2025, 10, 10, tzinfo=UTC))
 DAYS = 90
+FEW = 4 << 20
+"""Bytes of `spark.few_bytes`: less than ten days have, so that cuts follow from one another, and more than a day has."""
 OVER = tuple(Window(length) for length in w1.LENGTHS)
 PLAIN = (count(OVER), sum_("amount_minor", OVER), max_("amount_minor", OVER))
 VIEW = FeatureView(
@@ -53,7 +55,7 @@ def settings(data: Path) -> Settings:
     """A home inside the data, Derby inside Spark, as many cores and as much memory as peers.py takes."""
     os.environ["ASOF_CONFIG"] = os.devnull
     return load(
-        home=data / "asof", catalog="benchmarks.w1", metastore={"kind": "embedded"}, spark={"master": "local[2]", "driver_memory": "8g", "few_bytes": 0}
+        home=data / "asof", catalog="benchmarks.w1", metastore={"kind": "embedded"}, spark={"master": "local[2]", "driver_memory": "8g", "few_bytes": FEW}
     )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from features.values.versions import AGAIN, STORED_FIELDS
 from jobs import audits, ledger
 from jobs.audits import Judgement
 from jobs.files import bytes_of, read_files
-from jobs.known_files import files_of_days
+from jobs.listing import files_of_days
 from jobs.measuring_partitions import measured_partition
 from jobs.profiling import partition_types, profile_partitions, sample_modulus
 from jobs.tables import source_table

@@ -29,12 +29,12 @@ def write_bucket(folder: Path, name: str, bucket: int, buckets: int, rows: pa.Ta
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}-{bucket:05d}-of-{buckets:05d}{suffix}.parquet"
     temporary = folder / f"_{path.name}.{uuid4().hex[:8]}"
-    # Keys and times are in order, or nearly: differences are smaller than a dictionary of them.
-    ordered = [name for name in ("k0", "asof_time") if name in rows.column_names and pa.types.is_int64(rows[name].type)]
-    plain: Any = [name for name in rows.column_names if name not in ordered]  # the stubs know only a bool
+    # Differences take less room and time than a dictionary: keys and times are in order, counts and sums hardly repeat.
+    numbers = [field.name for field in rows.schema if pa.types.is_int64(field.type)]
+    plain: Any = [name for name in rows.column_names if name not in numbers]  # the stubs know only a bool
     pq.write_table(
         rows, temporary, compression="zstd", use_dictionary=plain,
-        column_encoding=dict.fromkeys(ordered, "DELTA_BINARY_PACKED"),
+        column_encoding=dict.fromkeys(numbers, "DELTA_BINARY_PACKED"),
     )  # fmt: skip
     temporary.replace(path)
     return path

@@ -24,7 +24,7 @@ from features.values.versions import ADD
 from jobs import tables
 from jobs.files import bytes_of, parquet_files, read_files
 from jobs.known import newest_day
-from jobs.known_files import files_of_days
+from jobs.listing import files_of_days
 
 __all__ = ["UNKNOWN", "Places", "drawn", "requests"]
 

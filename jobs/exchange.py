@@ -8,9 +8,10 @@ tables are in folders that all tasks see.
 import json
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -42,6 +43,7 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
+Task = Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]
 Told = tuple[int, str]
 """A part, and the file with its rows, a batch a bucket."""
 _TOLD = "part int, path string, rows bigint, read bigint, written bigint, sizes array<bigint>"
@@ -121,9 +123,8 @@ def exchange(spark: SparkSession, settings: Settings, what: Exchange, asks: str 
     Path(what.folder).mkdir(parents=True)
     if not units:
         return Shuffled(files=(), rows=0, read=0, written=0, sizes=(0,) * what.buckets)
-    cut = spark.range(0, len(units), 1, workers.tasks(settings, len(units))).mapInArrow(_cut(what, units), _TOLD)
     # A task that is tried again writes another file; only what succeeded is told.
-    told = [row for row in cut.collect() if row["rows"]]
+    told = [row for row in _told(spark, settings, what, units) if row["rows"]]
     made = Shuffled(
         files=tuple((row["part"], row["path"]) for row in told), rows=sum(row["rows"] for row in told),
         read=sum(row["read"] for row in told), written=sum(row["written"] for row in told),
@@ -131,6 +132,24 @@ def exchange(spark: SparkSession, settings: Settings, what: Exchange, asks: str 
     )  # fmt: skip
     log.info("Shuffled %d rows, %d bytes.", made.rows, made.written)
     return made
+
+
+def _told(spark: SparkSession, settings: Settings, what: Exchange, units: Sequence[Unit]) -> list[Mapping[str, Any]]:
+    """What tasks tell of the files that they cut; a few small ones are cut by this process, which takes less than starting tasks."""
+    cut, paths = _cut(what, units), [path for unit in units for path in unit.paths]
+    if sum(Path(path).stat().st_size for path in paths) <= settings.spark.few_bytes:
+        numbers = pa.RecordBatch.from_pydict({"id": pa.array(range(len(units)), pa.int64())})
+        return [row for batch in cut([numbers]) for row in batch.to_pylist()]
+    rows = spark.range(0, len(units), 1, workers.tasks(settings, len(units))).mapInArrow(_by_worker(cut), _TOLD)
+    return [row.asDict() for row in rows.collect()]
+
+
+def _by_worker(cut: Task) -> Task:
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        workers.settle()
+        return cut(batches)
+
+    return run
 
 
 def _spread(paths: Sequence[str], count: int) -> list[list[str]]:
@@ -151,7 +170,6 @@ def _cut(what: Exchange, units: Sequence[Unit]) -> Callable[[Iterable[pa.RecordB
 
     def cut(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         (here,) = entity_views(load_definition(item, FeatureView) for item in json.loads(compiled))
-        workers.settle()
         for number in (number for batch in batches for number in batch["id"].to_pylist()):
             unit, before = units[number], bytes_read()
             rows = asked(here, unit) if unit.part == ASK else events(here, here.sources[unit.part], unit, shape)

@@ -1,6 +1,5 @@
 """What `jobs.known.known_rows` gives, as Arrow in this process: for rows that are few."""
 
-import re
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -14,14 +13,14 @@ from features.settings import Settings
 from features.values.sweep import ARROW_TYPES
 from features.values.versions import RETRACT, STORED_FIELDS, stand
 from jobs import ledger
-from jobs.files import exists, read_files
+from jobs.files import read_files
 from jobs.graph_state import refuse_changed
 from jobs.known import delayed, known_rows, newest_day, oldest_day, refuse_gaps
 from jobs.ledger import Partition
+from jobs.listing import day_of, files_of_days
 from jobs.source_files import Unit, counting, stored
-from jobs.tables import files_of, source_table
 
-__all__ = ["files_of_days", "known_files", "known_table"]
+__all__ = ["known_files", "known_table"]
 
 
 def known_files(
@@ -37,32 +36,7 @@ def known_files(
     refuse_changed(settings, source, before)
     since = None if delayed(source, partitions, before=before, since=since) else since
     first = "" if since is None else oldest_day(source, since)
-    return _named(spark, settings, source, partitions, first, newest_day(before))
-
-
-def files_of_days(spark: SparkSession, settings: Settings, source: Source, first: str, last: str) -> list[str]:
-    """The files of a source's partitions from one day to another, both included."""
-    return _named(spark, settings, source, ledger.partitions(settings, source.ingested_by), first, last)
-
-
-def _named(
-    spark: SparkSession, settings: Settings, source: Source, partitions: tuple[Partition, ...], first: str, last: str
-) -> list[str]:
-    asked = (spark, source, settings.tables_root, partitions)
-    if not all(exists(path) for _, path in _listed(*asked)):  # somebody wrote the table by other means
-        _listed.cache_clear()
-    return [path for ds, path in _listed(*asked) if first <= ds <= last]
-
-
-@lru_cache(maxsize=64)
-def _listed(
-    spark: SparkSession,
-    source: Source,
-    root: str,  # noqa: ARG001 - tables of another root are other ones
-    partitions: tuple[Partition, ...],  # noqa: ARG001 - what is ingested anew lies in other files
-) -> tuple[tuple[str, str], ...]:
-    """Each file of a source's table, with its day. Many entities read the same sources, and the metastore takes its time to answer."""
-    return tuple((_day(path), path) for path in files_of(source_table(spark, source)))
+    return files_of_days(spark, settings, source, first, newest_day(before))
 
 
 def known_table(
@@ -110,7 +84,7 @@ def _through_spark(spark: SparkSession, settings: Settings, source: Source, sche
 def _around(source: Source, files: tuple[str, ...], held: tuple[Partition, ...]) -> pa.Table:
     """Rows of events that no delayed partition brought as they are stored, and the others as they stand without it."""
     schema = pa.schema([*((name, ARROW_TYPES[kind]) for name, kind in source.types.items()), *STORED_FIELDS])
-    parts = [_dated(read_files([path], schema), _day(path)) for path in files]
+    parts = [_dated(read_files([path], schema), day_of(path)) for path in files]
     rows = pa.concat_tables([_dated(schema.empty_table(), ""), *parts])
     if source.event_id is None:
         found = _raised(rows, held)
@@ -124,12 +98,6 @@ def _around(source: Source, files: tuple[str, ...], held: tuple[Partition, ...])
     delivered = touched.filter(pc.not_equal(touched["asof_op"], RETRACT))
     stood = stand(source, delivered.select([*source.types, "asof_known_at", "asof_from"]))
     return pa.concat_tables([untouched, stood.select(schema.names).cast(schema)])
-
-
-def _day(path: str) -> str:
-    """Of a partition's file; ingest writes each day into a folder of its name."""
-    days: list[str] = re.findall(r"/ds=(\d{4}-\d\d-\d\d)/", path)
-    return days[-1]
 
 
 def _dated(rows: pa.Table, ds: str) -> pa.Table:

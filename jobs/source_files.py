@@ -9,9 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
 
-from features.definitions.durations import duration
 from features.definitions.names import utc
 from features.definitions.sources import Source
 from features.settings import Settings
@@ -22,9 +20,9 @@ from features.values.versions import ADD, RETRACT
 from jobs import ledger
 from jobs.files import open_system
 from jobs.graph_state import refuse_changed
-from jobs.known import refuse_gaps
+from jobs.known import newest_day, oldest_day, refuse_gaps
+from jobs.listing import files_of_days
 from jobs.rows import Shape
-from jobs.tables import files_of, source_table
 
 __all__ = [
     "ALWAYS", "Unit", "asked", "counting", "entity_schema", "events", "filled", "hashes", "keyed", "shaped", "source_files", "stored", "stored_schema", "travelling", "with_keys",
@@ -63,12 +61,9 @@ def source_files(
     """
     refuse_gaps(source, ledger.partitions(settings, source.ingested_by), before)
     refuse_changed(settings, source, before)
-    rows = source_table(spark, source).where(F.col(source.partition) <= str(utc(before - 1).date()))
-    earliest = [] if since is None else [str(utc(since - duration(source.max_future)).date())]
+    earliest = [""] if since is None else [oldest_day(source, since)]
     earliest += [] if fresh == ALWAYS else [str(utc(fresh).date())]
-    if earliest:
-        rows = rows.where(F.col(source.partition) >= max(earliest))
-    return files_of(rows)
+    return files_of_days(spark, settings, source, max(earliest), newest_day(before))
 
 
 def asked(group: EntityViews, unit: Unit) -> pa.Table:

@@ -5,6 +5,7 @@ A tile holds, for each group of rows that some aggregates share (a condition and
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import chain, count
 from math import gcd
 from typing import Literal, NamedTuple
@@ -203,8 +204,9 @@ def _grid(window: Window, of_cuts: int, remember: int) -> int:
     return edges if edges % window.step_us == 0 else gcd(edges, window.step_us)
 
 
+@lru_cache(maxsize=256)
 def tiling(view: FeatureView) -> Tiling:
-    """The grid, groups and metrics of a view for which `untileable` gives None."""
+    """The grid, groups and metrics of a view for which `untileable` gives None; made once for each definition object."""
     aggregates = [feature for feature in view.features if isinstance(feature, Aggregate) and follows(view, feature)]
     groups = _groups(view, aggregates)
     read = {name for group in groups.values() for node in (group.where, *group.reads) for name in columns_of(node)}

@@ -88,7 +88,7 @@ def _moves(view: FeatureView, slot: Slot, cut: int) -> _Moves:
 def start(view: FeatureView, cut: int, rows: pa.Table) -> Carried:
     """From all rows of some keys known before the cut that one of its windows reaches."""
     rows = rows.select(_own(view, rows))
-    codes, firsts = codes_of([rows[key] for key in _keys(view)])
+    codes, firsts = _in_order(rows.select(_keys(view)))
     made = _sweep(view, cut, _line(view, rows, codes), len(firsts))
     return _result(view, cut, rows, rows.select(_keys(view)).take(pa.array(firsts)), made, summed(view, made), set())
 
@@ -111,7 +111,7 @@ def carry(
     both = pa.concat_tables([_standing(rows, fresh.schema), fresh]).combine_chunks()
     parts = [sums.select(names), both.select(names), tiles.select(names), older.select(names)]
     every = pa.concat_tables(parts)
-    codes, firsts = codes_of([every[key] for key in names])
+    codes, firsts = _in_order(every)
     of_sums, of_rows, of_tiles, of_older = np.split(codes, np.cumsum([len(part) for part in parts])[:-1])
     line = _line(view, both, of_rows)
     moved = _Moving(
@@ -124,6 +124,16 @@ def carry(
 
 def _keys(view: FeatureView) -> list[str]:
     return [f"k{n}" for n in range(len(view.keys))]
+
+
+def _in_order(keys: pa.Table) -> tuple[Array, Array]:
+    """A code a row and the first row of each code, as `codes_of` has them; codes are in the order of keys."""
+    codes, firsts = codes_of(keys.columns)
+    different = keys.take(pa.array(firsts))
+    order = np.asarray(pc.sort_indices(different, [(name, "ascending") for name in keys.column_names]))
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    return rank[codes], firsts[order]
 
 
 def _own(view: FeatureView, table: pa.Table) -> list[str]:
@@ -229,14 +239,13 @@ def _result(
     of_keys = {name: keys[name] for name in keys.column_names} | {
         name: pa.array(column) for name, column in sums.items()
     }
-    # In the order of keys and times, which makes the files small.
-    by_key = [(name, "ascending") for name in _keys(view)]
+    # All is in the order of keys, rows of their times too, which makes the files small.
     return Carried(
-        values=shown.sort_by([(name, "ascending") for name in view.keys]).combine_chunks(),
-        sums=pa.table(of_keys).filter(pa.array(held)).sort_by(by_key).combine_chunks(),
-        rows=table.select(lasting).take(pa.array(place)).sort_by([*by_key, ("asof_time", "ascending")]).combine_chunks(),
+        values=shown.combine_chunks(),
+        sums=pa.table(of_keys).filter(pa.array(held)).combine_chunks(),
+        rows=table.select(lasting).take(pa.array(place)).combine_chunks(),
         gaps=keys.filter(pa.array(~whole)),
-    )  # fmt: skip
+    )
 
 
 def _served(view: FeatureView, cut: int, length: int) -> pa.Array:

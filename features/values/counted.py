@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -53,6 +54,7 @@ def counted_features(view: FeatureView) -> tuple[Aggregate, ...]:
     return tuple(feature for feature in view.features if isinstance(feature, Aggregate) and is_counted(view, feature))
 
 
+@lru_cache(maxsize=256)
 def slots(view: FeatureView) -> tuple[Slot, ...]:
     """The first one is all rows that the view remembers; the others are what its counted features need, each once."""
     groups = {(repr(group.where), group.column): group for group in tiling(view).groups if not group.inputs}
