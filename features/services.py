@@ -52,6 +52,13 @@ RADAR_TRAINING = FeatureService(
     views=(*RADAR.views, *_CHECKOUT),
 )
 
+AUTHORIZATION = FeatureService(
+    name="authorization_v1",
+    owner="payments",
+    description="Does this payment go through? The payment itself counts: it is asked with its id, amount, merchant, device, account, channel and 3-D Secure.",
+    views=("card_authorization", "card_usual", "account_usual", "card_checkout", "account_checkout"),
+)
+
 IDENTITY = FeatureService(
     name="identity_v1",
     owner="identity",

@@ -163,10 +163,11 @@ def prove(
     through: Annotated[
         list[commands.Through] | None, typer.Option(help="What is asked; may be given again. Default: all three.")
     ] = None,
+    keys: Annotated[int, typer.Option(min=1, help="Keys drawn for each entity and schedule.")] = commands.PROVE_KEYS,
 ) -> Command:
     """Look sampled keys up and recompute them; any difference fails (exit 4)."""
     at, views = instant_of("--cut", cut, plain_date=True), tuple(view or ())
-    return commands.Prove(cut=at, views=views, through=tuple(dict.fromkeys(through or commands.Through)))
+    return commands.Prove(cut=at, views=views, through=tuple(dict.fromkeys(through or commands.Through)), keys=keys)
 
 
 @app.command()

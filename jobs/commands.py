@@ -69,6 +69,10 @@ class Exit(IntEnum):
     """Try again (EX_TEMPFAIL of sysexits.h)."""
 
 
+PROVE_KEYS = 300
+"""Keys that `asof prove` draws for each entity and schedule unless it is told."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Plain:
     """A command that takes nothing."""
@@ -194,9 +198,13 @@ class Prove(Stage):
     through: tuple[Through, ...] = tuple(Through)
     """What is asked."""
 
+    keys: int = PROVE_KEYS
+    """Drawn for each entity and schedule."""
+
     def argv(self) -> list[str]:
         """The arguments after `asof`."""
-        return [*Stage.argv(self), *(part for name in self.through for part in ("--through", name))]
+        through = (part for name in self.through for part in ("--through", name))
+        return [*Stage.argv(self), *through, *(("--keys", str(self.keys)) if self.keys != PROVE_KEYS else ())]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,7 +30,7 @@ from features.store.tails import tail_source
 from features.values.partition import EntityViews, entity_views
 from features.values.sweep import ARROW_TYPES
 from jobs import ledger, tables
-from jobs.commands import Prove, Through
+from jobs.commands import PROVE_KEYS, Prove, Through
 from jobs.doors import Brought, Door, opened
 from jobs.drawing import Places, drawn, requests
 from jobs.files import parquet_files, read_record, rows_of
@@ -40,9 +40,6 @@ from jobs.session import spark as session
 from jobs.stages import say, side_by_side, stage_views
 
 __all__ = ["Proof", "prove", "run"]
-
-KEYS = 300
-"""Keys drawn for each entity."""
 
 _BESIDE = 25
 """Of these about so many that doors other than the reader are asked for."""
@@ -88,7 +85,7 @@ def run(command: Prove, settings: Settings) -> int:
                 say(
                     f"Not asked through {name}: Feast's repository {settings.feast} is not there. `asof apply` writes it."
                 )
-        proof = prove(spark, settings, catalog, online, cut, places=places, doors=doors)
+        proof = prove(spark, settings, catalog, online, cut, keys=command.keys, places=places, doors=doors)
     found = {name: getattr(proof, name) for name in Proof.__slots__}
     record_proof(settings, cut, found)
     add_to_history(settings, cut, micros(settings.now()), [view.name for view in online], found)
@@ -114,7 +111,7 @@ def prove(  # noqa: PLR0913 - what is proven, and three bounds
     views: tuple[FeatureView, ...],
     cut: int,
     *,
-    keys: int = KEYS,
+    keys: int = PROVE_KEYS,
     places: Places | None = None,
     doors: Mapping[Through, Door] | None = None,
 ) -> Proof:

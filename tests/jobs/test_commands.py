@@ -50,7 +50,7 @@ _EACH: tuple[Command, ...] = (
     Ingest(source="payments", input="x", ds=date(2024, 2, 29)),
     *(stage(cut=_CUT) for stage in (Ready, Graphs, Compute, Validate, Held, Publish, Materialize, Prove)),
     Compute(cut=_CUT, views=("a", "b")),
-    Prove(cut=_CUT, views=("a",)),
+    Prove(cut=_CUT, views=("a",), keys=3000),
     Prove(cut=_CUT, through=(commands.Through.SERVICE, commands.Through.READER)),
     Backfill(start=_CUT, end=_CUT + timedelta(days=9)),
     Backfill(start=_CUT, end=_CUT + timedelta(days=9), views=("a", "-b"), at_once=2),
