@@ -14,7 +14,7 @@ from tests.properties.agreement import differences
 from tests.properties.test_states import differences as differences_of_lookups
 from tests.strategies import DAY, NO_HEALTH_CHECK, Case, request_cases
 
-QUICK = settings(max_examples=150, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
+QUICK = settings(max_examples=80, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
 
 
 @QUICK
@@ -23,7 +23,7 @@ def test_a_frame_counts_the_ask_itself(case: Case) -> None:
     assert differences(case) == []
 
 
-@settings(QUICK, max_examples=60)
+@settings(QUICK, max_examples=30)
 @given(request_cases(of_course=True))
 def test_courses_of_a_frame_go_on_to_the_ask(case: Case) -> None:
     assert differences(case) == []
@@ -35,7 +35,7 @@ def test_a_lookup_counts_the_ask_itself(case: Case) -> None:
     assert differences_of_lookups(case) == []
 
 
-@settings(QUICK, max_examples=60)
+@settings(QUICK, max_examples=30)
 @given(request_cases(of_course=True))
 def test_courses_of_a_lookup_go_on_to_the_ask(case: Case) -> None:
     assert differences_of_lookups(case) == []

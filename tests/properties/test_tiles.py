@@ -35,6 +35,7 @@ def tiled_cases(draw: st.DrawFn) -> Case:
         make.last("f", window, suffix="t"), make.last("w", window, suffix="t"), make.time_since_first(window, suffix="t"), make.time_since_last(window, suffix="t"),
         course.trend(window, suffix="t"), course.quantile("n", window, percent=50, accuracy=0.1, suffix="t"), course.quantile("n", window, percent=90, accuracy=0.1, suffix="t"),
         course.distinct_sketch("n", window, precision=4, suffix="t"), course.count_by("n", (window,), categories=(1,)),
+        course.burst(window, suffix="t"), course.entropy("c", window, suffix="t"), course.entropy("n", window, suffix="t"), course.last_k("c", window, k=2, suffix="t"),
     ]  # fmt: skip
     extremes = flat(draw(st.lists(st.sampled_from(lasting), min_size=3, max_size=6, unique_by=id)))
     rows = list(case.raw["s"])

@@ -1,6 +1,7 @@
 """The largest count in one step of the window: an aggregation in one file, and the example in docs/aggregations.md."""
 
 from features.definitions.aggregations.aggregation import Aggregation, Ends, State
+from features.definitions.aggregations.tallies import OF_STEPS
 
 __all__ = ["BURST"]
 
@@ -62,4 +63,5 @@ BURST = Aggregation(
     nulls="never null",
     parameters=("step",),
     state=State(words="int64", width=width, zero=zero, add=add, merge=merge, finish=finish),
+    tiles=OF_STEPS,
 )

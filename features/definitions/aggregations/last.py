@@ -48,6 +48,47 @@ def since(state: Words, ends: Ends, rank: int) -> tuple[int, bool]:
     return ends.anchor - state[RING + rank + state[ROWS] % rank], state[ROWS] >= rank
 
 
+def width_of_instants(rows: int, rank: int) -> int:
+    """The newest instants, as many as the rank, and the rows."""
+    return RING + rank
+
+
+def zero_of_instants(state: Words, rank: int) -> None:
+    """No rows."""
+    for word in range(RING + rank):
+        state[word] = 0
+
+
+def add_instant(state: Words, time: int, value: int, rank: int) -> None:
+    """Among the newest, in ascending order."""
+    kept = min(state[ROWS], rank)
+    state[ROWS] += 1
+    if kept == rank:
+        if time <= state[RING]:
+            return
+        for word in range(RING, RING + kept - 1):
+            state[word] = state[word + 1]
+        kept -= 1
+    place = RING + kept
+    while place > RING and state[place - 1] > time:
+        state[place] = state[place - 1]
+        place -= 1
+    state[place] = time
+
+
+def merge_instants(state: Words, other: Words, rank: int) -> None:
+    """The newest of both."""
+    kept, rows = min(other[ROWS], rank), state[ROWS] + other[ROWS]
+    for word in range(RING, RING + kept):
+        add_instant(state, other[word], 0, rank)
+    state[ROWS] = rows
+
+
+def since_instant(state: Words, ends: Ends, rank: int) -> tuple[int, bool]:
+    """From the oldest that is kept to the anchor."""
+    return ends.anchor - state[RING], state[ROWS] >= rank
+
+
 _RANK = (Parameter(name="rank", least=1, most=100, whole=True),)
 LAST_K = Aggregation(
     name="last_k",
@@ -68,4 +109,7 @@ TIME_SINCE_LAST_K = Aggregation(
     nulls="null where there are fewer values",
     parameters=_RANK,
     state=State(words="int64", width=width, zero=zero, add=add, merge=merge, finish=since, value="code"),
-)
+    tiles=State(
+        words="int64", width=width_of_instants, zero=zero_of_instants, add=add_instant, merge=merge_instants, finish=since_instant, value="hash",
+    ),
+)  # fmt: skip

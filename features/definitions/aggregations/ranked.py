@@ -3,6 +3,7 @@
 import math
 
 from features.definitions.aggregations.aggregation import ANY, Aggregation, Ends, Parameter, State
+from features.definitions.aggregations.tallies import OF_VALUES
 
 __all__ = ["ENTROPY", "TOP_K"]
 
@@ -70,8 +71,9 @@ ENTROPY = Aggregation(
     takes=(ANY,),
     gives="float64",
     empty="null",
-    error="within 1e-12 of the true one; the same bits on every path",
+    error="within 1e-12 of the true one; the same bits in frames, tables and lookups",
     state=State(words="int64", width=width, zero=zero, add=add, merge=merge, finish=entropy, remove=remove, value="code"),
+    tiles=OF_VALUES,
 )  # fmt: skip
 TOP_K = Aggregation(
     name="top_k",

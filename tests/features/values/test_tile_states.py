@@ -22,7 +22,7 @@ from tests import oracle_aggregations as meant
 STEP = 60_000_000
 ENDS = Ends(10 * STEP, 0, 10 * STEP)
 GIVEN: dict[str, tuple[float, ...]] = {
-    "distinct": (3,), "distinct_sketch": (4,), "quantile": (0.5, 0.1), "trend": (STEP,),
+    "distinct": (3,), "distinct_sketch": (4,), "quantile": (0.5, 0.1), "trend": (STEP,), "burst": (STEP,), "entropy": (), "time_since_last_k": (2,),
 }  # fmt: skip
 NAMES = sorted(name for name, item in AGGREGATIONS.items() if item.tiles is not None)
 Item = tuple[int, int]
