@@ -13,10 +13,8 @@ from features.definitions.names import STATE
 from features.serving.reader import Reader
 from features.settings import Settings, load
 from features.store import redis_rows, redis_states
-from features.store.keys import entity_keys, redis_generations, redis_head
+from features.store.keys import entity_keys, redis_records
 from features.store.keys import redis_states as states_key
-from features.store.redis_client import lease
-from features.store.redis_parts import redis_parts
 from features.store.redis_store import RedisStore
 from jobs import load_parts
 from tests.engine import encoded, stored
@@ -123,13 +121,13 @@ def _one_load(store: RedisStore, way: Door, settings: Settings, view: str, numbe
     way.load = alone(settings.home, way.url, view, CUTS[number], _published(view, number))
     way.limit = limit
     way.load.join()
-    store.client.delete(lease(view))  # nobody renews it; half a minute later it would be gone
+    store.client.delete(redis_records(view).lease)  # nobody renews it; half a minute later it would be gone
     return way.load.exitcode == 0
 
 
 def _finished(store: RedisStore, view: str) -> int:
     """Rows of parts that are recorded as finished."""
-    return sum(int(rows) for name, rows in store.client.hgetall(redis_parts(view)).items() if name != b"load")
+    return sum(int(rows) for name, rows in store.client.hgetall(redis_records(view).parts).items() if name != b"load")
 
 
 def _killed(settings: Settings, url: str, view: str, kills: int) -> None:
@@ -166,8 +164,8 @@ def _killed(settings: Settings, url: str, view: str, kills: int) -> None:
 
 def _nothing_is_left(store: RedisStore, view: str, number: int) -> None:
     """The rows of the cut, and of the generation before where it is kept; no record of what was begun."""
-    assert store.client.exists(redis_parts(view)) == 0
-    record = store.client.hgetall(redis_head(view) if view == "habits" else redis_generations(view))
+    assert store.client.exists(redis_records(view).parts) == 0
+    record = store.client.hgetall(redis_records(view).head if view == "habits" else redis_records(view).generations)
     assert not [name for name in record if name.startswith(b"begun")]
     kept = 1 if view == "habits" else len(store.generations(view))
     every = sorted({card for n in range(number + 2) for card in cards(n)})

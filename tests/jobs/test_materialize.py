@@ -16,8 +16,7 @@ from features.errors import BusyError, InputError, MissingError
 from features.feast.registry import apply
 from features.serving.reader import Reader
 from features.settings import OnlineSettings, Settings
-from features.store.redis_client import lease
-from features.store.redis_parts import redis_parts
+from features.store.keys import redis_records
 from features.store.redis_store import RedisStore
 from features.store.stores import open_store
 from jobs import materialize, tables
@@ -238,9 +237,11 @@ def test_a_load_by_sparks_tasks_that_stopped_goes_on_where_it_was(
             run(through, FIRST, "load_habits")
         way.limit = 1 << 60
         store = RedisStore(url)
-        store.client.delete(lease("load_habits"))
+        store.client.delete(redis_records("load_habits").lease)
         there = sum(
-            int(rows) for name, rows in store.client.hgetall(redis_parts("load_habits")).items() if name != b"load"
+            int(rows)
+            for name, rows in store.client.hgetall(redis_records("load_habits").parts).items()
+            if name != b"load"
         )
         store.close()
         assert 0 < there < 3000

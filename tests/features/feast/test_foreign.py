@@ -266,6 +266,7 @@ def test_redis_forgets_after_feasts_own_ttl_of_keys(redis_url: str, tmp_path: Pa
         ("h:1,db=3,password=1234", "redis://:1234@h:1/3"),
         ("h:1,username=a b,password=p@:/,ssl=true", "rediss://a%20b:p%40%3A%2F@h:1/0"),
         ("h:1,socket_timeout=2", "redis://h:1/0?socket_timeout=2"),
+        ("h:1,g:2,password=p", "redis://:p@h:1,g:2/0"),
     ],
 )
 def test_feasts_connection_is_a_url(connection: str, url: str) -> None:

@@ -16,7 +16,7 @@ from features.feast.registry import apply
 from features.settings import load
 from features.store import redis_store
 from features.store.heads import Layout, Loaded
-from features.store.keys import entity_keys, redis_head
+from features.store.keys import entity_keys, redis_records
 from features.store.reads import Question
 from features.store.redis_rows import Load, remove_rows, write_rows
 from features.store.redis_store import RedisStore
@@ -305,10 +305,10 @@ def test_a_connection_that_the_server_closed_is_replaced(store: RedisStore) -> N
 
 def test_an_answer_that_is_an_error_is_told_and_the_connection_goes(store: RedisStore) -> None:
     put(store, Layout.of(SIMPLE, CUT), simple(range(3), 1))
-    store.client.delete(redis_head(SIMPLE.name))
-    store.client.set(redis_head(SIMPLE.name), "no hash")
+    store.client.delete(redis_records(SIMPLE.name).head)
+    store.client.set(redis_records(SIMPLE.name).head, "no hash")
     with pytest.raises(BusyError, match="does not answer as it should: WRONGTYPE"):
         store.ask([Question(view=SIMPLE.name, keys=())])
-    store.client.delete(redis_head(SIMPLE.name))
+    store.client.delete(redis_records(SIMPLE.name).head)
     (answer,) = store.ask([Question(view=SIMPLE.name, keys=())])
     assert answer.head is None
