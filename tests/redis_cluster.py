@@ -115,7 +115,7 @@ def started(folder: Path, *, nodes: int, owners: int) -> Iterator[Nodes]:
 def _server(folder: Path, port: int, bus: int) -> "subprocess.Popen[bytes]":
     folder.mkdir(parents=True)
     words = ["--port", str(port), "--cluster-port", str(bus), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
-    words += ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"]
+    words += ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-allow-replica-migration", "no"]
     with (folder / "log").open("wb") as log:
         return subprocess.Popen(["redis-server", *words], stdout=log, stderr=log)
 

@@ -9,9 +9,9 @@ from typing import Any
 from features.errors import BusyError
 from features.store.keys import redis_records
 from features.store.reads import Answer, Question
-from features.store.redis_client import GET, HGETALL, HVALS, Trip, Ways, hmgets
 from features.store.redis_cluster import Cluster, hosts
 from features.store.redis_store import RedisStore
+from features.store.redis_trips import GET, HGETALL, HVALS, Trip, Ways, hmgets
 from features.store.resp import bulk
 
 __all__ = ["ClusterStore"]

@@ -35,7 +35,7 @@ def hosts(url: str) -> list[str]:
     ['a:7001', 'b:6379']
     """
     places = urlsplit(url).netloc.rpartition("@")[2].split(",")
-    return [place if place.rpartition(":")[2].isdigit() else f"{place}:6379" for place in places]
+    return [place if ":" in place.rpartition("]")[2] else f"{place}:6379" for place in places]
 
 
 class Cluster(RedisCluster):
@@ -208,7 +208,7 @@ def _sent(link: Any, packed: bytes) -> bool:  # noqa: ANN401 - redis-py's
 
 def _read(link: Any, count: int) -> list[Any] | None:  # noqa: ANN401 - redis-py's
     """So many answers; None where the connection broke."""
-    read = link._parser.read_response  # noqa: SLF001 - see redis_client.Trips
+    read = link._parser.read_response  # noqa: SLF001 - see redis_trips.Trips
     try:
         return [read() for _ in range(count)]
     except TimeoutError as error:

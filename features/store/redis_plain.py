@@ -6,7 +6,7 @@ from typing import Any
 from features.store.heads import Head
 from features.store.keys import redis_records, redis_states
 from features.store.reads import Answer, Question
-from features.store.redis_client import Parsed, Trip
+from features.store.redis_trips import Parsed, Trip
 
 __all__ = ["HEAD_FIELDS", "LAYOUT", "Groups", "ask_plain", "head_of", "packed_field", "plain_answers"]
 

@@ -16,9 +16,10 @@ from features.store.generations import dropped, from_text, next_number, serving,
 from features.store.heads import Head, Layout, Loaded
 from features.store.keys import PROJECT, entity_keys, key_prefix, redis_records, redis_states, redis_tail, state_field
 from features.store.reads import Answer, Question
-from features.store.redis_client import Parsed, Trip, client_of, each, keys_like, piped, records_of, still_ours, taken
+from features.store.redis_client import client_of, each, keys_like, piped, records_of, still_ours, taken
 from features.store.redis_parts import begin_parts, load_of
 from features.store.redis_tails import redis_watermark
+from features.store.redis_trips import Parsed, Trip
 from features.store.resp import bulk
 
 if TYPE_CHECKING:

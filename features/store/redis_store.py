@@ -12,10 +12,11 @@ from features.errors import BusyError
 from features.store import redis_tails
 from features.store.heads import Head, Layout, refuse_early
 from features.store.reads import Answer, Question
-from features.store.redis_client import ERRORS, Parsed, Trip, Trips, Ways, client_of, keys_like, records_of
+from features.store.redis_client import ERRORS, client_of, keys_like, records_of
 from features.store.redis_plain import ask_plain, head_of, plain_answers
 from features.store.redis_rows import Load
 from features.store.redis_states import StateLoad, States
+from features.store.redis_trips import Parsed, Trip, Trips, Ways
 from features.store.tails import Pushed
 
 __all__ = ["RedisStore"]
