@@ -31,6 +31,8 @@ class Nodes:
         for client in self.clients:
             _until(client.ping)
         self.ids = [client.execute_command("CLUSTER MYID").decode() for client in self.clients]
+        for epoch, client in enumerate(self.clients, 1):  # two of one epoch would argue about slots
+            client.execute_command("CLUSTER SET-CONFIG-EPOCH", epoch)
         for port, bus in zip(self.ports[1:], buses[1:], strict=True):
             self.clients[0].execute_command("CLUSTER MEET", "127.0.0.1", port, bus)
         for place in range(owners):

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import redis
 from redis.cluster import ClusterNode, RedisCluster
 from redis.crc import key_slot
-from redis.exceptions import AskError, ClusterDownError, MovedError, TryAgainError
+from redis.exceptions import AskError, ClusterDownError, ClusterError, MovedError, TryAgainError
 
 from features.errors import BusyError
 from features.store.resp import Items, commands_in
@@ -26,6 +26,7 @@ SCHEMES = ("redis+cluster", "rediss+cluster")
 _ROUNDS = 2
 _REDIRECTS = (AskError, TryAgainError, ClusterDownError)  # a MovedError is an AskError
 _SCANS, _SCAN_AGAIN_SECONDS = 5, 1.0
+_PATIENCE_SECONDS, _SLOT_AGAIN_SECONDS = 10.0, 0.05
 
 
 def hosts(url: str) -> list[str]:
@@ -68,6 +69,18 @@ class Cluster(RedisCluster):
     @property
     def _library(self) -> Any:  # noqa: ANN401 - redis-py's own methods have no types
         return self
+
+    def execute_command(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - redis-py's
+        """As redis-py has it, with more patience: a script that sees two keys of a slot is refused until the slot is where it goes."""
+        library: Any = super()
+        ends = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            try:
+                return library.execute_command(*arguments, **options)
+            except ClusterError as error:
+                if isinstance(error, ClusterDownError) or time.monotonic() > ends:
+                    raise
+                time.sleep(_SLOT_AGAIN_SECONDS)
 
     def ask(self, items: Items) -> list[list[Any]]:
         """The answers to each item's commands, which may be given twice.
