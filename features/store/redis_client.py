@@ -129,7 +129,7 @@ def run(
     items: Sequence[tuple[Sequence[bytes], Sequence[object]]],
     *common: object,
 ) -> list[Any]:
-    """Runs a script over items, which gives a list of an answer each: all in one call on one server, those of each slot on a cluster.
+    """Runs a script over items, which gives a list of an answer each, or none: all in one call on one server, those of each slot on a cluster.
 
     Args:
         client: see `client_of`.
@@ -145,11 +145,10 @@ def run(
     for place, (own, _) in enumerate(items):
         groups.setdefault(key_slot(own[0]), []).append(place)
     asked = [_packed_run(script, [items[place] for place in places], common) for places in groups.values()]
-    made: list[Any] = [None] * len(items)
+    made = dict[int, Any]()
     for places, (found,) in zip(groups.values(), client.ask(asked), strict=True):
-        for place, one in zip(places, found, strict=True):
-            made[place] = one
-    return made
+        made |= zip(places, found, strict=False)
+    return [made[place] for place in sorted(made)]
 
 
 def _packed_run(

@@ -35,23 +35,20 @@ end
 return made"""
 # Of an entry the order of what overtook its event, and the tail: of one slot. What overtakes leaves its order, so that what it overtook, and comes
 # later because its writer stood still, stays out. Marks only where there is a tail.
-_PUT = """local made = {}
-for i = 1, #KEYS, 2 do
-  local at = 1 + 5 * (i - 1) / 2
-  local order, id, entry, mark, overtakes = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5]
+_PUT = """for i = 1, #KEYS, 2 do
+  local order, id, entry, kind = ARGV[2 * i], ARGV[2 * i + 1], ARGV[2 * i + 2], ARGV[2 * i + 3]
   local least = redis.call('get', KEYS[i])
   if not least or order <= least then
-    if overtakes == '1' then redis.call('set', KEYS[i], order, 'PX', ARGV[1]) end
-    if mark ~= '1' then
+    if kind ~= 'first' then redis.call('set', KEYS[i], order, 'PX', ARGV[1]) end
+    if kind ~= 'gone' then
       redis.call('hset', KEYS[i + 1], id, entry)
       redis.call('pexpire', KEYS[i + 1], ARGV[1])
     elseif redis.call('exists', KEYS[i + 1]) == 1 then
       redis.call('hset', KEYS[i + 1], id, entry)
     end
   end
-  made[#made + 1] = 1
 end
-return made"""
+return {}"""
 _LATER = """local old = redis.call('get', KEYS[1])
 if not old or tonumber(old) < tonumber(ARGV[1]) then redis.call('set', KEYS[1], ARGV[1]) end
 return 1"""
@@ -73,6 +70,7 @@ end
 return 1"""
 _RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) else return 0 end"
 _LOST, _NEW = 0, 2
+_FIRST_ONE, _OVERTAKES, _GONE = b"first", b"overtakes", b"gone"
 _OWNED_MS = 30_000
 _STEPS_AT_ONCE = 10
 """A tail that is longer is folded on by the next push."""
@@ -112,15 +110,15 @@ def _writes(
     source: str,
     event: Pushed,
     answer: Any,  # noqa: ANN401 - a number, or a record's bytes
-) -> Iterator[tuple[tuple[bytes, bytes], tuple[str, bytes, bytes, int, int]]]:
+) -> Iterator[tuple[tuple[bytes, bytes], tuple[str, bytes, bytes, bytes]]]:
     """Of an event whose version won: the keys that `_PUT` looks at, and what it needs beside them."""
     keys, mine = event.keys if event.entry is not None else (), event.order.encode() + _packed(event.keys)
-    overtakes = int(answer not in (_NEW, mine))  # that very version may have come before
     for key in dict.fromkeys(_keys_of(answer, event)):
         if key not in keys:
-            yield _names(key, source, event), (event.order, event.event_id, gone(event.event_id), 1, overtakes)
+            yield _names(key, source, event), (event.order, event.event_id, gone(event.event_id), _GONE)
+    kind = _FIRST_ONE if answer in (_NEW, mine) else _OVERTAKES  # that very version may have come before
     for key in keys:
-        yield _names(key, source, event), (event.order, event.event_id, event.entry or b"", 0, overtakes)
+        yield _names(key, source, event), (event.order, event.event_id, event.entry or b"", kind)
 
 
 def _names(key: bytes, source: str, event: Pushed) -> tuple[bytes, bytes]:

@@ -65,12 +65,17 @@ def repository(folder: Path, online: dict[str, Any]) -> FeatureStore:
     return FeatureStore(config=config)
 
 
-@pytest.fixture(params=["sqlite", pytest.param("redis", marks=pytest.mark.services)])
+@pytest.fixture(params=["sqlite", *(pytest.param(kind, marks=pytest.mark.services) for kind in ("redis", "cluster"))])
 def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FeatureStore]:
     """Over each kind in turn; the clock stands."""
     monkeypatch.setenv("ASOF_CLOCK", NOW.isoformat())
     if request.param == "sqlite":
         yield repository(tmp_path, {"type": OURS})
+        return
+    if request.param == "cluster":
+        nodes = request.getfixturevalue("redis_cluster")
+        places = ",".join(f"127.0.0.1:{port}" for port in nodes.ports)
+        yield repository(tmp_path, {"type": OURS, "redis_type": "redis_cluster", "connection_string": places})
         return
     url = request.getfixturevalue("redis_url")
     server, db = url.removeprefix("redis://").split("/")

@@ -4,6 +4,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,11 +23,11 @@ from features.store.cluster_store import ClusterStore
 from features.store.heads import Layout
 from features.store.keys import entity_key, redis_overtaking, redis_records, redis_states, redis_tail
 from features.store.reads import Question
-from features.store.redis_client import client_of
+from features.store.redis_client import client_of, run
 from features.store.stores import open_store
 from features.store.tails import Pushed
 from tests.feast_client import own_client
-from tests.features.serving.habits import CUT, HABITS, HOUR, NOW, rows
+from tests.features.serving.habits import CUT, DAY, HABITS, HOUR, NOW, rows
 from tests.features.serving.habits import put as put_plain
 from tests.features.serving.test_states import CATALOG as STATES
 from tests.features.serving.test_states import LIVE, SLIDING, _iso, paid
@@ -61,11 +62,11 @@ def opened(settings: Settings) -> ClusterStore:
 def filled(settings: Settings, cut: int = CUT, value: int = 1) -> None:
     """All cards but the last, of a plain view and of two with states."""
     some = CARDS[:-1]
-    counts = {"count_7d": [value] * len(some), "count_30d": [value] * len(some)}
-    more = {"sum_amount_7d": [value] * len(some), "mean_amount_7d": [1.0] * len(some)}
+    whole, mean = [value] * len(some), [1.0] * len(some)
     batch = rows(
-        HABITS, {"card_id": some}, ["ok"] * len(some), **counts, **more, count_30d_minus_count_7d=[0] * len(some)
-    )
+        HABITS, {"card_id": some}, ["ok"] * len(some), count_7d=whole, count_30d=whole, sum_amount_7d=whole, mean_amount_7d=mean,
+        count_30d_minus_count_7d=whole,
+    )  # fmt: skip
     put_plain(settings, HABITS, batch, cut, max(NOW, cut + HOUR))
     paid_ones = [paid(n, card, cut - 30 * 60_000_000, n + 1) for n, card in enumerate(some)]
     for view in (LIVE, SLIDING):
@@ -148,12 +149,11 @@ def test_the_repository_names_all_nodes_and_no_database(tmp_path: Path) -> None:
 
 def test_a_rolled_back_generation_is_read_no_more(settings: Settings, store: ClusterStore) -> None:
     filled(settings)
-    filled(settings, CUT + HOUR, 2)
-    with Reader(settings, CATALOG) as reader:
-        cut_of = lambda: reader.lookup_features({"live": ["count_24h"]}, [{"card_id": "c1"}], AT).rows[0].views[0].cut  # noqa: E731
-        assert cut_of() == CUT + HOUR
-        store.roll_back("live", 2)
-        assert cut_of() == CUT
+    filled(settings, CUT + DAY, 2)
+    then = AT + DAY
+    assert [view.cut for view in looked_up(settings, ["c1"], then).rows[0].views] == [CUT + DAY] * 3
+    store.roll_back("live", 2)
+    assert [view.cut for view in looked_up(settings, ["c1"], then).rows[0].views] == [CUT + DAY, CUT, CUT + DAY]
     store.clear()
     assert list(store.client.scan_iter(b"asof:*")) == []
 
@@ -170,18 +170,18 @@ def test_a_state_that_was_removed_between_the_two_steps_is_asked_for_again(
         found = ask(items)
         asked.append(len(items))
         if len(asked) == 1:  # the records are read, the states are not
-            for hours in (1, 2):
-                filled(settings, CUT + hours * HOUR, hours + 1)
+            for days in (1, 2):
+                filled(settings, CUT + days * DAY, days + 1)
         return found
 
     monkeypatch.setattr(store.client, "ask", between)
-    later = Question(view="live", keys=question.keys, states=True, at=CUT + 9 * HOUR, tail="payments")
+    later = Question(view="live", keys=question.keys, states=True, at=CUT + 9 * DAY, tail="payments")
     (after,) = store.ask([later])
     assert before.head is not None
     assert after.head is not None
     assert (before.head.generation, after.head.generation) == (1, 3)
     assert after.states[card_key("c1")] is not None
-    (nobody,) = store.ask([Question(view="live", keys=(b"nobody",), states=True, at=AT)])
+    (nobody,) = store.ask([Question(view="live", keys=(b"nobody",), states=True, at=CUT + 9 * DAY)])
     assert nobody.states == {b"nobody": None}
 
 
@@ -193,8 +193,7 @@ def test_a_writer_that_stood_still_puts_nothing_over_what_overtook_it(
     client = client_of(found if owner == "redis_url" else found.url.replace("://", "+cluster://"))
     late = Pushed(event_id=b"e", order="5", known=5, entry=b"l" * 30, keys=(b"k1", b"k2"))
     soon = Pushed(event_id=b"e", order="3", known=3, entry=b"s" * 30, keys=(b"k2", b"k3"))
-    run, stands = redis_tails.run, threading.Event()
-    goes = threading.Event()
+    stands, goes = threading.Event(), threading.Event()
 
     def slow(client: Any, script: str, items: Any, *common: object) -> Any:
         if script == redis_tails._PUT and threading.current_thread() is writer:
@@ -350,7 +349,7 @@ def test_a_node_that_dies_is_said_and_its_replica_takes_over(tmp_path: Path) -> 
         meant, errors = looked_up(settings), list[Exception]()
         nodes.clients[0].wait(1, 5000)
         with Reader(settings, CATALOG) as reader:
-            ask = lambda: reader.lookup_features(ASKED, [{"card_id": card} for card in CARDS], AT)  # noqa: E731
+            ask = partial(reader.lookup_features, ASKED, [{"card_id": card} for card in CARDS], AT)
             assert ask() == meant
             nodes.servers[0].kill()
             assert _in_time(ask, errors) == meant
