@@ -235,15 +235,15 @@ def test_feasts_layout_goes_and_comes_back_with_the_next_load(store: RedisStore,
     assert found == contents(store)
 
 
-def test_two_loads_of_a_view_do_not_run_at_once(store: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_loads_of_a_view_do_not_run_at_once(one: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis_store, "_LEASE_SECONDS", 1)
     layout = Layout.of(SIMPLE, CUT)
-    with store.loading(layout, NOW) as load_:
+    with one.loading(layout, NOW) as load_:
         load_.begin()
         time.sleep(2)  # longer than a lease lasts: it is renewed
         with (
             pytest.raises(BusyError, match="Another load of view 'simple' into the online store is running"),
-            type(store)(store.url).loading(layout, NOW),
+            RedisStore(URL).loading(layout, NOW),
         ):
             pass
         load_.end(written=0, removed=0)
