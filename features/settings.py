@@ -92,7 +92,7 @@ class OnlineSettings(_Group):
 
     kind: Literal["sqlite", "redis", "redis-cluster"] = "sqlite"
     url: SecretStr | None = None
-    """Of kind redis: `redis://[:password@]host:port/db`."""
+    """Of kind redis: `redis://[:password@]host:port/db`; of kind redis-cluster: `redis://[:password@]host:port`, any of its nodes, or several with commas between."""
     path: Annotated[Path, AfterValidator(_absolute)] | None = None
     """Of kind sqlite: the file; None: `online.db` under home."""
     fold_at: Annotated[int, Field(ge=100)] = 1000
@@ -340,11 +340,6 @@ def _holds(tree: object, path: list[str]) -> bool:
 
 
 def _refuse_unsupported(settings: Settings) -> None:
-    if settings.online.kind == "redis-cluster":
-        raise SettingsError(
-            "The setting online.kind = 'redis-cluster' is not supported in this release. Supported: 'sqlite' (one machine, the "
-            "default) and 'redis' (a team: one Redis server, or one with replicas). Use 'redis' until a single server is too small."
-        )
     if settings.stream.kind != "none":
         raise SettingsError(
             f"The setting stream.kind = {settings.stream.kind!r} is not supported in this release. Supported: 'none' (scheduled "
@@ -367,6 +362,7 @@ def _refuse_incomplete(settings: Settings) -> None:
     needed: tuple[tuple[str, str, object, str], ...] = (
         ("metastore", "uri", settings.metastore.uri, "thrift"),
         ("online", "url", settings.online.url, "redis"),
+        ("online", "url", settings.online.url, "redis-cluster"),
         ("registry", "url", settings.registry.url, "postgres"),
     )
     for group, field, value, kind in needed:

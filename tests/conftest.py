@@ -25,6 +25,8 @@ from features.settings import Settings, load  # noqa: E402 - the environment com
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+    from tests.redis_cluster import Nodes
+
 # Of a few rows each, a query takes longer to compile than to interpret. The demo, the DAG tests and `submit` run compiled.
 _INTERPRETED = {"spark.sql.codegen.wholeStage": "false"}
 # Its heap is small, and its catalogue is gone after the run: no threads that collect beside it, no waiting for a disk.
@@ -72,6 +74,23 @@ def spark(spark_settings: Settings) -> Iterator["SparkSession"]:
 def redis_url() -> str:
     """A real Redis, for tests marked `services`."""
     return _service("ASOF_TEST_REDIS_URL")
+
+
+@pytest.fixture(scope="session")
+def redis_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Nodes"]:
+    """A real Redis Cluster, started for the first test that uses it: three servers with slots and one without."""
+    from tests.redis_cluster import started
+
+    with started(tmp_path_factory.mktemp("cluster"), nodes=4, owners=3) as made:
+        yield made
+
+
+@pytest.fixture
+def redis_cluster(redis_servers: "Nodes") -> Iterator["Nodes"]:
+    """The same, empty, for tests marked `services`."""
+    redis_servers.flush()
+    yield redis_servers
+    redis_servers.flush()
 
 
 @pytest.fixture

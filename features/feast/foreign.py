@@ -92,13 +92,14 @@ def foreign_config(config: RepoConfig, plain: PlainConfig) -> RepoConfig:
 
 
 def redis_url(connection_string: str) -> str:
-    """Feast's `host:port,db=0,password=…` as a URL.
+    """Feast's `host:port,db=0,password=…`, of a cluster with several nodes before the rest, as a URL.
 
     >>> redis_url("cache:6380,db=2,password=p@ss,ssl=true")
     'rediss://:p%40ss@cache:6380/2'
     """
-    host, *rest = connection_string.split(",")
-    more = dict(part.split("=", 1) for part in rest if "=" in part)
+    parts = connection_string.split(",")
+    host = ",".join(part for part in parts if "=" not in part)
+    more = dict(part.split("=", 1) for part in parts if "=" in part)
     secure = more.pop("ssl", "false").lower() in _TRUE
     user, password, db = more.pop("username", ""), more.pop("password", ""), more.pop("db", "0")
     who = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user or password else ""

@@ -18,7 +18,7 @@ from feast import FeatureService, FeatureView, RepoConfig
 from feast.infra.infra_object import InfraObject
 from feast.infra.online_stores.helpers import compute_table_id
 from feast.infra.online_stores.online_store import OnlineStore
-from feast.infra.online_stores.redis import RedisOnlineStoreConfig
+from feast.infra.online_stores.redis import RedisOnlineStoreConfig, RedisType
 from feast.infra.online_stores.sqlite import SqliteOnlineStoreConfig
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.infra.supported_async_methods import SupportedAsyncMethods
@@ -45,6 +45,7 @@ from features.store.stores import open_store
 __all__ = ["AsofOnlineStore", "AsofOnlineStoreConfig"]
 
 _MICROSECOND = 1_000_000
+_KINDS = {"redis": "redis", "redis_cluster": "redis-cluster"}
 Asked = list[str] | FeatureService
 EntityRows = list[dict[str, Any]] | Mapping[str, Sequence[Any] | Sequence[Value] | RepeatedValue]
 _ROWS: ContextVar[EntityRows] = ContextVar("rows", default=[])  # noqa: B039 - never changed
@@ -60,7 +61,8 @@ class AsofOnlineStoreConfig(FeastConfigBaseModel):
     path: StrictStr = "data/online.db"
     """The SQLite file; relative to the repository."""
     connection_string: StrictStr | None = Field(default=None, repr=False)
-    """Of Redis, as Feast writes it: `host:port,db=0,password=…`; None: SQLite."""
+    """Of Redis, as Feast writes it: `host:port,db=0,password=…`, of a cluster `host:port,host:port,password=…`; None: SQLite."""
+    redis_type: Literal["redis", "redis_cluster"] = "redis"
     key_ttl_seconds: StrictInt | None = None
     """Redis forgets an entity so long after Feast wrote of it, Asof's plain values of the same entity with it."""
     full_scan_for_deletion: StrictBool = True
@@ -71,7 +73,7 @@ class AsofOnlineStoreConfig(FeastConfigBaseModel):
         if self.connection_string is None:
             return SqliteOnlineStoreConfig(path=self.path)
         return RedisOnlineStoreConfig(
-            connection_string=self.connection_string, key_ttl_seconds=self.key_ttl_seconds,
+            redis_type=RedisType(self.redis_type), connection_string=self.connection_string, key_ttl_seconds=self.key_ttl_seconds,
             full_scan_for_deletion=self.full_scan_for_deletion, skip_dedup=self.skip_dedup,
         )  # fmt: skip
 
@@ -234,12 +236,12 @@ class AsofOnlineStore(OnlineStore):
         store, plain = self._theirs(config)
         store.teardown(plain, tables, entities)
         self._close()
-        url = self._settings_of(config).online.url
-        if url is None:
+        settings = self._settings_of(config)
+        if settings.online.kind == "sqlite":
             for end in ("-wal", "-shm"):
                 Path(f"{_path(config)}{end}").unlink(missing_ok=True)
         elif any(is_asof(view) for view in tables):
-            redis = RedisStore(url.get_secret_value())
+            redis = cast("RedisStore", open_store(settings, writable=True))
             redis.clear()
             redis.close()
 
@@ -274,7 +276,7 @@ class AsofOnlineStore(OnlineStore):
             online = (
                 {"kind": "sqlite", "path": path}
                 if own.connection_string is None
-                else {"kind": "redis", "url": redis_url(own.connection_string)}
+                else {"kind": _KINDS[own.redis_type], "url": redis_url(own.connection_string)}
             )
             self._settings = load(home=path.parent, online=online)
         return self._settings

@@ -9,6 +9,7 @@ import yaml
 
 from features.settings import Settings
 from features.store.keys import PROJECT
+from features.store.redis_cluster import hosts
 
 __all__ = ["write_repository"]
 
@@ -60,14 +61,16 @@ def _registry(settings: Settings) -> dict[str, object]:
 
 
 def _online_store(settings: Settings) -> dict[str, object]:
-    if settings.online.kind != "redis" or settings.online.url is None:
+    if settings.online.kind == "sqlite" or settings.online.url is None:
         return {"type": _STORE, "path": str(settings.online_db)}
-    url = urlsplit(settings.online.url.get_secret_value())
-    parts = [f"{url.hostname}:{url.port or 6379}", f"db={url.path.strip('/') or 0}"]
+    whole = settings.online.url.get_secret_value()
+    url, one = urlsplit(whole), settings.online.kind == "redis"
+    parts = hosts(whole) + ([f"db={url.path.strip('/') or 0}"] if one else [])  # a cluster has no numbered databases
     parts += [f"username={unquote(url.username)}"] if url.username else []
     parts += [f"password={unquote(url.password)}"] if url.password else []
     parts += ["ssl=true"] if url.scheme == "rediss" else []
-    return {"type": _STORE, "connection_string": ",".join(parts)}
+    kind = {} if one else {"redis_type": "redis_cluster"}
+    return {"type": _STORE, **kind, "connection_string": ",".join(parts)}
 
 
 def _spark(settings: Settings) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Lookups for programs that run an event loop: few keys of Redis in the loop itself, all else by readers in threads."""
+"""Lookups for programs that run an event loop: few keys of one Redis server in the loop itself, all else by readers in threads."""
 
 import asyncio
 import threading

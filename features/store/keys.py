@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -13,8 +14,8 @@ from features.errors import InputError
 from features.store.values import integers, varint
 
 __all__ = [
-    "PROJECT", "belongs", "collisions", "encode_instant", "encoded_keys", "entity_key", "entity_keys", "field", "instant_field",
-    "key_prefix", "murmur3", "redis_generations", "redis_head", "redis_states", "redis_tail", "sqlite_table", "state_field",
+    "PROJECT", "Records", "belongs", "collisions", "encode_instant", "encoded_keys", "entity_key", "entity_keys", "field", "instant_field",
+    "key_prefix", "murmur3", "redis_overtaking", "redis_records", "redis_states", "redis_tail", "sqlite_table", "state_field",
 ]  # fmt: skip
 
 PROJECT = "asof"
@@ -55,14 +56,24 @@ def instant_field(view: str) -> bytes:
     return f"_ts:{view}".encode()
 
 
-def redis_head(view: str) -> bytes:
-    """The Redis key of a view's head record; no entity key begins like it."""
-    return f"asof:head:{PROJECT}:{view}".encode()
+class Records(NamedTuple):
+    """The Redis keys of what there is once a view; no entity key begins like them."""
+
+    head: bytes
+    """The head record of plain values."""
+    generations: bytes
+    """The records of its states' generations."""
+    lease: bytes
+    """Who may load it."""
+    parts: bytes
+    """What a load has finished."""
 
 
-def redis_generations(view: str) -> bytes:
-    """The Redis key of the records of a view's generations."""
-    return f"asof:generations:{PROJECT}:{view}".encode()
+@lru_cache(maxsize=4096)
+def redis_records(view: str, *, tagged: bool = False) -> Records:
+    """Those of a view. On a cluster they are tagged with it: scripts that change several of them at once need them in one slot."""
+    of = f"{{{view}}}" if tagged else view
+    return Records(*(f"asof:{kind}:{PROJECT}:{of}".encode() for kind in Records._fields))
 
 
 def redis_states(key: bytes) -> bytes:
@@ -73,6 +84,11 @@ def redis_states(key: bytes) -> bytes:
 def redis_tail(key: bytes, source: str) -> bytes:
     """The Redis key of an entity's tail of a source; in the slot of its states."""
     return b"asof:{" + key + PROJECT.encode() + b"}:tail:" + source.encode()
+
+
+def redis_overtaking(key: bytes, source: str, event_id: bytes) -> bytes:
+    """The Redis key of the order of the version of an event that overtook another, in the slot of an entity's tail; no tail ends like it."""
+    return b"asof:{" + key + PROJECT.encode() + b"}:overtaking:" + source.encode() + b":" + event_id + b":"
 
 
 def state_field(view: str, generation: int) -> bytes:

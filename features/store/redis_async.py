@@ -10,8 +10,9 @@ import redis
 from redis import asyncio as aioredis
 
 from features.store.reads import Answer, Question
-from features.store.redis_client import TIMEOUT_SECONDS, answers_of
+from features.store.redis_client import TIMEOUT_SECONDS
 from features.store.redis_store import RedisStore
+from features.store.redis_trips import answers_of
 
 __all__ = ["AsyncRedisStore"]
 
@@ -117,7 +118,7 @@ class _Trips:
         self._opening = asyncio.Lock()
 
     async def execute(self, packed: bytes, count: int) -> list[Any]:
-        """See `redis_client.Trips.execute`; reads may be asked again, so where a connection breaks new ones do. One that breaks may be new itself."""
+        """See `redis_trips.Trips.execute`; reads may be asked again, so where a connection breaks new ones do. One that breaks may be new itself."""
         left = _NEW_ONES
         while True:
             try:

@@ -7,10 +7,9 @@ the next load of anything else empties it, and what ends a load removes it. Redi
 from typing import Any, cast
 
 from features.errors import BusyError
-from features.store.keys import PROJECT
-from features.store.redis_client import client_of, lease, taken
+from features.store.redis_client import client_of, records_of, taken
 
-__all__ = ["begin_parts", "finish_part", "load_of", "redis_parts"]
+__all__ = ["begin_parts", "finish_part", "load_of"]
 
 _LOAD = b"load"
 _BEGIN_IF_OURS = """if redis.call('get', KEYS[1]) ~= ARGV[1] then return 0 end
@@ -24,14 +23,9 @@ redis.call('hset', KEYS[2], ARGV[2], ARGV[3])
 return 1"""
 
 
-def redis_parts(view: str) -> bytes:
-    """The Redis key of what is finished of a view's load."""
-    return f"asof:parts:{PROJECT}:{view}".encode()
-
-
 def load_of(client: Any, view: str) -> str:  # noqa: ANN401 - see client_of
     """Which load the finished parts are of; nothing where there are none."""
-    return cast("bytes", client.hget(redis_parts(view), _LOAD) or b"").decode()
+    return cast("bytes", client.hget(records_of(client, view).parts, _LOAD) or b"").decode()
 
 
 def begin_parts(client: Any, view: str, token: str, load: str) -> dict[int, int]:  # noqa: ANN401 - see client_of
@@ -40,7 +34,8 @@ def begin_parts(client: Any, view: str, token: str, load: str) -> dict[int, int]
     Raises:
         BusyError: another load of the view has taken over.
     """
-    found = client.eval(_BEGIN_IF_OURS, 2, lease(view), redis_parts(view), token, load)
+    records = records_of(client, view)
+    found = client.eval(_BEGIN_IF_OURS, 2, records.lease, records.parts, token, load)
     if not isinstance(found, list):
         raise BusyError(taken(view))
     pairs = iter(cast("list[bytes]", found))
@@ -55,7 +50,8 @@ def finish_part(url: str, view: str, token: str, part: int, rows: int) -> None:
     """
     client = client_of(url)
     try:
-        if not client.eval(_FINISH_IF_OURS, 2, lease(view), redis_parts(view), token, part, rows):
+        records = records_of(client, view)
+        if not client.eval(_FINISH_IF_OURS, 2, records.lease, records.parts, token, part, rows):
             raise BusyError(taken(view))
     finally:
         client.close()

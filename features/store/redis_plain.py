@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from features.store.heads import Head
-from features.store.keys import redis_head, redis_states
+from features.store.keys import redis_records, redis_states
 from features.store.reads import Answer, Question
-from features.store.redis_client import Parsed, Trip
+from features.store.redis_trips import Parsed, Trip
 
 __all__ = ["HEAD_FIELDS", "LAYOUT", "Groups", "ask_plain", "head_of", "packed_field", "plain_answers"]
 
@@ -30,7 +30,7 @@ def ask_plain(trip: Trip, questions: Sequence[Question]) -> Groups:
     """Asks for head records, then for the packed rows of each group's keys; those groups."""
     groups: dict[tuple[bytes, ...], list[Question]] = {}
     for question in questions:
-        trip.hgetall(redis_head(question.view))
+        trip.hgetall(redis_records(question.view, tagged=trip.tagged).head)
         groups.setdefault(question.keys, []).append(question)
     for keys, some in groups.items():
         trip.hmget(map(redis_states, keys), [packed_field(question.view) for question in some])

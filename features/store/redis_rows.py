@@ -22,14 +22,13 @@ from features.store.keys import (
     field,
     instant_field,
     key_prefix,
-    redis_head,
     redis_states,
 )
 from features.store.packed import Packing, stamp_of
-from features.store.redis_client import client_of, lease, still_ours, taken
-from features.store.redis_parts import begin_parts, redis_parts
+from features.store.redis_client import client_of, each, keys_like, piped, records_of, still_ours, taken
+from features.store.redis_parts import begin_parts
 from features.store.redis_plain import HEAD_FIELDS, LAYOUT, head_of, packed_field
-from features.store.resp import bulk, fields_and_values, piped
+from features.store.resp import bulk, fields_and_values
 
 if TYPE_CHECKING:
     from features.definitions.entities import KeyType
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Load", "remove_rows", "write_rows"]
 
 _ROWS_AT_ONCE = 2000
+_KEYS_AT_ONCE = 5000
 _HEAD_IF_OURS = """if redis.call('get', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('del', KEYS[2], KEYS[3])
 redis.call('hset', KEYS[2], unpack(ARGV, 2))
@@ -48,7 +48,8 @@ class Load:
 
     def __init__(self, client: Any, layout: Layout, now: int, token: str) -> None:  # noqa: ANN401 - see client_of
         self._client, self.layout, self._now, self.token = client, layout, now, token
-        record = client.hgetall(redis_head(layout.view))
+        self._records = records_of(client, layout.view)
+        record = client.hgetall(self._records.head)
         self.old = head_of(layout.view, record)
         self.settled = settled(self.old, layout)
         self._begun: list[list[Any]] = json.loads(record.get(b"begun", b"[]"))
@@ -84,9 +85,7 @@ class Load:
         mine = [self.layout.cut, self.layout.definition]
         begun = [*(one for one in self._begun if one != mine), mine]
         features = sorted({*self._features, *self._written})
-        self._client.hset(
-            redis_head(self.layout.view), mapping={"begun": json.dumps(begun), "features": json.dumps(features)}
-        )
+        self._client.hset(self._records.head, mapping={"begun": json.dumps(begun), "features": json.dumps(features)})
         load = f"{self.layout.cut} {self.layout.definition} {rows or self.token}"
         return begin_parts(self._client, self.layout.view, self.token, load)
 
@@ -95,14 +94,12 @@ class Load:
         client, (before, after) = self._client, redis_states(b"\0").split(b"\0" + PROJECT.encode())
         prefix = before + key_prefix(self.layout.keys)
         pattern = b"".join(b"\\" + bytes((byte,)) if byte in b"*?[]\\^-" else bytes((byte,)) for byte in prefix) + b"*"
-        removed, at = 0, 0
-        while True:
-            at, found = cast("tuple[int, list[bytes]]", client.scan(cursor=at, match=pattern, count=5000))
-            entities = {key.removeprefix(before).removesuffix(after) for key in found if key.endswith(after)}
+        removed, found = 0, keys_like(client, pattern)
+        while some := list(islice(found, _KEYS_AT_ONCE)):
+            entities = {key.removeprefix(before).removesuffix(after) for key in some if key.endswith(after)}
             keys = sorted(key for key in entities if belongs(key, self.layout.keys))
             removed += _drop_others(client, self.layout, self.gone_features, keys)
-            if at == 0:
-                return removed
+        return removed
 
     def end(self, *, written: int, removed: int) -> Loaded:
         """Makes the generation the live one.
@@ -117,10 +114,9 @@ class Load:
             chain.from_iterable((name, getattr(head, name)) for name in (*HEAD_FIELDS, "definition"))
         )
         values += ["features", json.dumps(self._written), "layout", LAYOUT]
-        view = self.layout.view
-        keys = lease(view), redis_head(view), redis_parts(view)
+        keys = self._records.lease, self._records.head, self._records.parts
         if not self._client.eval(_HEAD_IF_OURS, 3, *keys, self.token, *values):
-            raise BusyError(taken(view))
+            raise BusyError(taken(self.layout.view))
         return Loaded(head=head, written=written, removed=removed)
 
 
@@ -136,12 +132,15 @@ def write_rows(
             for batch in batches:
                 keys = _redis_keys(layout, batch)
                 rows = zip(keys, beside.commands(keys, batch), packing.pack(batch, layout.valid_from), strict=True)
-                for start in range(0, len(keys), _ROWS_AT_ONCE):
+                for _ in range(0, len(keys), _ROWS_AT_ONCE):
                     still_ours(client, layout.view, token)
-                    made = list[bytes]()
+                    made = list[tuple[bytes, bytes, int]]()
                     for key, commands, row in islice(rows, _ROWS_AT_ONCE):
-                        made += (whole[0], bulk(_states(key)), whole[1], bulk(row), commands)
-                    pipe.send(b"".join(made), (1 + beside.count) * min(_ROWS_AT_ONCE, len(keys) - start))
+                        states = _states(key)
+                        made.append((states, b"".join((whole[0], bulk(states), whole[1], bulk(row))), 1))
+                        if commands:
+                            made.append((key, commands, beside.count))
+                    pipe.ask(made)
                 yield len(keys)
     finally:
         client.close()
@@ -195,10 +194,7 @@ def remove_rows(
 
 def _drop_others(client: Any, layout: Layout, gone: tuple[str, ...], keys: Sequence[bytes]) -> int:  # noqa: ANN401 - see client_of
     """Takes the view's rows from these keys, unless they are of this cut; how many there were."""
-    with client.pipeline(transaction=False) as pipe:
-        for key in keys:
-            pipe.hget(_states(key), packed_field(layout.view))
-        rows = pipe.execute()
+    rows = each(client, [(b"HGET", _states(key), packed_field(layout.view)) for key in keys])
     wanted = stamp_of(layout.valid_from)
     others = [key for key, row in zip(keys, rows, strict=True) if row is not None and not row.startswith(wanted)]
     return _drop(client, layout, gone, others)
@@ -209,11 +205,8 @@ def _drop(client: Any, layout: Layout, gone: tuple[str, ...], keys: Sequence[byt
         instant_field(layout.view),
         *(field(layout.view, name) for name in (*(name for name, _ in layout.features), *gone)),
     ]
-    with client.pipeline(transaction=False) as pipe:
-        for key in keys:
-            pipe.hdel(_states(key), packed_field(layout.view))
-            pipe.hdel(key, *fields)
-        pipe.execute()
+    packed = packed_field(layout.view)
+    each(client, chain.from_iterable(((b"HDEL", _states(key), packed), (b"HDEL", key, *fields)) for key in keys))
     return len(keys)
 
 

@@ -14,12 +14,13 @@ from features.definitions.names import STATE
 from features.errors import BusyError
 from features.store.generations import dropped, from_text, next_number, serving, settled_states, to_text
 from features.store.heads import Head, Layout, Loaded
-from features.store.keys import entity_keys, key_prefix, redis_generations, redis_states, redis_tail, state_field
+from features.store.keys import PROJECT, entity_keys, key_prefix, redis_records, redis_states, redis_tail, state_field
 from features.store.reads import Answer, Question
-from features.store.redis_client import Parsed, Trip, client_of, lease, still_ours, taken
-from features.store.redis_parts import begin_parts, load_of, redis_parts
+from features.store.redis_client import client_of, each, keys_like, piped, records_of, still_ours, taken
+from features.store.redis_parts import begin_parts, load_of
 from features.store.redis_tails import redis_watermark
-from features.store.resp import bulk, piped
+from features.store.redis_trips import Parsed, Trip
+from features.store.resp import bulk
 
 if TYPE_CHECKING:
     from features.definitions.entities import KeyType
@@ -27,12 +28,20 @@ if TYPE_CHECKING:
 __all__ = ["StateLoad", "States", "remove_states", "write_states"]
 
 _ROWS_AT_ONCE = 500
+_KEYS_AT_ONCE = 5000
 _BEGUN = b"begun:"
 _HSET = b"*4\r\n$4\r\nHSET\r\n"
 _SHOW_IF_OURS = """if redis.call('get', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('hset', KEYS[2], ARGV[2], ARGV[3])
 redis.call('hdel', KEYS[2], ARGV[4])
 redis.call('del', KEYS[3])
+return 1"""
+
+_WITHDRAW = """local record = redis.call('hget', KEYS[1], ARGV[1])
+if record then
+  redis.call('hset', KEYS[1], ARGV[2], record)
+  redis.call('hdel', KEYS[1], ARGV[1])
+end
 return 1"""
 
 
@@ -46,22 +55,18 @@ class States:
 
     def generations(self, view: str) -> tuple[Head, ...]:
         """Those that may be read, the oldest first."""
-        return _heads(self.client.hgetall(redis_generations(view)))
+        return _heads(self.client.hgetall(records_of(self.client, view).generations))
 
     def withdraw(self, view: str, generation: int) -> None:
         """Readers stop seeing it; its number stays used."""
-        record = self.client.hget(redis_generations(view), str(generation))
-        if record is not None:
-            with self.client.pipeline(transaction=True) as pipe:
-                pipe.hset(redis_generations(view), _BEGUN + str(generation).encode(), record)
-                pipe.hdel(redis_generations(view), str(generation))
-                pipe.execute()
+        number = str(generation).encode()
+        self.client.eval(_WITHDRAW, 1, records_of(self.client, view).generations, number, _BEGUN + number)
 
     def ask(self, trip: Trip, questions: Sequence[Question]) -> list[int | None]:
         """Asks for the records and, of the generations known so far, for the states; which those are."""
         chosen = [_number(self._known.get(question.view, ()), question.at) for question in questions]
         for question in questions:
-            trip.hgetall(redis_generations(question.view))
+            trip.hgetall(redis_records(question.view, tagged=trip.tagged).generations)
         for source, keys in _tails(questions).items():
             trip.get(redis_watermark(source))
             for key in keys:
@@ -139,8 +144,8 @@ class StateLoad:
 
     def __init__(self, states: States, layout: Layout, now: int, token: str) -> None:
         self._states, self.layout, self._now, self.token = states, layout, now, token
-        self._record = redis_generations(layout.view)
-        record = states.client.hgetall(self._record)
+        self._records = records_of(states.client, layout.view)
+        record = states.client.hgetall(self._records.generations)
         self._heads = _heads(record)
         self._begun = {
             int(name.removeprefix(_BEGUN)): from_text(value)
@@ -166,7 +171,7 @@ class StateLoad:
             self.generation = int(number)
             del self._begun[self.generation]
         head = self.layout.head(generation=self.generation, rows=0, loaded_at=self._now)
-        client.hset(self._record, _BEGUN + str(self.generation).encode(), to_text(head))
+        client.hset(self._records.generations, _BEGUN + str(self.generation).encode(), to_text(head))
         return begin_parts(client, view, self.token, f"{self.generation} {load}")
 
     def show(self, written: int) -> Head:
@@ -178,7 +183,7 @@ class StateLoad:
         head = self.layout.head(generation=self.generation, rows=written, loaded_at=self._now)
         number = str(self.generation)
         client = self._states.client
-        keys = lease(self.layout.view), self._record, redis_parts(self.layout.view)
+        keys = self._records.lease, self._records.generations, self._records.parts
         if not client.eval(_SHOW_IF_OURS, 3, *keys, self.token, number, to_text(head), _BEGUN + number.encode()):
             raise BusyError(taken(self.layout.view))
         self._heads = (*self._heads, head)
@@ -192,24 +197,19 @@ class StateLoad:
         removed = 0
         for number, head in self._begun.items():
             removed += remove(head)
-            self._states.client.hdel(self._record, _BEGUN + str(number).encode())
+            self._states.client.hdel(self._records.generations, _BEGUN + str(number).encode())
         return Loaded(head=self._heads[-1], written=self._heads[-1].rows, removed=removed)
 
     def remove_by_scan(self, generation: int) -> int:
         """Removes a generation's states by looking at all keys of the entity; how many there were."""
         client, name = self._states.client, state_field(self.layout.view, generation)
-        prefix = b"asof:{" + key_prefix(self.layout.keys)
+        before, after = redis_states(b"\0").split(b"\0" + PROJECT.encode())
+        prefix = before + key_prefix(self.layout.keys)
         pattern = b"".join(b"\\" + bytes((byte,)) if byte in b"*?[]\\^-" else bytes((byte,)) for byte in prefix) + b"*"
-        removed: int = 0
-        at = 0
-        while True:
-            at, found = cast("tuple[int, list[bytes]]", client.scan(cursor=at, match=pattern, count=5000))
-            with client.pipeline(transaction=False) as pipe:
-                for key in found:
-                    pipe.hdel(key, name)
-                removed += int(sum(pipe.execute()))
-            if at == 0:
-                return removed
+        removed, found = 0, (key for key in keys_like(client, pattern) if key.endswith(after))
+        while some := list(islice(found, _KEYS_AT_ONCE)):
+            removed += sum(each(client, [(b"HDEL", key, name) for key in some]))
+        return removed
 
 
 def write_states(
@@ -224,8 +224,8 @@ def write_states(
                 for start in range(0, len(rows), _ROWS_AT_ONCE):
                     still_ours(client, layout.view, token)
                     some = rows[start : start + _ROWS_AT_ONCE]
-                    made = (part for key, state in some for part in (_HSET, bulk(redis_states(key)), name, bulk(state)))
-                    pipe.send(b"".join(made), len(some))
+                    named = ((redis_states(key), state) for key, state in some)
+                    pipe.ask([(key, b"".join((_HSET, bulk(key), name, bulk(state))), 1) for key, state in named])
                 yield len(rows)
     finally:
         client.close()
@@ -241,10 +241,8 @@ def remove_states(
             keys, removed = _keys(layout, batch), 0
             for start in range(0, len(keys), _ROWS_AT_ONCE):
                 still_ours(client, layout.view, token)
-                with client.pipeline(transaction=False) as pipe:
-                    for key in keys[start : start + _ROWS_AT_ONCE]:
-                        pipe.hdel(redis_states(key), name)
-                    removed += sum(pipe.execute())
+                some = keys[start : start + _ROWS_AT_ONCE]
+                removed += sum(each(client, [(b"HDEL", redis_states(key), name) for key in some]))
             yield removed
     finally:
         client.close()

@@ -1,4 +1,4 @@
-"""One Redis server for all views: what readers ask, what loads and pushes do; a lease keeps two loads of one view apart."""
+"""One Redis for all views: what readers ask, what loads and pushes do; a lease keeps two loads of one view apart."""
 
 import threading
 import time
@@ -7,21 +7,16 @@ from contextlib import contextmanager
 from typing import Any, cast
 from uuid import uuid4
 
-import redis
-
 from features.definitions.sources import Source
 from features.errors import BusyError
 from features.store import redis_tails
 from features.store.heads import Head, Layout, refuse_early
-from features.store.keys import (
-    redis_head,
-)
 from features.store.reads import Answer, Question
-from features.store.redis_client import Parsed, Trip, Trips, client_of, lease
-from features.store.redis_parts import redis_parts
+from features.store.redis_client import ERRORS, client_of, keys_like, records_of
 from features.store.redis_plain import ask_plain, head_of, plain_answers
 from features.store.redis_rows import Load
 from features.store.redis_states import StateLoad, States
+from features.store.redis_trips import Parsed, Trip, Trips, Ways
 from features.store.tails import Pushed
 
 __all__ = ["RedisStore"]
@@ -38,8 +33,14 @@ class RedisStore:
     def __init__(self, url: str) -> None:
         self.url = url
         self.client = client_of(url)
-        self._trips, self._heads = Trips(self.client), Parsed(head_of)
+        self._trips, self._heads = self._ways(), Parsed(head_of)
         self._states = States(self.client)
+
+    @property
+    def where(self) -> str:
+        """What messages call it; no password is in it."""
+        told = self.client.get_connection_kwargs()
+        return f"redis://{told.get('host')}:{told.get('port')}"
 
     def close(self) -> None:
         """Ends the connections."""
@@ -48,7 +49,7 @@ class RedisStore:
 
     def record(self, view: str) -> dict[bytes, bytes]:
         """The head record as stored."""
-        return cast("dict[bytes, bytes]", self.client.hgetall(redis_head(view)))
+        return cast("dict[bytes, bytes]", self.client.hgetall(records_of(self.client, view).head))
 
     def head(self, view: str) -> Head | None:
         """The live generation; None where no load was ever completed.
@@ -87,7 +88,7 @@ class RedisStore:
             finally:
                 done.set()
                 renewal.join()
-                self.client.eval(_IF_OURS, 1, lease(view), token, "del")
+                self.client.eval(_IF_OURS, 1, records_of(self.client, view).lease, token, "del")
 
     def ask(self, questions: Sequence[Question]) -> list[Answer]:
         """One MULTI of the head records and one HMGET an entity key, whatever the number of views.
@@ -101,7 +102,7 @@ class RedisStore:
         with self.errors():
             trip = next(asking)
             while True:
-                found = self._trips.execute(*trip.packed())
+                found = self._trips.execute(trip)
                 try:
                     trip = asking.send(found)
                 except StopIteration as done:
@@ -117,7 +118,7 @@ class RedisStore:
         plain = [question for question in questions if not question.states]
         stated = [question for question in questions if question.states]
         for _ in range(_TRIES):
-            trip = Trip()
+            trip = self._trip()
             groups, expected = ask_plain(trip, plain), self._states.ask(trip, stated)
             found = yield trip
             ends = len(plain) + sum(len(keys) for keys, _ in groups)
@@ -133,14 +134,15 @@ class RedisStore:
     def forget(self, view: str) -> None:
         """Drops the view's head record; its rows are Feast's to delete. Of states no generation can be read any more, nor is its number used again."""
         with self.errors():
-            self.client.delete(redis_head(view), redis_parts(view))
+            records = records_of(self.client, view)
+            self.client.delete(records.head, records.parts)
             for head in self._states.generations(view):
                 self._states.withdraw(view, head.generation)
 
     def clear(self) -> None:
         """Drops all that Asof keeps beside Feast's hashes, of every view and source."""
         with self.errors():
-            for key in self.client.scan_iter(b"asof:*", count=5000):
+            for key in keys_like(self.client, b"asof:*"):
                 self.client.unlink(key)
 
     def generations(self, view: str) -> tuple[Head, ...]:
@@ -198,10 +200,16 @@ class RedisStore:
         with self.leased(layout.view) as token:
             yield StateLoad(self._states, layout, now, token)
 
+    def _trip(self) -> Trip:
+        return Trip()
+
+    def _ways(self) -> Ways:
+        return Trips(self.client)
+
     def _take(self, view: str, token: str) -> None:
         # A killed load's lease ends by itself; a running one's does not.
         deadline = time.monotonic() + _LEASE_SECONDS + 5
-        while not self.client.set(lease(view), token, nx=True, ex=_LEASE_SECONDS):
+        while not self.client.set(records_of(self.client, view).lease, token, nx=True, ex=_LEASE_SECONDS):
             if time.monotonic() > deadline:
                 msg = f"Another load of view {view!r} into the online store is running. Run the same command again once it has ended."
                 raise BusyError(msg)
@@ -210,8 +218,8 @@ class RedisStore:
     def _renew(self, view: str, token: str, done: threading.Event) -> None:
         while not done.wait(_LEASE_SECONDS / 3):
             try:
-                self.client.eval(_IF_OURS, 1, lease(view), token, "expire", _LEASE_SECONDS)
-            except redis.RedisError:
+                self.client.eval(_IF_OURS, 1, records_of(self.client, view).lease, token, "expire", _LEASE_SECONDS)
+            except ERRORS:
                 continue  # the load's own commands meet it too, and say so
 
     @contextmanager
@@ -219,10 +227,9 @@ class RedisStore:
         """Says of what Redis's client raises what is wrong, and what to do."""
         try:
             yield
-        except redis.RedisError as error:
-            where = self.client.get_connection_kwargs()
+        except ERRORS as error:
             msg = (
-                f"The online store redis://{where.get('host')}:{where.get('port')} does not answer as it should: {error}. "
+                f"The online store {self.where} does not answer as it should: {error}. "
                 "The generation it served stays the live one. Mend it (online.url) and run the same command again."
             )
             raise BusyError(msg) from error

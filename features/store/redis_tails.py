@@ -6,7 +6,8 @@ from typing import Any, cast
 from uuid import uuid4
 
 from features.definitions.sources import Source
-from features.store.keys import PROJECT, redis_tail
+from features.store.keys import PROJECT, redis_overtaking, redis_tail
+from features.store.redis_client import each, run
 from features.store.tail_folds import steps
 from features.store.tail_rows import gone, is_block, is_gone, known_of, rows_in
 from features.store.tails import Pushed
@@ -32,17 +33,22 @@ for i, record in ipairs(KEYS) do
   end
 end
 return made"""
-# Records and tails, a pair an entry: only of the version that won, as another may have come between; marks only where there is a tail.
+# Of an entry the order of what overtook its event, and the tail: of one slot. What overtakes leaves its order, so that what it overtook, and comes
+# later because its writer stood still, stays out. Marks only where there is a tail.
 _PUT = """for i = 1, #KEYS, 2 do
-  local order, id, entry, lasting = ARGV[2 * i - 1], ARGV[2 * i], ARGV[2 * i + 1], ARGV[2 * i + 2]
-  local now = redis.call('get', KEYS[i])
-  local counts = now and string.sub(now, 1, string.len(order)) == order
-  if counts and (lasting ~= '' or redis.call('exists', KEYS[i + 1]) == 1) then
-    redis.call('hset', KEYS[i + 1], id, entry)
-    if lasting ~= '' then redis.call('pexpire', KEYS[i + 1], lasting) end
+  local order, id, entry, kind = ARGV[2 * i], ARGV[2 * i + 1], ARGV[2 * i + 2], ARGV[2 * i + 3]
+  local least = redis.call('get', KEYS[i])
+  if not least or order <= least then
+    if kind ~= 'first' then redis.call('set', KEYS[i], order, 'PX', ARGV[1]) end
+    if kind ~= 'gone' then
+      redis.call('hset', KEYS[i + 1], id, entry)
+      redis.call('pexpire', KEYS[i + 1], ARGV[1])
+    elseif redis.call('exists', KEYS[i + 1]) == 1 then
+      redis.call('hset', KEYS[i + 1], id, entry)
+    end
   end
 end
-return 1"""
+return {}"""
 _LATER = """local old = redis.call('get', KEYS[1])
 if not old or tonumber(old) < tonumber(ARGV[1]) then redis.call('set', KEYS[1], ARGV[1]) end
 return 1"""
@@ -64,6 +70,7 @@ end
 return 1"""
 _RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) else return 0 end"
 _LOST, _NEW = 0, 2
+_FIRST_ONE, _OVERTAKES, _GONE = b"first", b"overtakes", b"gone"
 _OWNED_MS = 30_000
 _STEPS_AT_ONCE = 10
 """A tail that is longer is folded on by the next push."""
@@ -87,30 +94,35 @@ def push(client: Any, source: str, events: Sequence[Pushed], told: int, lasting_
     new = 0
     for start in range(0, len(events), _AT_ONCE):
         some = events[start : start + _AT_ONCE]
-        records = [_event(source, event.event_id) for event in some]
-        given = chain.from_iterable((event.order, _packed(event.keys)) for event in some)
-        found = client.eval(_FIRST, len(some), *records, lasting_ms, *given)
+        given = [((_event(source, event.event_id),), (event.order, _packed(event.keys))) for event in some]
+        found = run(client, _FIRST, given, lasting_ms)
         new += sum(answer == _NEW for answer in found)
         writes = [
             write for event, answer in zip(some, found, strict=True) if answer != _LOST
-            for write in _writes(source, event, _keys_of(answer, event), lasting_ms)
+            for write in _writes(source, event, answer)
         ]  # fmt: skip
-        names, values = [name for pair, _ in writes for name in pair], [value for _, four in writes for value in four]
-        client.eval(_PUT, len(names), *names, *values)
+        run(client, _PUT, writes, lasting_ms)
     client.eval(_LATER, 1, redis_watermark(source), told)
     return new
 
 
 def _writes(
-    source: str, event: Pushed, before: Sequence[bytes], lasting_ms: int
-) -> Iterator[tuple[tuple[bytes, bytes], tuple[str, bytes, bytes, int | str]]]:
-    """Of an event whose version won: record and tail, and what `_PUT` needs beside them."""
-    record, keys = _event(source, event.event_id), event.keys if event.entry is not None else ()
-    for key in dict.fromkeys(before):
+    source: str,
+    event: Pushed,
+    answer: Any,  # noqa: ANN401 - a number, or a record's bytes
+) -> Iterator[tuple[tuple[bytes, bytes], tuple[str, bytes, bytes, bytes]]]:
+    """Of an event whose version won: the keys that `_PUT` looks at, and what it needs beside them."""
+    keys, mine = event.keys if event.entry is not None else (), event.order.encode() + _packed(event.keys)
+    for key in dict.fromkeys(_keys_of(answer, event)):
         if key not in keys:
-            yield (record, redis_tail(key, source)), (event.order, event.event_id, gone(event.event_id), "")
+            yield _names(key, source, event), (event.order, event.event_id, gone(event.event_id), _GONE)
+    kind = _FIRST_ONE if answer in (_NEW, mine) else _OVERTAKES  # that very version may have come before
     for key in keys:
-        yield (record, redis_tail(key, source)), (event.order, event.event_id, event.entry or b"", lasting_ms)
+        yield _names(key, source, event), (event.order, event.event_id, event.entry or b"", kind)
+
+
+def _names(key: bytes, source: str, event: Pushed) -> tuple[bytes, bytes]:
+    return redis_overtaking(key, source, event.event_id), redis_tail(key, source)
 
 
 def fold(client: Any, source: Source, keys: Sequence[bytes], bound: int) -> int:  # noqa: ANN401 - see client_of
@@ -120,10 +132,7 @@ def fold(client: Any, source: Source, keys: Sequence[bytes], bound: int) -> int:
     """
     name, folded = source.name, 0
     tails = [redis_tail(key, name) for key in dict.fromkeys(keys)]
-    with client.pipeline(transaction=False) as pipe:
-        for tail in tails:
-            pipe.hlen(tail)
-        lengths = pipe.execute()
+    lengths = each(client, [(b"HLEN", tail) for tail in tails])
     for tail in (tail for tail, length in zip(tails, lengths, strict=True) if length > bound):
         owner, token = tail + b":owner", uuid4().hex
         if client.set(owner, token, nx=True, px=_OWNED_MS):
@@ -168,17 +177,10 @@ def _keys_of(answer: Any, event: Pushed) -> list[bytes]:  # noqa: ANN401 - a num
 
 def trim(client: Any, source: str, before: int) -> int:  # noqa: ANN401 - see client_of
     """Drops what became known before an instant, by looking at all tails of the source; how many events that were. A block goes when all of it may."""
-    removed: int = 0
-    at = 0
     suffix = f"}}:tail:{source}".encode()
-    pattern = b"asof:{*" + suffix
-    while True:
-        at, found = cast("tuple[int, list[bytes]]", client.scan(cursor=at, match=pattern, count=5000))
-        for key in found:
-            if key.endswith(suffix):
-                removed += _trimmed(client, key, before)
-        if at == 0:
-            return removed
+    # A tail that is missed because its slot is being moved waits for the next time.
+    found = client.scan_iter(match=b"asof:{*" + suffix, count=5000)
+    return sum(_trimmed(client, key, before) for key in found if key.endswith(suffix))
 
 
 def _trimmed(client: Any, key: bytes, before: int) -> int:  # noqa: ANN401 - see client_of

@@ -1,17 +1,17 @@
-"""Redis's own protocol (RESP 2) packed by hand, many commands in the time that a client library takes for one; and a pipeline that sends them."""
+"""Redis's own protocol (RESP 2) packed by hand, many commands in the time that a client library takes for one; and taken apart."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import redis
 
 from features.definitions.expressions import ColumnType
 from features.store.values import DOUBLE, encode
 
-__all__ = ["Pipe", "bulk", "command", "fields_and_values", "piped"]
+__all__ = ["Items", "bulk", "command", "commands_in", "fields_and_values"]
+
+Items = Sequence[tuple[bytes, bytes, int]]
+"""A key, packed commands that touch nothing outside its slot, and how many those are."""
 
 
 def bulk(text: bytes) -> bytes:
@@ -30,6 +30,24 @@ def command(*arguments: bytes) -> bytes:
     b'*2\r\n$3\r\nGET\r\n$1\r\na\r\n'
     """
     return b"*%d\r\n" % len(arguments) + b"".join(map(bulk, arguments))
+
+
+def commands_in(packed: bytes) -> Iterator[list[bytes]]:
+    r"""The arguments of each packed command.
+
+    >>> list(commands_in(command(b"GET", b"a") + command(b"PING")))
+    [[b'GET', b'a'], [b'PING']]
+    """
+    at = 0
+    while at < len(packed):
+        end = packed.index(b"\r\n", at)
+        count, at, made = int(packed[at + 1 : end]), end + 2, list[bytes]()
+        for _ in range(count):
+            end = packed.index(b"\r\n", at)
+            start, size = end + 2, int(packed[at + 1 : end])
+            made.append(packed[start : start + size])
+            at = start + size + 2
+        yield made
 
 
 def fields_and_values(named: Sequence[tuple[bytes, pa.Array, ColumnType]]) -> list[bytes]:
@@ -62,38 +80,3 @@ def _doubles(named: Sequence[tuple[bytes, pa.Array]]) -> list[bytes]:
         rows[f"v{n}"] = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
     whole, width = rows.tobytes(), rows.dtype.itemsize
     return [whole[at : at + width] for at in range(0, len(whole), width)]
-
-
-class Pipe:
-    """A connection for writers: commands go together, then their answers are read."""
-
-    def __init__(self, connection: Any) -> None:  # noqa: ANN401 - redis-py's
-        self._connection = connection
-
-    def send(self, packed: bytes, count: int) -> list[Any]:
-        """The answers to so many packed commands.
-
-        Raises:
-            redis.RedisError: Redis does not answer, or refuses one of them.
-        """
-        self._connection.send_packed_command([packed])
-        read = self._connection._parser.read_response  # noqa: SLF001 - see Trips
-        try:
-            found = [read() for _ in range(count)]
-        except OSError as error:  # the parser passes on what the socket says
-            msg = f"the connection broke ({error})"
-            raise redis.ConnectionError(msg) from error
-        if wrong := next((answer for answer in found if isinstance(answer, redis.RedisError)), None):
-            raise wrong
-        return found
-
-
-@contextmanager
-def piped(client: Any) -> Iterator[Pipe]:  # noqa: ANN401 - see client_of
-    """A connection of its own; it ends with the block."""
-    connection = client.connection_pool.make_connection()
-    try:
-        connection.connect()
-        yield Pipe(connection)
-    finally:
-        connection.disconnect()

@@ -119,11 +119,7 @@ def test_a_group_that_is_no_json_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize(
     ("group", "value", "said"),
     [
-        (
-            "online",
-            {"kind": "redis-cluster"},
-            r"online.kind = 'redis-cluster' is not supported.*'sqlite' \(one machine.*'redis'",
-        ),
+        ("online", {"kind": "redis-cluster"}, r"online.kind = 'redis-cluster' needs online.url.*ASOF_ONLINE__URL"),
         ("stream", {"kind": "folder"}, r"stream.kind = 'folder' is not supported.*Use 'none'"),
         ("stream", {"kind": "kafka"}, r"stream.kind = 'kafka' is not supported.*Use 'none'"),
         ("tables", {"root": "s3://bucket"}, r"scheme 's3', which is not supported.*s3a://"),

@@ -26,19 +26,23 @@ ROWS_IN_A_PART, ROWS_AT_ONCE = 40, 15
 _CHUNK = 4096
 
 
-def load_cut(home: Path, url: str, view: str, cut: int, published: Mapping[int, pa.Table]) -> Loaded:
+def load_cut(
+    home: Path, url: str, view: str, cut: int, published: Mapping[int, pa.Table], kind: str = "redis"
+) -> Loaded:
     """Loads a published cut in small steps, so that there are many moments between them."""
     load_parts._ROWS_AT_ONCE = ROWS_IN_A_PART
     redis_rows._ROWS_AT_ONCE = redis_states._ROWS_AT_ONCE = ROWS_AT_ONCE
-    settings = load(home=home, online={"kind": "redis", "url": url}, clock="2026-01-01T10:00:00Z")
+    settings = load(home=home, online={"kind": kind, "url": url}, clock="2026-01-01T10:00:00Z")
     return materialize.load_view(settings, VIEWS[view], cut, published.__getitem__, lambda: published)
 
 
-def alone(home: Path, url: str, view: str, cut: int, published: Mapping[int, pa.Table]) -> BaseProcess:
+def alone(
+    home: Path, url: str, view: str, cut: int, published: Mapping[int, pa.Table], kind: str = "redis"
+) -> BaseProcess:
     """The same in another process, which has begun."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
-    process = context.Process(target=load_cut, args=(home, url, view, cut, published))
+    process = context.Process(target=load_cut, args=(home, url, view, cut, published, kind))
     process.start()
     return process
 

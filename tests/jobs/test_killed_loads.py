@@ -2,9 +2,10 @@
 
 import random
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 import pytest
@@ -13,17 +14,18 @@ from features.definitions.names import STATE
 from features.serving.reader import Reader
 from features.settings import Settings, load
 from features.store import redis_rows, redis_states
-from features.store.keys import entity_keys, redis_generations, redis_head
+from features.store.keys import entity_keys
 from features.store.keys import redis_states as states_key
-from features.store.redis_client import lease
-from features.store.redis_parts import redis_parts
+from features.store.redis_client import records_of
 from features.store.redis_store import RedisStore
+from features.store.stores import open_store
 from jobs import load_parts
 from tests.engine import encoded, stored
 from tests.features.serving.habits import CUT, HABITS, HOUR, PAYMENTS
 from tests.features.serving.test_states import CATALOG as STATES
 from tests.features.serving.test_states import LIVE, paid
 from tests.jobs.killed_loads import VIEWS, Door, alone, door, load_cut
+from tests.redis_cluster import Nodes
 from tests.states import states_of
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(3600)]
@@ -62,13 +64,17 @@ PUBLISHED = {"habits": habits, "live": live}
 
 @pytest.fixture
 def settings(redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
-    for module in (load_parts, redis_states, redis_rows):  # `load_cut` makes them small
-        monkeypatch.setattr(module, "_ROWS_AT_ONCE", module._ROWS_AT_ONCE)
+    _kept(monkeypatch)
     store = RedisStore(redis_url)
     store.client.flushdb()
     yield load(home=tmp_path, online={"kind": "redis", "url": redis_url}, clock="2026-01-01T10:00:00Z")
     store.client.flushdb()
     store.close()
+
+
+def _kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (load_parts, redis_states, redis_rows):  # `load_cut` makes them small
+        monkeypatch.setattr(module, "_ROWS_AT_ONCE", module._ROWS_AT_ONCE)
 
 
 class Watching(threading.Thread):
@@ -123,13 +129,17 @@ def _one_load(store: RedisStore, way: Door, settings: Settings, view: str, numbe
     way.load = alone(settings.home, way.url, view, CUTS[number], _published(view, number))
     way.limit = limit
     way.load.join()
-    store.client.delete(lease(view))  # nobody renews it; half a minute later it would be gone
+    store.client.delete(records_of(store.client, view).lease)  # nobody renews it; half a minute later it would be gone
     return way.load.exitcode == 0
 
 
 def _finished(store: RedisStore, view: str) -> int:
     """Rows of parts that are recorded as finished."""
-    return sum(int(rows) for name, rows in store.client.hgetall(redis_parts(view)).items() if name != b"load")
+    return sum(
+        int(rows)
+        for name, rows in store.client.hgetall(records_of(store.client, view).parts).items()
+        if name != b"load"
+    )
 
 
 def _killed(settings: Settings, url: str, view: str, kills: int) -> None:
@@ -160,14 +170,16 @@ def _killed(settings: Settings, url: str, view: str, kills: int) -> None:
     assert len(watching.seen) > 1
     assert len(stopped_at) > 2, "they were killed at different places"
     assert (done.sentence, done.already, done.written, done.head.rows) == (None, there, KEYS, KEYS)
-    _nothing_is_left(store, view, number)
+    _nothing_is_left(settings, store, view, number)
     store.close()
 
 
-def _nothing_is_left(store: RedisStore, view: str, number: int) -> None:
+def _nothing_is_left(settings: Settings, store: RedisStore, view: str, number: int) -> None:
     """The rows of the cut, and of the generation before where it is kept; no record of what was begun."""
-    assert store.client.exists(redis_parts(view)) == 0
-    record = store.client.hgetall(redis_head(view) if view == "habits" else redis_generations(view))
+    assert store.client.exists(records_of(store.client, view).parts) == 0
+    record = store.client.hgetall(
+        records_of(store.client, view).head if view == "habits" else records_of(store.client, view).generations
+    )
     assert not [name for name in record if name.startswith(b"begun")]
     kept = 1 if view == "habits" else len(store.generations(view))
     every = sorted({card for n in range(number + 2) for card in cards(n)})
@@ -176,7 +188,7 @@ def _nothing_is_left(store: RedisStore, view: str, number: int) -> None:
     assert sum(fields) == kept * KEYS
     plain = [key for key in store.client.scan_iter(count=5000) if not key.startswith(b"asof:")]
     assert len(plain) == (KEYS if view == "habits" else 0)
-    with Reader(load(online={"kind": "redis", "url": store.url}), _catalog(view)) as reader:
+    with Reader(settings, _catalog(view)) as reader:
         found = reader.lookup_features({view: VALUES[view]}, [{"card_id": card} for card in every], AT).rows
     got = [list(row.views[0].values.values()) for row in found]
     assert got == [_meant(view, number, card) for card in every]
@@ -196,3 +208,54 @@ def test_a_load_that_is_killed_a_hundred_times_ends_as_one_that_was_not(
     settings: Settings, redis_url: str, view: str
 ) -> None:
     _killed(settings, redis_url, view, 100)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_load_into_a_cluster_that_is_killed_goes_on_while_slots_are_moved(
+    redis_cluster: Nodes, tmp_path: Path, view: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed at moments that it chooses itself: how many parts are finished."""
+    _kept(monkeypatch)
+    settings = load(home=tmp_path, online=redis_cluster.online, clock="2026-01-01T10:00:00Z")
+    given = (settings.home, redis_cluster.url, view)
+    load_cut(*given, CUTS[0], _published(view, 0), "redis-cluster")
+    store, watching, moving = (
+        cast("RedisStore", open_store(settings, writable=True)),
+        Watching(settings, view),
+        threading.Event(),
+    )
+    mover = threading.Thread(target=_moved_about, args=(redis_cluster, moving))
+    watching.loading = 1
+    mover.start()
+    watching.start()
+    for rows in (KEYS // 10, KEYS // 2):
+        process = alone(*given, CUTS[1], _published(view, 1), "redis-cluster")
+        while process.is_alive() and _finished(store, view) < rows:
+            time.sleep(0.001)
+        process.kill()
+        process.join()
+        store.client.delete(records_of(store.client, view).lease)
+    there = _finished(store, view)
+    assert there > 0
+    done = load_cut(*given, CUTS[1], _published(view, 1), "redis-cluster")
+    watching.live = 1
+    moving.set()
+    mover.join()
+    watching.stop.set()
+    watching.join()
+    assert watching.wrong[:3] == []
+    assert (done.sentence, done.already, done.written) == (None, there, KEYS)
+    _nothing_is_left(settings, store, view, 1)
+    store.close()
+
+
+def _moved_about(nodes: Nodes, stop: threading.Event) -> None:
+    """Slots of some keys go to a node that had none, and back."""
+    keys = [states_key(key) for key in entity_keys({"card_id": pa.array(cards(0)[40:60])}, "string")]
+    for slot in map(nodes.slot, keys):
+        home = nodes.owner(slot)
+        for to in (3, home):
+            nodes.move(slot, to)
+        if stop.is_set():
+            return

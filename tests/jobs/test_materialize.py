@@ -16,8 +16,7 @@ from features.errors import BusyError, InputError, MissingError
 from features.feast.registry import apply
 from features.serving.reader import Reader
 from features.settings import OnlineSettings, Settings
-from features.store.redis_client import lease
-from features.store.redis_parts import redis_parts
+from features.store.keys import redis_records
 from features.store.redis_store import RedisStore
 from features.store.stores import open_store
 from jobs import materialize, tables
@@ -42,7 +41,8 @@ def home(
 ) -> Iterator[Settings]:
     """Its own store and registry, on the run's one Spark; tables start empty."""
     url = request.getfixturevalue("redis_url") if request.param == "redis" else None
-    online = OnlineSettings(kind=request.param, url=url)
+    nodes = request.getfixturevalue("redis_cluster") if request.param == "redis-cluster" else None
+    online = OnlineSettings(kind=request.param, url=nodes.url if nodes else url)
     made = spark_settings.model_copy(
         update={
             "catalog": "tests.jobs.catalogue_of_loads",
@@ -238,9 +238,11 @@ def test_a_load_by_sparks_tasks_that_stopped_goes_on_where_it_was(
             run(through, FIRST, "load_habits")
         way.limit = 1 << 60
         store = RedisStore(url)
-        store.client.delete(lease("load_habits"))
+        store.client.delete(redis_records("load_habits").lease)
         there = sum(
-            int(rows) for name, rows in store.client.hgetall(redis_parts("load_habits")).items() if name != b"load"
+            int(rows)
+            for name, rows in store.client.hgetall(redis_records("load_habits").parts).items()
+            if name != b"load"
         )
         store.close()
         assert 0 < there < 3000
@@ -253,6 +255,23 @@ def test_a_load_by_sparks_tasks_that_stopped_goes_on_where_it_was(
     with Reader(home, CATALOG) as reader:
         found = reader.lookup_features({"load_habits": ["count_7d"]}, keys, FIRST + 2 * 3_600_000_000)
     assert found.views[0].values["count_7d"] == [4] * 3000
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("home", ["redis-cluster"], indirect=True)
+def test_sparks_tasks_load_a_cluster(spark: "SparkSession", home: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    many = home.model_copy(update={"spark": home.spark.model_copy(update={"few_bytes": 0})})
+    for cut, numbers in ((FIRST, range(1000)), (SECOND, range(300, 1100))):
+        publish(spark, home, HABITS, cut, habits(numbers, cut // DAY), in_a_group=100)
+        assert run(many, cut, "load_habits") == 0
+    assert "load_habits: cut 2026-03-03T00-00Z: 800 keys written, 300 removed, " in capsys.readouterr().out
+    keys = [{"load_card": f"c{number}", "load_shop": f"s{number % 7}"} for number in range(1100)]
+    with Reader(home, CATALOG) as reader:
+        found = reader.lookup_features({"load_habits": ["count_7d"]}, keys, SECOND + 2 * 3_600_000_000)
+    assert found.views[0].values["count_7d"] == [0] * 300 + [SECOND // DAY] * 800
+    client = own_client(home.feast)
+    told = client.get_online_features(["load_habits:count_7d"], keys[299:302]).to_dict()
+    assert told["count_7d"] == [None] + [SECOND // DAY] * 2
 
 
 def open_url(settings: Settings) -> str:

@@ -65,12 +65,17 @@ def repository(folder: Path, online: dict[str, Any]) -> FeatureStore:
     return FeatureStore(config=config)
 
 
-@pytest.fixture(params=["sqlite", pytest.param("redis", marks=pytest.mark.services)])
+@pytest.fixture(params=["sqlite", *(pytest.param(kind, marks=pytest.mark.services) for kind in ("redis", "cluster"))])
 def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FeatureStore]:
     """Over each kind in turn; the clock stands."""
     monkeypatch.setenv("ASOF_CLOCK", NOW.isoformat())
     if request.param == "sqlite":
         yield repository(tmp_path, {"type": OURS})
+        return
+    if request.param == "cluster":
+        nodes = request.getfixturevalue("redis_cluster")
+        places = ",".join(f"127.0.0.1:{port}" for port in nodes.ports)
+        yield repository(tmp_path, {"type": OURS, "redis_type": "redis_cluster", "connection_string": places})
         return
     url = request.getfixturevalue("redis_url")
     server, db = url.removeprefix("redis://").split("/")
@@ -266,6 +271,7 @@ def test_redis_forgets_after_feasts_own_ttl_of_keys(redis_url: str, tmp_path: Pa
         ("h:1,db=3,password=1234", "redis://:1234@h:1/3"),
         ("h:1,username=a b,password=p@:/,ssl=true", "rediss://a%20b:p%40%3A%2F@h:1/0"),
         ("h:1,socket_timeout=2", "redis://h:1/0?socket_timeout=2"),
+        ("h:1,g:2,password=p", "redis://:p@h:1,g:2/0"),
     ],
 )
 def test_feasts_connection_is_a_url(connection: str, url: str) -> None:

@@ -259,7 +259,7 @@ def test_what_feast_deletes_asof_forgets(shop: Settings) -> None:
                 )
     assert [path.name for path in shop.home.iterdir()] == ["feast"]
     if shop.online.url is not None:
-        redis = RedisStore(shop.online.url.get_secret_value())
+        redis = cast("RedisStore", open_store(shop, writable=True))
         assert redis.client.keys("*") == []
         redis.close()
 

@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 
@@ -27,6 +27,7 @@ from features.store.heads import Layout
 from features.store.redis_rows import write_rows
 from features.store.redis_store import RedisStore
 from features.store.sqlite_store import SqliteStore
+from features.store.stores import open_store, redis_url
 
 HOUR = 3_600_000_000
 DAY = 24 * HOUR
@@ -82,9 +83,9 @@ def put(settings: Settings, view: FeatureView, batch: pa.RecordBatch, cut: int =
         store.load(layout, [batch], now)
         store.close()
         return
-    redis = RedisStore(REDIS)
+    redis, url = cast("RedisStore", open_store(settings, writable=True)), redis_url(settings)
     with redis.loading(layout, now) as load_:
         load_.begin()
-        written = sum(write_rows(REDIS, layout, load_.gone_features, load_.token, [batch]))
+        written = sum(write_rows(url, layout, load_.gone_features, load_.token, [batch]))
         load_.end(written=written, removed=load_.remove_by_scan())
     redis.close()

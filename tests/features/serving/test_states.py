@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 import pytest
@@ -35,10 +35,11 @@ from features.store.heads import Layout, Loaded
 from features.store.redis_states import write_states
 from features.store.redis_store import RedisStore
 from features.store.sqlite_store import SqliteStore
+from features.store.stores import open_store, redis_url
 from jobs.tails import trim_tail
 from tests import oracle
 from tests.engine import encoded, stored
-from tests.features.serving.habits import CARD, CUT, DAY, HOUR, PAYMENTS, REDIS
+from tests.features.serving.habits import CARD, CUT, DAY, HOUR, PAYMENTS
 from tests.properties.agreement import agree
 from tests.states import kept_cases, states_of
 from tests.strategies import NO_HEALTH_CHECK, Case
@@ -97,12 +98,12 @@ def put(settings: Settings, view: FeatureView, rows: Rows, cut: int = CUT, now: 
         loaded = store.load(layout, [batch], now)
         store.close()
         return loaded
-    redis = RedisStore(REDIS)
+    redis, url = cast("RedisStore", open_store(settings, writable=True)), redis_url(settings)
     with redis.loading_states(layout, now) as load_:
         if load_.settled is not None:
             return load_.settled
         load_.begin()
-        load_.show(sum(write_states(REDIS, layout, load_.generation, load_.token, [batch])))
+        load_.show(sum(write_states(url, layout, load_.generation, load_.token, [batch])))
         ended = load_.end(lambda head: load_.remove_by_scan(head.generation))
     redis.close()
     return ended
@@ -209,7 +210,7 @@ def test_generations_wait_are_kept_and_roll_back(settings: Settings) -> None:
             )
         with pytest.raises(InputError, match="Ask for a later instant"):
             reader.lookup_features({"live": ["count_1h"]}, [{"card_id": "c1"}], CUT + HOUR)
-        store = RedisStore(REDIS) if settings.online.kind == "redis" else SqliteStore(settings.online_db)
+        store = open_store(settings, writable=True)
         assert [head.generation for head in store.generations("live")] == [2, 3, 4]
         store.roll_back("live", 4)
         assert (
@@ -237,8 +238,8 @@ def damage(settings: Settings, view: str) -> None:
     from features.store.keys import entity_key, redis_states, state_field
 
     key = entity_key({"card_id": "c1"}, "string")
-    if settings.online.kind == "redis":
-        store = RedisStore(REDIS)
+    if settings.online.kind != "sqlite":
+        store = cast("RedisStore", open_store(settings, writable=True))
         state = bytearray(store.client.hget(redis_states(key), state_field(view, 1)))
         state[-3] ^= 64
         store.client.hset(redis_states(key), state_field(view, 1), bytes(state))
@@ -258,7 +259,7 @@ def test_what_became_known_before_an_instant_is_trimmed(settings: Settings) -> N
     for view in (LIVE, SLIDING):
         put(settings, view, BEFORE)
     push(settings, CATALOG, "payments", [{**row, "event_time": _iso(row["event_time"])} for row in SINCE])
-    store = RedisStore(REDIS) if settings.online.kind == "redis" else SqliteStore(settings.online_db)
+    store = open_store(settings, writable=True)
     assert store.trim("payments", CUT + 2 * HOUR) == 1
     store.close()
     assert looked_up(settings, CUT + 2 * HOUR + 1, "c1")[0]["live__sum_amount_24h"] == 250 + 5
@@ -267,7 +268,7 @@ def test_what_became_known_before_an_instant_is_trimmed(settings: Settings) -> N
 def test_a_view_that_was_forgotten_and_comes_back_has_none_of_its_old_states(settings: Settings) -> None:
     for view in (LIVE, SLIDING):
         put(settings, view, BEFORE)
-    store = RedisStore(REDIS) if settings.online.kind == "redis" else SqliteStore(settings.online_db)
+    store = open_store(settings, writable=True)
     store.forget("sliding")
     assert store.generations("sliding") == ()
     store.close()

@@ -156,7 +156,7 @@ def test_redis_is_killed_and_comes_back_under_load(tmp_path: Path) -> None:
 
     readers = [threading.Thread(target=ask) for _ in range(4)]
     with redis_at(port):
-        _fill(settings, url)
+        put(settings, HABITS, HABIT_ROWS)
         for reader in readers:
             reader.start()
         _until(lambda: len(answers) > 100)
@@ -164,7 +164,7 @@ def test_redis_is_killed_and_comes_back_under_load(tmp_path: Path) -> None:
     told = len(answers)
     with redis_at(port):
         _until(lambda: any(isinstance(error, NotLoadedError) for error in errors))
-        _fill(settings, url)
+        put(settings, HABITS, HABIT_ROWS)
         _until(lambda: len(answers) > told + 100)
         stop.set()
         for reader in readers:
@@ -174,16 +174,6 @@ def test_redis_is_killed_and_comes_back_under_load(tmp_path: Path) -> None:
     assert any(
         "does not answer as it should" in str(error) and "Mend it (online.url)" in str(error) for error in errors
     )
-
-
-def _fill(settings: Settings, url: str) -> None:
-    from tests.features.serving import habits
-
-    redis, habits.REDIS = habits.REDIS, url
-    try:
-        put(settings, HABITS, HABIT_ROWS)
-    finally:
-        habits.REDIS = redis
 
 
 def _until(reached: Callable[[], bool]) -> None:

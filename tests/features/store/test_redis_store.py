@@ -15,9 +15,11 @@ from features.errors import BusyError
 from features.feast.registry import apply
 from features.settings import load
 from features.store import redis_store
+from features.store.cluster_store import ClusterStore
 from features.store.heads import Layout, Loaded
-from features.store.keys import entity_keys, redis_head
+from features.store.keys import entity_keys
 from features.store.reads import Question
+from features.store.redis_client import records_of
 from features.store.redis_rows import Load, remove_rows, write_rows
 from features.store.redis_store import RedisStore
 from tests.feast_client import own_client
@@ -34,13 +36,37 @@ SIMPLE = make_view("simple", keys=("key",), features="i")
 BARE = replace(SIMPLE, feast_layout=False)
 
 
+@pytest.fixture(params=["redis", "redis-cluster"])
+def store(request: pytest.FixtureRequest) -> Iterator[RedisStore]:
+    """One server, and a cluster."""
+    made = RedisStore(URL) if request.param == "redis" else opened(request.getfixturevalue("redis_cluster").url)
+    made.client.flushdb()
+    yield made
+    made.client.flushdb()
+    made.close()
+
+
 @pytest.fixture
-def store() -> Iterator[RedisStore]:
+def one() -> Iterator[RedisStore]:
+    """One server."""
     made = RedisStore(URL)
     made.client.flushdb()
     yield made
     made.client.flushdb()
     made.close()
+
+
+def opened(url: str) -> RedisStore:
+    return ClusterStore(url.replace("://", "+cluster://"))
+
+
+def online_of(store: RedisStore) -> dict[str, str]:
+    kind = "redis-cluster" if isinstance(store, ClusterStore) else "redis"
+    return {"kind": kind, "url": store.url.replace("+cluster", "")}
+
+
+def lease_of(store: RedisStore) -> bytes:
+    return records_of(store.client, "simple").lease
 
 
 def simple(keys: range, value: int) -> pa.RecordBatch:
@@ -56,7 +82,7 @@ def put(store: RedisStore, layout: Layout, batch: pa.RecordBatch, before: pa.Rec
         if load_.settled is not None:
             return load_.settled
         load_.begin()
-        written = sum(write_rows(URL, layout, load_.gone_features, load_.token, [batch]))
+        written = sum(write_rows(store.url, layout, load_.gone_features, load_.token, [batch]))
         if before is None:
             removed = load_.remove_by_scan()
         else:
@@ -64,7 +90,7 @@ def put(store: RedisStore, layout: Layout, batch: pa.RecordBatch, before: pa.Rec
             dropped = pa.RecordBatch.from_pydict(
                 {"key": [key for key in before.column("key").to_pylist() if key not in kept]}
             )
-            removed = sum(remove_rows(URL, layout, load_.gone_features, load_.token, [dropped]))
+            removed = sum(remove_rows(store.url, layout, load_.gone_features, load_.token, [dropped]))
         return load_.end(written=written, removed=removed)
 
 
@@ -76,7 +102,7 @@ def test_the_hashes_are_what_feasts_own_writer_makes_and_a_stock_client_reads_th
     view: FeatureView, store: RedisStore, tmp_path: Path
 ) -> None:
     settings, batch, layout = (
-        load(home=tmp_path, online={"kind": "redis", "url": URL}),
+        load(home=tmp_path, online=online_of(store)),
         hostile(view),
         Layout.of(view, CUT),
     )
@@ -144,10 +170,10 @@ def test_a_killed_load_is_cleaned_by_the_next(store: RedisStore, monkeypatch: py
     put(store, Layout.of(SIMPLE, CUT - DAY), simple(range(100), 1))
     killed = Layout.of(SIMPLE, CUT)
     # What a kill -9 leaves: a begun cut, some of its rows, no head, a lease that nobody renews.
-    store.client.set(b"asof:lease:asof:simple", "gone", ex=1)
+    store.client.set(lease_of(store), "gone", ex=1)
     load_ = Load(store.client, killed, NOW, "gone")
     load_.begin()
-    sum(write_rows(URL, killed, (), "gone", [simple(range(90, 150), 2)]))
+    sum(write_rows(store.url, killed, (), "gone", [simple(range(90, 150), 2)]))
     head = store.head("simple")
     assert head is not None
     assert head.cut == CUT - DAY
@@ -209,10 +235,10 @@ def test_feasts_layout_goes_and_comes_back_with_the_next_load(store: RedisStore,
     assert found == contents(store)
 
 
-def test_two_loads_of_a_view_do_not_run_at_once(store: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_loads_of_a_view_do_not_run_at_once(one: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis_store, "_LEASE_SECONDS", 1)
     layout = Layout.of(SIMPLE, CUT)
-    with store.loading(layout, NOW) as load_:
+    with one.loading(layout, NOW) as load_:
         load_.begin()
         time.sleep(2)  # longer than a lease lasts: it is renewed
         with (
@@ -227,9 +253,9 @@ def test_a_load_that_lost_its_lease_writes_nothing_more(store: RedisStore) -> No
     layout = Layout.of(SIMPLE, CUT)
     with store.loading(layout, NOW) as load_:
         load_.begin()
-        store.client.set(b"asof:lease:asof:simple", "another")
+        store.client.set(lease_of(store), "another")
         with pytest.raises(BusyError, match="Another load of view 'simple' took over while this one stood still"):
-            list(write_rows(URL, layout, (), load_.token, [simple(range(3), 1)]))
+            list(write_rows(store.url, layout, (), load_.token, [simple(range(3), 1)]))
         with pytest.raises(BusyError, match="took over"):
             load_.end(written=3, removed=0)
     assert store.head("simple") is None
@@ -269,7 +295,7 @@ def test_readers_during_a_load_never_see_a_mixture_within_a_key(store: RedisStor
     )
 
     def read() -> None:
-        reader = RedisStore(URL)
+        reader = type(store)(store.url)
         while not stop.is_set():
             (answer,) = reader.ask([Question(view="pair", keys=keys)])
             rows = unpacked(view, answer)
@@ -291,24 +317,24 @@ def test_readers_during_a_load_never_see_a_mixture_within_a_key(store: RedisStor
     assert len(seen) > 2
 
 
-def test_a_connection_that_the_server_closed_is_replaced(store: RedisStore) -> None:
-    put(store, Layout.of(SIMPLE, CUT), simple(range(3), 1))
+def test_a_connection_that_the_server_closed_is_replaced(one: RedisStore) -> None:
+    put(one, Layout.of(SIMPLE, CUT), simple(range(3), 1))
     question = Question(view=SIMPLE.name, keys=tuple(entity_keys({"key": pa.array(["k0001", "k0002"])}, "string")))
-    before = store.ask([question])
+    before = one.ask([question])
     assert len(before[0].rows) == 2
-    own = store.client.client_id()
-    for client in store.client.client_list():
+    own = one.client.client_id()
+    for client in one.client.client_list():
         if int(client["id"]) != own:
-            store.client.client_kill_filter(_id=client["id"])
-    assert store.ask([question]) == before
+            one.client.client_kill_filter(_id=client["id"])
+    assert one.ask([question]) == before
 
 
 def test_an_answer_that_is_an_error_is_told_and_the_connection_goes(store: RedisStore) -> None:
     put(store, Layout.of(SIMPLE, CUT), simple(range(3), 1))
-    store.client.delete(redis_head(SIMPLE.name))
-    store.client.set(redis_head(SIMPLE.name), "no hash")
+    store.client.delete(records_of(store.client, SIMPLE.name).head)
+    store.client.set(records_of(store.client, SIMPLE.name).head, "no hash")
     with pytest.raises(BusyError, match="does not answer as it should: WRONGTYPE"):
         store.ask([Question(view=SIMPLE.name, keys=())])
-    store.client.delete(redis_head(SIMPLE.name))
+    store.client.delete(records_of(store.client, SIMPLE.name).head)
     (answer,) = store.ask([Question(view=SIMPLE.name, keys=())])
     assert answer.head is None

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from redis.connection import Connection
 
 from features.definitions.expressions import ColumnType
-from features.store.resp import command, fields_and_values
+from features.store.resp import command, commands_in, fields_and_values
 from features.store.values import ARROW, encode
 
 OF: dict[ColumnType, st.SearchStrategy[object]] = {
@@ -29,6 +29,7 @@ def packed(*arguments: bytes) -> bytes:
 @pytest.mark.parametrize("arguments", [(b"GET", b"a"), (b"HSET", b"", b"\r\n$3", b"x" * 1000, b"\0\xff")])
 def test_a_command_is_what_redis_py_packs(arguments: tuple[bytes, ...]) -> None:
     assert command(*arguments) == packed(*arguments)
+    assert list(commands_in(command(*arguments) * 2)) == [list(arguments)] * 2
 
 
 @given(st.data(), st.lists(st.sampled_from([*OF]), min_size=1, max_size=6), st.booleans())

@@ -263,20 +263,24 @@ def fold_alone(home: Path, kind: str, url: str | None) -> None:
 
 
 def _killed(settings: Settings, kills: int) -> None:
-    """Folds in processes of their own: killed after so many bytes to Redis, or after some milliseconds at SQLite."""
+    """Folds in processes of their own: killed after so many bytes to Redis, or after some milliseconds at SQLite and on a cluster."""
     draw, rows = DRAW, many(30 * (kills + 1))
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     url = settings.online.url.get_secret_value() if settings.online.url else "redis://127.0.0.1:1/0"
-    ended = 0
+    ended, through = 0, settings.online.kind == "redis"
     with door(url) as way:
         for n in range(kills):
             pushed(settings, rows[30 * n : 30 * n + 30])
             way.passed, way.limit = 0, 1 << 60
-            given = (settings.home, settings.online.kind, way.url if settings.online.url else None)
+            given = (
+                settings.home,
+                settings.online.kind,
+                (way.url if through else url) if settings.online.url else None,
+            )
             way.load = process = context.Process(target=fold_alone, args=given)
             process.start()
-            if settings.online.url:
+            if through:
                 way.limit = draw.randrange(50, 9000)
             else:
                 time.sleep(draw.uniform(0, 0.08))

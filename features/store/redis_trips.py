@@ -1,0 +1,156 @@
+"""What a lookup asks Redis in one round trip, packed by hand, and the connections on which it does."""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Generic, Protocol, TypeVar
+
+import redis
+
+from features.store.resp import bulk, command
+
+__all__ = ["GET", "HGETALL", "HVALS", "Parsed", "Trip", "Trips", "Ways", "answers_of", "hmgets"]
+
+T = TypeVar("T")
+
+
+class Ways(Protocol):
+    """How trips get to where they are answered."""
+
+    def execute(self, trip: "Trip") -> list[Any]:
+        """One answer a command of a trip.
+
+        Raises:
+            redis.RedisError: Redis does not answer, or not as it should.
+        """
+        ...
+
+    def close(self) -> None:
+        """Ends the connections that nobody uses."""
+        ...
+
+
+class Trips:
+    """Connections that lookups use again and again, by any number of threads: as redis-py's pool without its look at the socket before each use.
+
+    A connection that the server closed meanwhile shows when it is used; reads may be asked twice, so a new one asks again.
+    """
+
+    def __init__(self, client: Any) -> None:  # noqa: ANN401 - see client_of
+        self._pool = client.connection_pool
+        self._idle: list[Any] = []
+        self._process = os.getpid()
+
+    def close(self) -> None:
+        """Ends the connections that nobody uses."""
+        while self._idle:
+            self._idle.pop().disconnect()
+
+    def execute(self, trip: "Trip") -> list[Any]:
+        """See `Ways.execute`."""
+        return self._execute(*trip.packed())
+
+    def _execute(self, packed: bytes, count: int) -> list[Any]:
+        """The answers to a trip's commands; all in all so many."""
+        if self._process != os.getpid():  # a fork shares sockets, not their answers
+            self._idle, self._process = [], os.getpid()
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            return self._asked(self._pool.make_connection(), packed, count)
+        try:
+            return self._asked(connection, packed, count)
+        except redis.ConnectionError:
+            self.close()  # those that slept as long are closed as well
+            return self._asked(self._pool.make_connection(), packed, count)
+
+    def _asked(self, connection: Any, packed: bytes, count: int) -> list[Any]:  # noqa: ANN401 - redis-py's
+        try:
+            connection.connect()
+            connection.send_packed_command([packed])
+            # Connection.read_response costs ten times what its parser takes, and MULTI has an answer for each command.
+            read = connection._parser.read_response  # noqa: SLF001 - see above
+            found = [read() for _ in range(count)]
+        except OSError as error:  # the parser passes on what the socket says
+            connection.disconnect()
+            msg = f"the connection broke ({error})"
+            raise redis.ConnectionError(msg) from error
+        except BaseException:
+            connection.disconnect()  # what was not read must not be another's answer
+            raise
+        self._idle.append(connection)
+        return answers_of(found)
+
+
+def answers_of(found: Sequence[Any]) -> list[Any]:
+    """What EXEC gave, the last of a trip's answers.
+
+    Raises:
+        redis.RedisError: one of them is an error, or EXEC gave none.
+    """
+    made = found[-1]
+    items = made if isinstance(made, list) else ()
+    if wrong := next((item for item in (*found, *items) if isinstance(item, redis.RedisError)), None):
+        raise wrong
+    if not isinstance(made, list):
+        msg = f"EXEC gave {made!r}"
+        raise redis.ResponseError(msg)
+    return made
+
+
+class Trip:
+    """Reads that are answered together, as of one instant, in one round trip."""
+
+    tagged = False
+    """Whether the keys of a view's records are those of a cluster."""
+
+    def __init__(self) -> None:
+        self._commands: list[bytes] = [_MULTI]
+
+    def hgetall(self, key: bytes) -> None:
+        """All fields of a hash, each before its value."""
+        self._commands.append(HGETALL + bulk(key))
+
+    def hmget(self, keys: Iterable[bytes], fields: Sequence[bytes]) -> None:
+        """The values of the same fields of some hashes, an answer a hash."""
+        self._commands += hmgets(keys, fields)
+
+    def hvals(self, key: bytes) -> None:
+        """All values of a hash."""
+        self._commands.append(HVALS + bulk(key))
+
+    def get(self, key: bytes) -> None:
+        """One value."""
+        self._commands.append(GET + bulk(key))
+
+    def packed(self) -> tuple[bytes, int]:
+        """The commands between MULTI and EXEC, and how many answers come: each is queued first, and EXEC gives one a command."""
+        return b"".join((*self._commands, _EXEC)), len(self._commands) + 1
+
+
+def hmgets(keys: Iterable[bytes], fields: Sequence[bytes]) -> list[bytes]:
+    """One packed HMGET a key, of the same fields."""
+    head, tail = b"*%d\r\n$5\r\nHMGET\r\n" % (len(fields) + 2), b"".join(map(bulk, fields))
+    return [b"%b$%d\r\n%b\r\n%b" % (head, len(key), key, tail) for key in keys]
+
+
+_MULTI, _EXEC = command(b"MULTI"), command(b"EXEC")
+HGETALL, HVALS, GET = (b"*2\r\n" + bulk(name) for name in (b"HGETALL", b"HVALS", b"GET"))
+"""What comes before the key."""
+
+
+class Parsed(Generic[T]):
+    """What records say that seldom change: parsed anew only where a record differs from the one before."""
+
+    def __init__(self, parse: Callable[[str, dict[bytes, bytes]], T]) -> None:
+        self._parse = parse
+        self._last: dict[str, tuple[list[bytes], T]] = {}
+
+    def of(self, name: str, record: list[bytes]) -> T:
+        """Of a hash as HGETALL answers it."""
+        last = self._last.get(name)
+        if last is not None and last[0] == record:
+            return last[1]
+        pairs = iter(record)
+        made = self._parse(name, dict(zip(pairs, pairs, strict=True)))
+        self._last[name] = (record, made)
+        return made
