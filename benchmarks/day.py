@@ -40,8 +40,6 @@ from jobs.session import spark as session  # noqa: E402
 
 START = micros(datetime(2025, 10, 10, tzinfo=UTC))
 DAYS = 90
-FEW = 4 << 20
-"""Bytes of `spark.few_bytes`: less than ten days have, so that cuts follow from one another, and more than a day has."""
 OVER = tuple(Window(length) for length in w1.LENGTHS)
 PLAIN = (count(OVER), sum_("amount_minor", OVER), max_("amount_minor", OVER))
 VIEW = FeatureView(
@@ -54,8 +52,10 @@ DISTINCTS = replace(VIEW, name="bench_day_distinct", features=flat((*PLAIN, dist
 def settings(data: Path) -> Settings:
     """A home inside the data, Derby inside Spark, as many cores and as much memory as peers.py takes."""
     os.environ["ASOF_CONFIG"] = os.devnull
+    # Of ten days rows are not few, so that cuts follow from one another; those of one day are.
+    few = 2 * sum(path.stat().st_size for path in (data / "events").glob("*.parquet")) // DAYS
     return load(
-        home=data / "asof", catalog="benchmarks.w1", metastore={"kind": "embedded"}, spark={"master": "local[2]", "driver_memory": "8g", "few_bytes": FEW}
+        home=data / "asof", catalog="benchmarks.w1", metastore={"kind": "embedded"}, spark={"master": "local[2]", "driver_memory": "8g", "few_bytes": few}
     )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from features.values.sweep import ARROW_TYPES
 from features.values.timeline import anchors
 from features.values.versions import ADD, RETRACT, resolve
 from jobs.parents import enrich
+from jobs.source_files import travelling
 
 __all__ = ["as_delivered", "ask", "known"]
 
@@ -76,13 +77,14 @@ def _derived(folder: Path, graph: Graph) -> dict[str, pa.Table]:
 
 
 def ask(folder: Path, views: Iterable[FeatureView], asks: pa.Table, instant: str = "event_time") -> dict[str, pa.Table]:
-    """By view, its values and status at each ask: a row of `asks`, which has the keys' columns."""
+    """By view, its values and status at each ask: a row of `asks`, which has the columns of keys and request fields."""
     made: dict[str, pa.Table] = {}
     for group in entity_views(views):
         entity = group.views[0].entity
         keys = {key: asks[name] for key, name in zip(group.keys, entity.keys, strict=True)}
         time = asks[instant].cast(pa.int64())
-        own = pa.table({**keys, "asof_time": time, "asof_row": pa.array(np.arange(len(asks)))})
+        brought = {column: travelling(asks[name]) for column, name in group.request.items()}
+        own = pa.table({**keys, "asof_time": time, "asof_row": pa.array(np.arange(len(asks))), **brought})
         rows = _rows(folder, group)
         table = pa.concat_tables([rows, own.append_column("asof_part", _all(len(own), ASK))], promote_options="default")
         (found,) = (

@@ -7,7 +7,6 @@ from features import (
     burst,
     count,
     flat,
-    last_k,
     max_,
     mean,
     ratio,
@@ -73,7 +72,6 @@ CARD_AUTHORIZATION = FeatureView(
         count("1h 24h", where=UNSECURED, suffix="unsecured"),
         max_("amount_minor", "24h"),
         burst("24h"),
-        last_k("merchant_id", "24h", k=2),
     )),
 )  # fmt: skip
 

@@ -11,7 +11,7 @@ import pytest
 from features.definitions.freshness import EventFreshness, Freshness, Schedule
 from features.definitions.sources import Source
 from features.definitions.windows import Window
-from features.values import sweep, timeline, versions
+from features.values import streams, sweep, timeline, versions
 from features.values.timeline import Rows
 from tests import engine
 from tests.properties.registered import Patch, mutant
@@ -25,7 +25,12 @@ Array = np.ndarray
 
 def bounds(change: Callable[[Window, Array, int], tuple[Array, Array]]) -> Patch:
     """A patch of both edges."""
-    return lambda patch: patch.setattr(sweep, "_bounds", change)
+
+    def wrong(patch: pytest.MonkeyPatch) -> None:
+        for module in (streams, sweep):
+            patch.setattr(module, "bounds", change)
+
+    return wrong
 
 
 def edges(window: Window, anchor: Array, remember: int) -> tuple[Array, Array, Array, int]:

@@ -136,7 +136,7 @@ def test_feasts_own_client_reads_plain_values(settings: Settings, redis_cluster:
     for name, kind in view.types.items():
         column = batch.column(name).cast(pa.int64()) if kind == "timestamp" else batch.column(name)
         assert found[f"{view.name}__{name}"] == column.to_pylist(), name
-    config = own_client(settings.feast).config.online_store
+    config: Any = own_client(settings.feast).config.online_store
     assert (config.redis_type, config.connection_string) == ("redis_cluster", f"127.0.0.1:{redis_cluster.ports[0]}")
 
 

@@ -94,8 +94,9 @@ def test_values_are_the_oracle_s(view: FeatureView, folder: Path, asks: pa.Table
         t = asks["event_time"].cast(pa.int64())[place].as_py()
         key = tuple(row.values())
         raw = {source.name: rows_of(folder, source, view, row) for source in view.sources}
-        meant = oracle.answer(view, raw, key, t)
-        case = Case(view=view, raw=raw, asks=[(key, t)], batches=1)
+        request = {name: _listed(asks[name])[place] for name in view.request}
+        meant = oracle.answer(view, raw, key, t, request)
+        case = Case(view=view, raw=raw, asks=[(key, t)], batches=1, requests=[request])
         found = values[view.name].slice(place, 1)
         assert found["asof_status"][0].as_py() == meant.status
         for feature in view.features:
