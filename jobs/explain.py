@@ -10,7 +10,7 @@ from features.definitions.catalog import Catalog, load_catalog
 from features.definitions.compiled import hash_of
 from features.definitions.durations import DAY, duration_text
 from features.definitions.features import Aggregate, Rate
-from features.definitions.meanings import freshness_text
+from features.definitions.meanings import freshness_text, request_text
 from features.definitions.names import cut_text, micros, utc
 from features.definitions.views import FeatureView
 from features.definitions.windows import Window
@@ -47,7 +47,7 @@ def explained(settings: Settings, catalog: Catalog, view: FeatureView, at: int) 
     group = _group(catalog, view)
     size = sizing.size(settings, group, before=cut, anchor=cut)
     return {
-        "view": view.name, "definition": hash_of(view), "entity": view.entity.name, "keys": list(view.keys), "freshness": freshness_text(view),
+        "view": view.name, "definition": hash_of(view), "entity": view.entity.name, "keys": list(view.keys), "freshness": freshness_text(view), "request": request_text(view),
         "features": len(view.features), "remember": view.remember, "cut": cut_text(cut),
         "shuffle": {
             "with": [each.name for each in group.views if each.name != view.name], "rows": size.rows, "bytes": size.bytes,
@@ -122,6 +122,8 @@ def _show(found: dict[str, Any]) -> None:
         f"{found['view']} ({found['definition']}): {found['features']} features of {found['entity']} ({', '.join(found['keys'])})."
     )
     say(f"Freshness: {found['freshness']}. Remembers {found['remember']}.")
+    if found["request"]:
+        say(f"Asked with {found['request']}.")
     say(f"Cut {found['cut']}: one scan, one shuffle and one sweep{others}.")
     say(f"  Shuffled: {shuffle['rows']:,} rows, about {_megabytes(shuffle['bytes'])}.")
     say(

@@ -31,7 +31,7 @@ from features.definitions.phrases import (
 )
 from features.definitions.views import FeatureView
 
-__all__ = ["freshness_text", "meaning", "null_rule"]
+__all__ = ["freshness_text", "meaning", "null_rule", "request_text"]
 
 _SAYS = {
     "count": "How many {rows} {window}",
@@ -171,6 +171,14 @@ def null_rule(view: FeatureView, feature: Feature) -> str:  # noqa: C901, PLR091
             return "null where the score is, and where fewer parts moved it"
         case _:
             assert_never(feature)
+
+
+def request_text(view: FeatureView) -> str:
+    """What whoever asks brings, and what becomes of it; empty where only keys are asked for."""
+    if not view.request and not view.include_self:
+        return ""
+    counts = "the ask counts as an event of its key" if view.include_self else "nothing of it is counted"
+    return f"{', '.join(view.request) or 'nothing but the key'}; {counts}"
 
 
 def freshness_text(view: FeatureView) -> str:

@@ -3,12 +3,14 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+import pyarrow as pa
 
 from features.definitions.windows import Window
 from features.values import kernels
+from features.values.hashing import hash64
 from features.values.timeline import Asks, Timeline
 
-__all__ = ["Stream", "bounds"]
+__all__ = ["Stream", "bounds", "codes_of_line", "encoded"]
 
 Array = np.ndarray
 
@@ -18,6 +20,9 @@ class Stream:
     """The rows that one group of aggregates reads, and each window's edges over them."""
 
     rows: Timeline
+    places: Array | None
+    """Of the rows in the view's line; None where they are all of them, or in another order."""
+
     asks: Asks
     anchor: Array
     remember: int
@@ -70,3 +75,16 @@ def bounds(window: Window, anchor: Array, remember: int) -> tuple[Array, Array]:
     step = window.step_us
     lower = (upper - (window.length_us or remember)) // step * step
     return lower, upper // step * step if window.offset_us else upper
+
+
+def codes_of_line(line: Timeline, column: str) -> tuple[Array, int]:
+    """The number of each value of a column, all rows of a line, and how many there are; made once."""
+    if column not in line.codes:
+        line.codes[column] = encoded(line.columns[column])
+    return line.codes[column]
+
+
+def encoded(column: pa.Array) -> tuple[Array, int]:
+    """The number of each value by its hash, and how many there are."""
+    encoded = pa.array(hash64(column)).dictionary_encode()
+    return np.asarray(encoded.indices).astype(np.int64), len(encoded.dictionary)

@@ -19,17 +19,18 @@ from features.values.anomalies import Moved, moved, part_values
 from features.values.derived import derive
 from features.values.expressions import mask
 from features.values.fits import Fits, curve_names
-from features.values.hashing import hash64
 from features.values.rates import Fitted, Matched, matched, rate
 from features.values.requests import Request, chosen_of, requested, rounds, with_asks
-from features.values.streams import Stream, bounds
-from features.values.timeline import Asks, Rows, Timeline, anchors, timeline
+from features.values.streams import Stream, bounds, codes_of_line, encoded
+from features.values.timeline import Asks, Rows, Taken, Timeline, anchors, timeline
 
 __all__ = [
     "ARROW_TYPES", "NEVER_SEEN", "OK", "OVERFLOW", "STATUSES", "Counted", "Lines", "Sweep", "Values", "attributes", "line_of", "numbers", "sweep", "usable",
 ]  # fmt: skip
 
 Array = np.ndarray
+_FEWER = 16
+"""A condition that leaves fewer of so many rows than one has its values numbered by itself."""
 Lines = dict[tuple[str, str], Timeline]
 """By source and freshness."""
 STATUSES: tuple[Literal["ok"], Literal["never_seen"], Literal["overflow"]] = ("ok", "never_seen", "overflow")
@@ -182,26 +183,37 @@ class Sweep:
         """The rows that meet a condition and have a usable value, and their windows' edges."""
         key = (repr(where), column)
         if key not in self.streams:
-            line = self.lines[self.view.source.name]
-            chosen = mask(where, line.columns, len(line))
-            if column is not None:
-                chosen = chosen & usable(line.columns[column])
-            ids = (self.view.source.event_id,) if self.view.outcomes and self.view.source.event_id else ()
-            rows = line.only(chosen, ids if column is None else (column,))
-            if column is not None and self.view.source.event_id is None:
-                rows = _by_value(rows, column)
-            elif rows is line and key != ("None", None):
-                self.streams[key] = self.stream(None, None)  # nothing is left out: its edges are found once
-                return self.streams[key]
-            self.streams[key] = self.over(rows)
+            self.streams[key] = self.met(where) if column is None else self.of_values(self.stream(where, None), column)
         return self.streams[key]
 
-    def over(self, rows: Timeline) -> Stream:
-        """Windows over some rows."""
+    def met(self, where: Expression | None) -> Stream:
+        """The rows that meet a condition."""
+        line = self.lines[self.view.source.name]
+        chosen = mask(where, line.columns, len(line))
+        ids = (self.view.source.event_id,) if self.view.outcomes and self.view.source.event_id else ()
+        rows = line.only(chosen, ids)
+        if rows is line:
+            return self.streams.get(("None", None)) or self.over(line, None)
+        return self.over(rows, np.flatnonzero(chosen))
+
+    def of_values(self, of: Stream, column: str) -> Stream:
+        """Those of them that have a usable value. Where none is left out, edges are found once for all columns."""
+        line = self.lines[self.view.source.name]
+        kept, held = _good(line, column), of.rows
+        if of.places is not None:
+            kept, held = kept[of.places], replace(held, columns=Taken(line.columns, of.places, (column,)))
+        if self.view.source.event_id is None:
+            return self.over(_by_value(held.only(kept, (column,)), column), None)
+        if kept.all():
+            return of if held is line else replace(of, rows=held)
+        return self.over(held.only(kept, (column,)), np.flatnonzero(kept) if of.places is None else of.places[kept])
+
+    def over(self, rows: Timeline, places: Array | None) -> Stream:
+        """Windows over some rows; `places` of them in the view's line, None where they are all of them or in another order."""
         settled = rows.since - 1 if rows.settled is None else rows.settled  # without it all are odd
         watched = kernels.visibility(rows.since, rows.until, settled)
         return Stream(
-            rows=rows, asks=self.asks, anchor=self.anchor, remember=self.view.remember_us, watched=watched
+            rows=rows, places=places, asks=self.asks, anchor=self.anchor, remember=self.view.remember_us, watched=watched
         )  # fmt: skip
 
     def aggregate(self, feature: Aggregate) -> pa.Array:
@@ -254,8 +266,14 @@ class Sweep:
         """The number of each row's value, and how many values there are."""
         key = (repr(feature.where), feature.column)
         if key not in self.codes:
-            encoded = pa.array(hash64(stream.rows.columns[feature.column or ""])).dictionary_encode()
-            self.codes[key] = np.asarray(encoded.indices).astype(np.int64), len(encoded.dictionary)
+            line, column = self.lines[self.view.source.name], feature.column or ""
+            if stream.rows is line:
+                self.codes[key] = codes_of_line(line, column)
+            elif stream.places is not None and len(stream.rows) * _FEWER > len(line):
+                codes, kinds = codes_of_line(line, column)  # views of one entity have this in common
+                self.codes[key] = codes[stream.places], kinds
+            else:
+                self.codes[key] = encoded(stream.rows.columns[column])
         return self.codes[key]
 
     def sums(self, feature: Aggregate, stream: Stream) -> pa.Array:
@@ -308,6 +326,13 @@ class Sweep:
     def kept(self) -> Fits:
         """What is fitted, at no cut if nothing was given."""
         return self.fits or Fits(view=self.view.name, cuts=np.empty(0, np.int64), values={})
+
+
+def _good(line: Timeline, column: str) -> Array:
+    """Which rows of a line have a usable value, found once."""
+    if column not in line.usable:
+        line.usable[column] = usable(line.columns[column])
+    return line.usable[column]
 
 
 def _by_value(kept: Timeline, column: str) -> Timeline:

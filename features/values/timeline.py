@@ -3,8 +3,8 @@
 Additions and retractions become one row an addition: visible from `since` on, until `until`.
 """
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +15,18 @@ from features.definitions.sources import Source
 from features.values.expressions import mask
 from features.values.sorting import order_by
 
-__all__ = ["FOREVER", "Asks", "Rows", "Timeline", "anchors", "in_order", "settled", "timeline", "visible_at_cut"]
+__all__ = [
+    "FOREVER",
+    "Asks",
+    "Rows",
+    "Taken",
+    "Timeline",
+    "anchors",
+    "in_order",
+    "settled",
+    "timeline",
+    "visible_at_cut",
+]
 
 FOREVER = np.iinfo(np.int64).max
 Array = np.ndarray
@@ -57,6 +68,27 @@ class Asks:
         return Asks(key=self.key[chosen], instant=self.instant[chosen])
 
 
+class Taken(Mapping[str, pa.Array]):
+    """Some rows of columns, each taken when it is asked for: many are not."""
+
+    def __init__(self, columns: Mapping[str, pa.Array], rows: Array, names: Collection[str]) -> None:
+        self._columns, self._rows, self._names = columns, pa.array(rows), tuple(names)
+        self._taken: dict[str, pa.Array] = {}
+
+    def __getitem__(self, name: str) -> pa.Array:
+        if name not in self._taken:
+            if name not in self._names:
+                raise KeyError(name)
+            self._taken[name] = self._columns[name].take(self._rows)
+        return self._taken[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline:
     """Additions sorted by (key, event time, event id, version)."""
@@ -78,6 +110,12 @@ class Timeline:
     own: Array | None = None
     """Rows that stand for an ask, at its instant before all others of that instant. None: there are none."""
 
+    codes: dict[str, tuple[Array, int]] = field(default_factory=dict, repr=False)
+    """By column the number of each row's value, and how many values there are: made where it is asked for, once for all views."""
+
+    usable: dict[str, Array] = field(default_factory=dict, repr=False)
+    """By column which rows have a value that counts; likewise."""
+
     def __len__(self) -> int:
         return len(self.key)
 
@@ -85,11 +123,10 @@ class Timeline:
         """The rows of a boolean mask, with some of the columns; itself where that is all rows."""
         if chosen.all():
             return self
-        index = pa.array(np.flatnonzero(chosen))
-        wanted = self.columns if names is None else names
+        columns = Taken(self.columns, np.flatnonzero(chosen), self.columns if names is None else names)
         return Timeline(
             key=self.key[chosen], time=self.time[chosen], since=self.since[chosen], until=self.until[chosen],
-            columns={name: self.columns[name].take(index) for name in wanted}, plain=self.plain,
+            columns=columns, plain=self.plain,
             settled=None if self.settled is None else self.settled[chosen], known=None if self.known is None else self.known[chosen],
             own=None if self.own is None else self.own[chosen],
         )  # fmt: skip

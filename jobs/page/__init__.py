@@ -12,7 +12,7 @@ import jinja2
 from markupsafe import Markup
 
 from features.definitions.catalog import Catalog, load_catalog
-from features.definitions.meanings import freshness_text
+from features.definitions.meanings import freshness_text, request_text
 from features.definitions.phrases import condition_text
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
@@ -35,6 +35,9 @@ _HERE = Path(__file__).parent
 class _ViewPart:
     view: FeatureView
     freshness: str
+    request: str
+    """What an ask brings; empty where it brings its key alone."""
+
     state: str
     """How large a key's state gets; empty where lookups need none."""
 
@@ -79,7 +82,7 @@ def catalogue_page(settings: Settings, catalog: Catalog, problems: Problems, *, 
         runs = view_runs(settings, view, cuts, problems)
         cards = feature_cards(view, catalog.services, _taken(catalog, view), runs, proofs.get(view.name))
         views.append(
-            _ViewPart(view=view, freshness=freshness_text(view), state=bound_text(view) if view.stateful else "", runs=runs, cards=tuple(cards), expectations=view_expectations(view, runs))
+            _ViewPart(view=view, freshness=freshness_text(view), request=request_text(view), state=bound_text(view) if view.stateful else "", runs=runs, cards=tuple(cards), expectations=view_expectations(view, runs))
         )  # fmt: skip
     sources = [
         _SourcePart(source=source, views=_readers(source, views), runs=source_runs(settings, source, problems))

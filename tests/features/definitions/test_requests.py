@@ -25,7 +25,7 @@ from features import (
 from features.definitions.catalog import Catalog, check
 from features.definitions.compiled import compile_definition, hash_of, load_definition
 from features.definitions.lineage import lineage
-from features.definitions.meanings import meaning, null_rule
+from features.definitions.meanings import meaning, null_rule, request_text
 from features.definitions.requests import followers, request_fields
 from features.definitions.units import reason_code, unit
 from features.errors import InvalidDefinitionError
@@ -115,6 +115,9 @@ def test_a_requested_value_is_described() -> None:
     assert unit(asked, feature) == "minor units of the currency (cents)"
     assert reason_code(asked, feature) == "CARD_REQUEST_AMOUNT_MINOR"
     assert lineage(asked, "requested_amount_minor") == ()
+    assert request_text(asked) == "amount_minor; nothing of it is counted"
+    assert request_text(view(include_self=True)) == "nothing but the key; the ask counts as an event of its key"
+    assert request_text(view()) == ""
     counted = view(request=("amount_minor",), include_self=True)
     assert meaning(counted, counted.features[0]).endswith(
         "in the hour up to the asked instant, the asked event included."
