@@ -7,6 +7,8 @@ from itertools import chain, groupby
 import pyarrow as pa
 
 from features.definitions.catalog import Catalog
+from features.definitions.expressions import ColumnType
+from features.serving.arrow_messages import Column, Messages
 from features.serving.reader import Result
 from features.store.values import ARROW, Cell
 
@@ -25,40 +27,46 @@ class Tables:
     """Makes tables of a catalogue's views; it remembers what columns they have."""
 
     def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
+        self._catalog, self._messages = catalog, Messages()
         self._of, self._schema = cache(self._kinds), lru_cache(maxsize=_REMEMBERED)(self._described)
 
     def batch(self, result: Result) -> pa.RecordBatch:
         """The keys' columns, `view__feature` in the feature's own type, `view__asof_status`; a row a key, in the order asked."""
         schema, of_keys, _ = self._schema(_selected(result))
-        columns = [pa.array([key[name] for key in result.keys], kind) for name, kind in of_keys]
+        columns = [pa.array([key[name] for key in result.keys], ARROW[kind]) for name, kind in of_keys]
         for view in result.views:
             kinds = self._of(view.view)
             for kind, names in groupby(view.values, kinds.__getitem__):
-                columns += _columns([view.values[name] for name in names], kind, len(result.keys))
+                columns += _columns([view.values[name] for name in names], ARROW[kind], len(result.keys))
             columns.append(pa.array(view.statuses, pa.string()))
         return pa.RecordBatch.from_arrays(columns, schema=schema)
 
     def stream(self, result: Result) -> bytes:
         """The same in Arrow's stream format."""
-        batch: bytes = self.batch(result).serialize().to_pybytes()
-        return self._schema(_selected(result))[2] + batch + _END
+        selected = _selected(result)
+        _, of_keys, begin = self._schema(selected)
+        columns: list[Column] = [(kind, [key[name] for key in result.keys]) for name, kind in of_keys]
+        for view in result.views:
+            kinds = self._of(view.view)
+            columns += [(kinds[name], cells) for name, cells in view.values.items()]
+            columns.append(("string", view.statuses))
+        return begin + self._messages.message(selected, columns, lambda: self.batch(result)) + _END
 
-    def _described(self, selected: Selected) -> tuple[pa.Schema, list[tuple[str, pa.DataType]], bytes]:
+    def _described(self, selected: Selected) -> tuple[pa.Schema, list[tuple[str, ColumnType]], bytes]:
         """The schema, its fields of keys, and the bytes that a stream of it begins with."""
         views = [self._catalog.view(name) for name, _ in selected]
-        of_keys = list({name: ARROW[view.entity.type] for view in views for name in view.keys}.items())
-        made = pa.schema([*of_keys, *self._fields(selected)])
+        of_keys = list({name: view.entity.type for view in views for name in view.keys}.items())
+        made = pa.schema([*((name, ARROW[kind]) for name, kind in of_keys), *self._fields(selected)])
         return made, of_keys, made.serialize().to_pybytes()
 
     def _fields(self, selected: Selected) -> Iterable[tuple[str, pa.DataType]]:
         for name, features in selected:
-            yield from ((f"{name}__{feature}", self._of(name)[feature]) for feature in features)
+            yield from ((f"{name}__{feature}", ARROW[self._of(name)[feature]]) for feature in features)
             yield f"{name}__asof_status", pa.string()
 
-    def _kinds(self, name: str) -> Mapping[str, pa.DataType]:
+    def _kinds(self, name: str) -> Mapping[str, ColumnType]:
         """The type of each feature of a view."""
-        return {feature: ARROW[kind] for feature, kind in self._catalog.view(name).types.items()}
+        return self._catalog.view(name).types
 
 
 def table_of(result: Result, catalog: Catalog) -> pa.Table:

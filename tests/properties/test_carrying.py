@@ -1,15 +1,15 @@
 """Cuts that follow from one another give what the oracle counts from all that is known, wherever the first of them began."""
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import Phase, given, seed, settings
+from hypothesis import given, settings
 
 from features.values import carrying, kept
 from tests.chains import CarriedCase, carried_cases, walked
+from tests.properties.drawing import drawn
 from tests.strategies import NO_HEALTH_CHECK
 
 QUICK = settings(max_examples=50, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
@@ -34,21 +34,6 @@ def test_courses_of_cuts_that_follow_from_one_another_are_the_oracles(case: Carr
 @given(carried_cases())
 def test_cuts_that_follow_from_one_another_are_the_oracles_at_length(case: CarriedCase) -> None:
     assert walked(case) == []
-
-
-@cache
-def drawn(number: int) -> list[CarriedCase]:
-    """The same cases in every run, a chunk at a time."""
-    found: list[CarriedCase] = []
-
-    @seed(number)
-    @settings(QUICK, max_examples=CHUNK, phases=[Phase.generate], database=None)
-    @given(carried_cases())
-    def draw(case: CarriedCase) -> None:
-        found.append(case)
-
-    draw()
-    return found
 
 
 def of_rule(operation: str, wrong: Callable[..., Any]) -> Callable[[pytest.MonkeyPatch], None]:
@@ -113,4 +98,4 @@ def _once(key: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_way_to_follow_is_told_from_the_right_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     WRONG[name](monkeypatch)
-    assert any(walked(case) for number in range(CHUNKS) for case in drawn(number))
+    assert any(walked(case) for number in range(CHUNKS) for case in drawn(carried_cases, number, CHUNK))

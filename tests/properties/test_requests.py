@@ -1,16 +1,16 @@
 """Asks that bring request fields: in frames and in lookups each counts as an event of its key, as the oracle says."""
 
 from collections.abc import Callable
-from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import Phase, given, seed, settings
+from hypothesis import given, settings
 
 from features.values import requests, sweep
 from features.values.state import finish
 from features.values.timeline import Timeline
 from tests.properties.agreement import differences
+from tests.properties.drawing import drawn
 from tests.properties.test_states import differences as differences_of_lookups
 from tests.strategies import DAY, NO_HEALTH_CHECK, Case, request_cases
 
@@ -42,21 +42,6 @@ def test_courses_of_a_lookup_go_on_to_the_ask(case: Case) -> None:
 
 
 CHUNK, CHUNKS = 60, 6
-
-
-@cache
-def drawn(number: int) -> list[Case]:
-    """The same cases in every run, a chunk at a time."""
-    found: list[Case] = []
-
-    @seed(number)
-    @settings(QUICK, max_examples=CHUNK, phases=[Phase.generate], database=None)
-    @given(request_cases())
-    def draw(case: Case) -> None:
-        found.append(case)
-
-    draw()
-    return found
 
 
 def the_ask_is_left_out(patch: pytest.MonkeyPatch) -> None:
@@ -102,5 +87,5 @@ def test_a_wrong_engine_is_told_from_the_right_one(
     mutant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mutant(monkeypatch)
-    cases = (case for number in range(CHUNKS) for case in drawn(number))
+    cases = (case for number in range(CHUNKS) for case in drawn(request_cases, number, CHUNK))
     assert any(differences(case) or differences_of_lookups(case) for case in cases)

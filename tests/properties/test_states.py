@@ -1,11 +1,10 @@
 """A lookup from a state gives what the oracle counts from all that is known at the instant."""
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import pytest
-from hypothesis import Phase, given, seed, settings
+from hypothesis import given, settings
 
 from features import (
     Entity,
@@ -25,6 +24,7 @@ from features.values.state import finish, merging, pack
 from features.values.state.plan import Span
 from tests import states
 from tests.properties.agreement import agree, expected
+from tests.properties.drawing import drawn
 from tests.states import kept_cases, looked_up
 from tests.strategies import NO_HEALTH_CHECK, Case, attribute_cases
 
@@ -102,21 +102,6 @@ def test_an_event_of_the_future_outdoes_none_before_its_time(at: int) -> None:
 CHUNK, CHUNKS = 40, 8
 
 
-@cache
-def drawn(number: int) -> list[Case]:
-    """The same cases in every run, a chunk at a time."""
-    found: list[Case] = []
-
-    @seed(number)
-    @settings(QUICK, max_examples=CHUNK, phases=[Phase.generate], database=None)
-    @given(kept_cases())
-    def draw(case: Case) -> None:
-        found.append(case)
-
-    draw()
-    return found
-
-
 def upper_edges_are_forgotten(patch: pytest.MonkeyPatch) -> None:
     """Events of the future, and those that an offset keeps out, become one with those that count."""
     right = merging.zones
@@ -164,4 +149,4 @@ def test_a_wrong_state_is_told_from_the_right_one(
     mutant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mutant(monkeypatch)
-    assert any(differences(case) for number in range(CHUNKS) for case in drawn(number))
+    assert any(differences(case) for number in range(CHUNKS) for case in drawn(kept_cases, number, CHUNK))

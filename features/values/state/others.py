@@ -34,9 +34,8 @@ def others(
     asks, back = _sorted(key, instant)
     line = _line(plan.view.source, rows, more)
     if request is not None and plan.view.include_self:
-        line = with_asks(
-            plan.view, line, asks, request, replacing=False
-        )  # of distinct keys in their order: nothing was moved
+        # Of distinct keys in their order: nothing was moved.
+        line = with_asks(plan.view, line, asks, request, replacing=False)
     sweep = Sweep(plan.view, {plan.view.source.name: line}, asks, asks.instant)
     made: dict[str, tuple[pa.Array, Array]] = {}
     for feature in plan.others:

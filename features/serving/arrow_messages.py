@@ -1,0 +1,86 @@
+"""Record batches as bytes of Arrow's stream, put together by hand where their shape was seen before: pyarrow takes ten times as long for a hundred columns of a row.
+
+A message is its metadata, which say how many rows there are and where each buffer lies, and the buffers one after the other, each filled up to 8 bytes. Metadata are the same
+for as many rows, and texts as long, as long as nothing is null: they are kept from a batch that pyarrow wrote, whose buffers were those that are made here.
+"""
+
+from array import array
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from itertools import accumulate, chain, groupby
+from operator import itemgetter
+
+import pyarrow as pa
+
+from features.store.values import Cell
+
+__all__ = ["Column", "Messages"]
+
+Column = tuple[str, Sequence[Cell]]
+"""Its type (`string`, `int64`, `float64`, `bool` or `timestamp`) and cells."""
+_WORDS = {"int64": "q", "timestamp": "q", "float64": "d"}
+_REMEMBERED = 1024
+"""So many shapes are kept."""
+_ROWS = 64
+"""Of more rows texts are hardly ever as long, and pyarrow takes less a row."""
+
+
+class Messages:
+    """Remembers shapes; of one thread, or of an event loop."""
+
+    def __init__(self) -> None:
+        self._heads: dict[Hashable, bytes] = {}
+
+    def message(self, of: Hashable, columns: Sequence[Column], batch: Callable[[], pa.RecordBatch]) -> bytes:
+        """The message of a record batch.
+
+        Args:
+            of: stands for the columns' names and types.
+            columns: in the order of the schema, each with as many cells.
+            batch: the same as pyarrow has it; asked for where the shape is new, a cell is null, or rows are many.
+        """
+        if len(columns[0][1]) > _ROWS or any(None in cells for _, cells in columns):
+            return _by_pyarrow(batch)
+        body, lengths = _body(columns)
+        shape = (of, len(columns[0][1]), lengths)
+        if shape not in self._heads:
+            whole = _by_pyarrow(batch)
+            if not whole.endswith(body):
+                return whole
+            if len(self._heads) >= _REMEMBERED:
+                self._heads.clear()
+            self._heads[shape] = whole[: len(whole) - len(body)]
+        return self._heads[shape] + body
+
+
+def _by_pyarrow(batch: Callable[[], pa.RecordBatch]) -> bytes:
+    made: bytes = batch().serialize().to_pybytes()
+    return made
+
+
+def _body(columns: Sequence[Column]) -> tuple[bytes, tuple[int, ...]]:
+    """The buffers, and how long the text of each text column is."""
+    parts, lengths = list[bytes](), list[int]()
+    for kind, some in groupby(columns, itemgetter(0)):
+        if kind in _WORDS:
+            cells: Iterable[Cell] = chain.from_iterable(column for _, column in some)
+            parts.append(array(_WORDS[kind], cells).tobytes())  # type: ignore[arg-type]  # numbers all
+            continue
+        for _, column in some:
+            if kind == "bool":
+                parts.append(_filled(_bits(column)))
+            else:
+                texts = [str(cell).encode() for cell in column]
+                parts.append(_filled(array("i", accumulate(map(len, texts), initial=0)).tobytes()))
+                parts.append(_filled(b"".join(texts)))
+                lengths.append(sum(map(len, texts)))
+    return b"".join(parts), tuple(lengths)
+
+
+def _bits(column: Sequence[Cell]) -> bytes:
+    """A bit a cell, the lowest first."""
+    whole = sum(1 << place for place, cell in enumerate(column) if cell)
+    return whole.to_bytes((len(column) + 7) // 8, "little")
+
+
+def _filled(buffer: bytes) -> bytes:
+    return buffer + b"\0" * (-len(buffer) % 8)

@@ -1,0 +1,85 @@
+"""Messages put together by hand are pyarrow's to the byte, whatever is in them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from features.serving.arrow_messages import Column, Messages
+from features.store.values import ARROW, Cell
+
+CELLS: dict[str, st.SearchStrategy[Any]] = {
+    "int64": st.integers(-(2**63), 2**63 - 1), "timestamp": st.integers(-(2**62), 2**62), "float64": st.floats(), "bool": st.booleans(),
+    "string": st.text(max_size=20),
+}  # fmt: skip
+
+
+def batch_of(columns: Sequence[Column]) -> pa.RecordBatch:
+    made = [
+        pa.array(cells, pa.int64()).cast(ARROW[kind]) if kind == "timestamp" else pa.array(cells, ARROW[kind])  # type: ignore[index]
+        for kind, cells in columns
+    ]
+    return pa.RecordBatch.from_arrays(made, names=[f"c{n}" for n in range(len(columns))])
+
+
+@st.composite
+def tables(draw: st.DrawFn, *, nulls: bool = False) -> list[list[Column]]:
+    """Some batches of the same columns and as many rows."""
+    kinds = draw(st.lists(st.sampled_from(sorted(CELLS)), min_size=1, max_size=8))
+    rows = draw(st.integers(1, 20))
+    return [
+        [
+            (kind, draw(st.lists(CELLS[kind] | st.none() if nulls else CELLS[kind], min_size=rows, max_size=rows)))
+            for kind in kinds
+        ]
+        for _ in range(3)
+    ]
+
+
+@settings(max_examples=150, deadline=None)
+@given(tables(), st.booleans())
+def test_a_shape_that_was_seen_gives_the_bytes_of_pyarrow(batches: list[list[Column]], twice: bool) -> None:  # noqa: FBT001
+    messages = Messages()
+    for columns in [*batches, *batches[: 2 * twice]]:
+        batch = batch_of(columns)
+        assert messages.message("of", columns, lambda batch=batch: batch) == batch.serialize().to_pybytes()
+
+
+@settings(max_examples=50, deadline=None)
+@given(tables(nulls=True))
+def test_a_null_is_pyarrows_matter(batches: list[list[Column]]) -> None:
+    messages = Messages()
+    for columns in batches:
+        batch = batch_of(columns)
+        assert messages.message("of", columns, lambda batch=batch: batch) == batch.serialize().to_pybytes()
+
+
+def test_pyarrow_is_asked_once_a_shape_and_for_many_rows_each_time() -> None:
+    messages, asked = Messages(), list[int]()
+
+    def message(cells: list[Cell]) -> None:
+        columns: list[Column] = [("int64", cells), ("string", ["ok"] * len(cells))]
+
+        def batch() -> pa.RecordBatch:
+            asked.append(len(cells))
+            return batch_of(columns)
+
+        assert messages.message("of", columns, batch) == batch_of(columns).serialize().to_pybytes()
+
+    for rows in (1, 1, 2, 1, 65, 65):
+        message(list(range(rows)))
+    assert asked == [1, 2, 65, 65]
+
+
+@pytest.mark.parametrize("of", ["one", ("two", 1)])
+def test_other_columns_are_another_shape(of: Any) -> None:
+    messages = Messages()
+    for name, kind, cell in (("none", "int64", 1), (of, "float64", 1.0)):
+        columns: list[Column] = [(kind, [cell])]
+        assert (
+            messages.message(name, columns, lambda columns=columns: batch_of(columns))
+            == batch_of(columns).serialize().to_pybytes()
+        )
