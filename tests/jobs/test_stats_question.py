@@ -27,8 +27,8 @@ def home(settings: Settings) -> Settings:
 
 
 _OPERATIONS = (
-    "`asof stats` answers for views of events with a cut-anchored schedule and one of count, distinct, distinct_sketch, "
-    "first, last, max, mean, min, quantile, std, sum, time_since_first, time_since_last, trend."
+    "`asof stats` answers for views of events with a cut-anchored schedule and one of burst, count, distinct, distinct_sketch, "
+    "entropy, first, last, max, mean, min, quantile, std, sum, time_since_first, time_since_last, time_since_last_k, trend."
 )
 
 
