@@ -1,11 +1,15 @@
 """Tiles, merged as their readers merge them, give what the oracle counts, however what arrives is split into cuts and passes."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -16,9 +20,12 @@ from features.definitions.freshness import Schedule
 from features.definitions.tiling import tiling
 from features.definitions.views import FeatureView, flat
 from features.definitions.windows import Window
+from features.values import tiles as builder
 from features.values.tiles import tiles
+from tests import tile_rows
 from tests.engine import stored
 from tests.properties.agreement import same
+from tests.properties.drawing import drawn
 from tests.strategies import NO_HEALTH_CHECK, SECOND, Case, event_cases
 from tests.tile_rows import answered, arrivals, cuts_of, expected, needed
 
@@ -99,3 +106,78 @@ def test_every_edge_of_every_window_is_the_edge_of_a_tile(case: Case, data: st.D
         if isinstance(feature, Aggregate):
             lower, upper = feature.window.bounds(cut, view.remember_us)
             assert (lower % grid, upper % grid) == (0, 0), feature.name
+
+
+def differences(case: Case) -> list[str]:
+    """A line for each value that is not the oracle's: of all cuts in one pass and in a pass each, over some lengths, in total and by key."""
+    view, raw = case.view, case.raw["s"]
+    plan = tiling(view)
+    rows = arrivals(view, stored(view.source, raw, case.batches))
+    cuts = cuts_of(view, rows) if len(rows) else []
+    each = [tiles(view, needed(view, rows, [cut]), [cut]) for cut in cuts]
+    found: list[str] = []
+    for built in ([tiles(view, rows, cuts)], each) if cuts else ():
+        for cut, steps, by in product(cuts[-3:], (1, 5, 40), ((), view.keys)):
+            known, length = [table.filter(pc.less_equal(table["cut"], cut)) for table in built], steps * plan.grid_us
+            got, meant = answered(view, known, cut - length, cut, by), expected(view, raw, cut, length, by)
+            found += [f"groups at {cut}"] if set(got) != set(meant) else []
+            for group, metric in product(set(got) & set(meant), plan.metrics):
+                room = 1e-9 * _magnitude(raw, metric.group.column) if metric.group.type == "float64" else 0.0
+                if not same(metric.type, got[group][metric.name], meant[group][metric.name], room):
+                    found.append(f"{metric.name} of {group} at {cut}")
+    return found
+
+
+def changed(name: str, change: Callable[[Any], Any]) -> Callable[[pytest.MonkeyPatch], None]:
+    """What a function of the builder gives, changed."""
+
+    def wrong(patch: pytest.MonkeyPatch) -> None:
+        right = getattr(builder, name)
+        patch.setattr(builder, name, lambda *given: change(right(*given)))
+
+    return wrong
+
+
+def a_cut_knows_what_is_known_at_it(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(builder, "_first_cut", lambda known, schedule: schedule.cut_before(known - 1) + schedule.period_us)
+
+
+def rows_that_replace_are_added(patch: pytest.MonkeyPatch) -> None:
+    """A reader that sees no replacement in a row that holds a tile in full."""
+    right = tile_rows.merged
+
+    def wrong(plan: Any, keys: Any, rows: pa.Table, by: Any) -> pa.Table:
+        place = rows.schema.get_field_index("asof_replaces")
+        return right(plan, keys, rows.set_column(place, "asof_replaces", pa.array([False] * len(rows), pa.bool_())), by)
+
+    patch.setattr(tile_rows, "merged", wrong)
+
+
+nothing_is_taken_back = changed("_contributions", lambda parts: replace(parts, sign=np.abs(parts.sign)))
+extremes_stay_when_their_rows_are_gone = changed(
+    "_contributions",
+    lambda parts: replace(parts, stands=parts.stands & ~parts.replaces, replaces=np.zeros_like(parts.replaces)),
+)
+tiles_are_too_long = changed("tiling", lambda plan: replace(plan, grid_us=2 * plan.grid_us))
+the_filter_is_forgotten = changed("mask", np.ones_like)
+what_stands_at_a_cut_is_what_ever_did = changed(
+    "_arrivals", lambda made: replace(made, until=np.full_like(made.until, 2**62))
+)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    "mutant",
+    [
+        a_cut_knows_what_is_known_at_it, rows_that_replace_are_added, nothing_is_taken_back, extremes_stay_when_their_rows_are_gone, tiles_are_too_long,
+        the_filter_is_forgotten, what_stands_at_a_cut_is_what_ever_did, None,
+    ],
+)  # fmt: skip
+def test_a_wrong_tile_is_told_from_the_right_one(
+    mutant: Callable[[pytest.MonkeyPatch], None] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cases = [case for number in range(4) for case in drawn(tiled_cases, number, 30)]
+    if mutant is not None:
+        mutant(monkeypatch)
+    assert any(differences(case) for case in cases) == (mutant is not None)
