@@ -5,9 +5,10 @@ for as many rows, and texts as long, as long as nothing is null: they are kept f
 """
 
 from array import array
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from itertools import accumulate, chain, groupby
 from operator import itemgetter
+from typing import Any
 
 import pyarrow as pa
 
@@ -62,8 +63,8 @@ def _body(columns: Sequence[Column]) -> tuple[bytes, tuple[int, ...]]:
     parts, lengths = list[bytes](), list[int]()
     for kind, some in groupby(columns, itemgetter(0)):
         if kind in _WORDS:
-            cells: Iterable[Cell] = chain.from_iterable(column for _, column in some)
-            parts.append(array(_WORDS[kind], cells).tobytes())  # type: ignore[arg-type]  # numbers all
+            numbers: Any = chain.from_iterable(column for _, column in some)
+            parts.append(array(_WORDS[kind], numbers).tobytes())
             continue
         for _, column in some:
             if kind == "bool":

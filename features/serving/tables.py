@@ -36,8 +36,9 @@ class Tables:
         columns = [pa.array([key[name] for key in result.keys], ARROW[kind]) for name, kind in of_keys]
         for view in result.views:
             kinds = self._of(view.view)
-            for kind, names in groupby(view.values, kinds.__getitem__):
-                columns += _columns([view.values[name] for name in names], ARROW[kind], len(result.keys))
+            for _, names in groupby(view.values, kinds.__getitem__):
+                some = list(names)
+                columns += _columns([view.values[name] for name in some], ARROW[kinds[some[0]]], len(result.keys))
             columns.append(pa.array(view.statuses, pa.string()))
         return pa.RecordBatch.from_arrays(columns, schema=schema)
 
@@ -55,7 +56,8 @@ class Tables:
     def _described(self, selected: Selected) -> tuple[pa.Schema, list[tuple[str, ColumnType]], bytes]:
         """The schema, its fields of keys, and the bytes that a stream of it begins with."""
         views = [self._catalog.view(name) for name, _ in selected]
-        of_keys = list({name: view.entity.type for view in views for name in view.keys}.items())
+        kinds: dict[str, ColumnType] = {name: view.entity.type for view in views for name in view.keys}
+        of_keys = list(kinds.items())
         made = pa.schema([*((name, ARROW[kind]) for name, kind in of_keys), *self._fields(selected)])
         return made, of_keys, made.serialize().to_pybytes()
 

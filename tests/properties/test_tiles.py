@@ -20,9 +20,9 @@ from features.definitions.freshness import Schedule
 from features.definitions.tiling import tiling
 from features.definitions.views import FeatureView, flat
 from features.definitions.windows import Window
+from features.values import tile_values
 from features.values import tiles as builder
 from features.values.tiles import tiles
-from tests import tile_rows
 from tests.engine import stored
 from tests.properties.agreement import same
 from tests.properties.drawing import drawn
@@ -144,13 +144,13 @@ def a_cut_knows_what_is_known_at_it(patch: pytest.MonkeyPatch) -> None:
 
 def rows_that_replace_are_added(patch: pytest.MonkeyPatch) -> None:
     """A reader that sees no replacement in a row that holds a tile in full."""
-    right = tile_rows.merged
+    right = tile_values.merged
 
     def wrong(plan: Any, keys: Any, rows: pa.Table, by: Any) -> pa.Table:
         place = rows.schema.get_field_index("asof_replaces")
         return right(plan, keys, rows.set_column(place, "asof_replaces", pa.array([False] * len(rows), pa.bool_())), by)
 
-    patch.setattr(tile_rows, "merged", wrong)
+    patch.setattr("tests.tile_rows.merged", wrong)
 
 
 nothing_is_taken_back = changed("_contributions", lambda parts: replace(parts, sign=np.abs(parts.sign)))

@@ -1,6 +1,6 @@
 """Messages put together by hand are pyarrow's to the byte, whatever is in them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -25,6 +25,10 @@ def batch_of(columns: Sequence[Column]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(made, names=[f"c{n}" for n in range(len(columns))])
 
 
+def given_as(batch: pa.RecordBatch) -> Callable[[], pa.RecordBatch]:
+    return lambda: batch
+
+
 @st.composite
 def tables(draw: st.DrawFn, *, nulls: bool = False) -> list[list[Column]]:
     """Some batches of the same columns and as many rows."""
@@ -45,7 +49,7 @@ def test_a_shape_that_was_seen_gives_the_bytes_of_pyarrow(batches: list[list[Col
     messages = Messages()
     for columns in [*batches, *batches[: 2 * twice]]:
         batch = batch_of(columns)
-        assert messages.message("of", columns, lambda batch=batch: batch) == batch.serialize().to_pybytes()
+        assert messages.message("of", columns, given_as(batch)) == batch.serialize().to_pybytes()
 
 
 @settings(max_examples=50, deadline=None)
@@ -54,7 +58,7 @@ def test_a_null_is_pyarrows_matter(batches: list[list[Column]]) -> None:
     messages = Messages()
     for columns in batches:
         batch = batch_of(columns)
-        assert messages.message("of", columns, lambda batch=batch: batch) == batch.serialize().to_pybytes()
+        assert messages.message("of", columns, given_as(batch)) == batch.serialize().to_pybytes()
 
 
 def test_pyarrow_is_asked_once_a_shape_and_for_many_rows_each_time() -> None:
@@ -80,6 +84,5 @@ def test_other_columns_are_another_shape(of: Any) -> None:
     for name, kind, cell in (("none", "int64", 1), (of, "float64", 1.0)):
         columns: list[Column] = [(kind, [cell])]
         assert (
-            messages.message(name, columns, lambda columns=columns: batch_of(columns))
-            == batch_of(columns).serialize().to_pybytes()
+            messages.message(name, columns, given_as(batch_of(columns))) == batch_of(columns).serialize().to_pybytes()
         )
