@@ -13,7 +13,7 @@ from features.definitions.expressions import Expression
 from features.definitions.features import Aggregate, Attribute, CohortRate
 from features.definitions.views import FeatureView
 from features.definitions.windows import Window
-from features.values import derived, exact, expressions, hashing, kernels, outcomes, sweep
+from features.values import derived, exact, expressions, hashing, kernels, outcomes, streams, sweep
 from features.values.sweep import Sweep
 from features.values.timeline import FOREVER, Timeline
 from tests.properties.registered import mutant
@@ -101,7 +101,7 @@ def infinities_counted(patch: pytest.MonkeyPatch) -> None:
 def minus_zero_is_a_value_of_its_own(patch: pytest.MonkeyPatch) -> None:
     right = hashing.hash64
     patch.setattr(
-        sweep,
+        streams,
         "hash64",
         lambda column: right(
             pa.array(column.to_numpy().view(np.int64)) if pa.types.is_floating(column.type) else column
