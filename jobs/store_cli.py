@@ -17,7 +17,9 @@ store = typer.Typer()
 @store.command()
 def lookup(
     service: Annotated[str, typer.Option(help="A feature service of the catalogue.")],
-    keys: Annotated[list[str], typer.Argument(metavar="KEY=VALUE...", help="Each key column and request field, and its value.")],
+    keys: Annotated[
+        list[str], typer.Argument(metavar="KEY=VALUE...", help="Each key column and request field, and its value.")
+    ],
     at: Annotated[str | None, typer.Option(help="The instant, with its zone: 2026-03-02T06:00Z. Default: now.")] = None,
     output: Annotated[Literal["table", "json"], typer.Option()] = "table",
 ) -> Command:
@@ -29,7 +31,10 @@ def lookup(
 @store.command()
 def why(
     feature: Annotated[str, typer.Argument(metavar="SERVICE.FEATURE", help="radar_v1.card_velocity__count_7d.")],
-    keys: Annotated[list[str], typer.Argument(metavar="KEY=VALUE...", help="Each key column and request field of the feature's view.")],
+    keys: Annotated[
+        list[str],
+        typer.Argument(metavar="KEY=VALUE...", help="Each key column and request field of the feature's view."),
+    ],
     at: Annotated[str | None, typer.Option(help="The instant, with its zone: 2026-03-02T06:00Z. Default: now.")] = None,
     output: Annotated[Literal["table", "json"], typer.Option()] = "table",
 ) -> Command:
