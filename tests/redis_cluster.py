@@ -74,10 +74,11 @@ class Nodes:
                 return
 
     def end_moving(self, slot: int, to: int) -> None:
-        """The slot is the other node's."""
+        """The slot is the other node's, and all nodes have heard of it: a move that begins before may take the same epoch, and a slot then belong to nobody."""
         first = [self.clients[to], *(client for place, client in enumerate(self.clients) if place != to)]
         for client in first:
             client.execute_command("CLUSTER SETSLOT", slot, "NODE", self.ids[to])
+        _until(lambda: self._is_agreed(slot, to))
 
     def move(self, slot: int, to: int) -> None:
         """All of it."""
@@ -92,6 +93,22 @@ class Nodes:
         for server in self.servers:
             server.kill()
             server.wait()
+
+    def _is_agreed(self, slot: int, to: int) -> bool:
+        """Whether every node that answers says the same of a slot, and of the epoch."""
+        epochs = set[str]()
+        for server, client in zip(self.servers, self.clients, strict=True):
+            if server.poll() is not None:
+                continue
+            epochs.add(client.execute_command("CLUSTER INFO")["cluster_current_epoch"])
+            owners = [
+                told["node_id"]
+                for told in client.execute_command("CLUSTER NODES").values()
+                if any(int(span[0]) <= slot <= int(span[-1]) for span in told["slots"])
+            ]
+            if owners != [self.ids[to]]:
+                return False
+        return len(epochs) == 1
 
     def _is_whole(self) -> bool:
         told = [client.execute_command("CLUSTER INFO") for client in self.clients]
@@ -117,7 +134,7 @@ def started(folder: Path, *, nodes: int, owners: int) -> Iterator[Nodes]:
 def _server(folder: Path, port: int, bus: int) -> "subprocess.Popen[bytes]":
     folder.mkdir(parents=True)
     words = ["--port", str(port), "--cluster-port", str(bus), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
-    words += ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-allow-replica-migration", "no"]
+    words += ["--cluster-enabled", "yes", "--cluster-node-timeout", "5000", "--cluster-allow-replica-migration", "no"]
     with (folder / "log").open("wb") as log:
         return subprocess.Popen(["redis-server", *words], stdout=log, stderr=log)
 
@@ -139,4 +156,4 @@ def _until(holds: Callable[[], object]) -> None:
         if time.monotonic() > ends:
             msg = f"the cluster did not start within {_PATIENCE_SECONDS} s"
             raise TimeoutError(msg)
-        time.sleep(0.1)
+        time.sleep(0.02)
