@@ -24,7 +24,7 @@ _WIDTHS: dict[ColumnType, int] = {"string": 24, "int64": 8, "float64": 8, "times
 """Bytes a value in Arrow; a text of twenty bytes and its offset."""
 _OWN = 1 + 8 + 8 + 8 + 8 + 1 + 1
 """Of asof_part, asof_row, asof_time, asof_known, asof_undoes, asof_retract and asof_first; the last five may stay behind."""
-PARTITION = 96 * 1024 * 1024
+PARTITION = 48 * 1024 * 1024
 """Bytes that a partition may have at the most."""
 _SMALL = 4 * 1024 * 1024
 """Bytes below which a further partition costs more than it saves."""

@@ -43,7 +43,7 @@ def test_partitions_that_no_window_reaches_and_held_ones_do_not_count(settings: 
     assert size(settings, GROUP, before=CUT, anchor=CUT, asks=50).rows == 7_050
 
 
-@pytest.mark.parametrize(("rows", "partitions"), [(100, 1), (60_000, 10), (60_000_000, 434)])
+@pytest.mark.parametrize(("rows", "partitions"), [(100, 1), (60_000, 10), (60_000_000, 868)])
 def test_partitions_follow_the_data(settings: Settings, rows: int, partitions: int) -> None:
     """Few rows: one. More: for all cores. Many: none larger than its bound."""
     cluster = settings.model_copy(update={"spark": settings.spark.model_copy(update={"master": "yarn"})})
