@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+import numpy as np
 import pyarrow as pa
 
 from features.definitions.expressions import ColumnType
@@ -68,6 +69,8 @@ def typed_values(name: str, values: Sequence[object], kind: ColumnType) -> pa.Ar
 def _typed(name: str, value: object, kind: ColumnType) -> Field:  # noqa: C901, PLR0911 - one branch a type
     if value is None:
         return None
+    if isinstance(value, np.generic):  # as rows of pandas have them
+        value = value.item()
     match kind:
         case "string" if isinstance(value, str):
             return value

@@ -1,5 +1,6 @@
 """Keys that a person gives: a column that the source computes from others may be left out, and what does not fit is said."""
 
+import numpy as np
 import pytest
 
 from features import Entity, EventFreshness, FeatureView, Field, Source, col, count, fields, flat
@@ -93,9 +94,13 @@ GIVEN: dict[str, object] = {
 def test_request_fields_stand_beside_the_keys() -> None:
     texts: dict[str, object] = {**GIVEN, "amount": "7", "share": "1.0", "risky": "true", "since": 1_772_323_200_000_000}
     nulls: dict[str, object] = {**dict.fromkeys(GIVEN), "card_id": "c"}
-    keys, request = Keys([ASKED], "service 's'").parted([GIVEN, texts, nulls])
-    assert keys == [{"card_id": "c"}] * 3
-    assert {name: column.to_pylist()[1:] for name, column in request.items()} == {
+    of_pandas: dict[str, object] = {**GIVEN, "amount": np.int64(7), "share": np.float64(1), "risky": np.bool_(True)}
+    keys, request = Keys([ASKED], "service 's'").parted([GIVEN, texts, nulls, of_pandas])
+    assert keys == [{"card_id": "c"}] * 4
+    assert {name: column.to_pylist()[3] for name, column in request.items()} == {
+        name: column.to_pylist()[0] for name, column in request.items()
+    }
+    assert {name: column.to_pylist()[1:3] for name, column in request.items()} == {
         name: [column.to_pylist()[0], None] for name, column in request.items()
     }
     assert str(request["since"].type) == "timestamp[us, tz=UTC]"
