@@ -11,6 +11,7 @@ from redis import asyncio as aioredis
 
 from features.store.reads import Answer, Question
 from features.store.redis_client import TIMEOUT_SECONDS
+from features.store.redis_link import nonsense, refusal
 from features.store.redis_store import RedisStore
 from features.store.redis_trips import answers_of
 
@@ -49,14 +50,6 @@ class AsyncRedisStore:
         self._store.close()
 
 
-def _refusal(text: str) -> Exception:
-    return redis.ResponseError(text)
-
-
-def _nonsense(text: str) -> Exception:
-    return redis.ConnectionError(text)
-
-
 class _Under(NamedTuple):
     """What is under way: who waits, and for how many answers."""
 
@@ -70,7 +63,7 @@ class _Link(asyncio.Protocol):
     def __init__(self, writer: asyncio.StreamWriter) -> None:
         self._writer = writer  # asyncio ends the transport of a writer that nobody holds
         writer.transport.set_protocol(self)
-        self._reader = hiredis.Reader(replyError=_refusal, protocolError=_nonsense)
+        self._reader = hiredis.Reader(replyError=refusal, protocolError=nonsense)
         self._under = deque[_Under]()
         self._found: list[Any] = []
         self.is_open = True

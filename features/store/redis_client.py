@@ -13,6 +13,7 @@ from redis.exceptions import RedisClusterException
 from features.errors import BusyError, SettingsError
 from features.store.keys import Records, redis_records
 from features.store.redis_cluster import SCHEMES, Cluster
+from features.store.redis_link import Link
 from features.store.resp import Items, command
 
 __all__ = [
@@ -83,17 +84,11 @@ class Pipe(Protocol):
 class _Pipe:
     """Over a connection to the one server."""
 
-    def __init__(self, connection: Any) -> None:  # noqa: ANN401 - redis-py's
-        self._connection = connection
+    def __init__(self, link: Link) -> None:
+        self._link = link
 
     def ask(self, items: Items) -> object:
-        self._connection.send_packed_command([b"".join([packed for _, packed, _ in items])])
-        read = self._connection._parser.read_response  # noqa: SLF001 - see Trips
-        try:
-            found = [read() for _ in range(sum(count for _, _, count in items))]
-        except OSError as error:  # the parser passes on what the socket says
-            msg = f"the connection broke ({error})"
-            raise redis.ConnectionError(msg) from error
+        found = self._link.ask(b"".join([packed for _, packed, _ in items]), sum(count for _, _, count in items))
         if wrong := next((answer for answer in found if isinstance(answer, redis.RedisError)), None):
             raise wrong
         return found
@@ -105,12 +100,11 @@ def piped(client: Any) -> Iterator[Pipe]:  # noqa: ANN401 - see client_of
     if isinstance(client, Cluster):
         yield client
         return
-    connection = client.connection_pool.make_connection()
+    link = Link(client.connection_pool.make_connection())
     try:
-        connection.connect()
-        yield _Pipe(connection)
+        yield _Pipe(link)
     finally:
-        connection.disconnect()
+        link.close()
 
 
 def each(client: Any, commands: Iterable[tuple[bytes, ...]]) -> list[Any]:  # noqa: ANN401 - see client_of

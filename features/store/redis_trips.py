@@ -1,11 +1,13 @@
 """What a lookup asks Redis in one round trip, packed by hand, and the connections on which it does."""
 
 import os
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 import redis
 
+from features.store.redis_link import Link
 from features.store.resp import bulk, command
 
 __all__ = ["GET", "HGETALL", "HVALS", "Parsed", "Trip", "Trips", "Ways", "answers_of", "hmgets"]
@@ -37,47 +39,44 @@ class Trips:
 
     def __init__(self, client: Any) -> None:  # noqa: ANN401 - see client_of
         self._pool = client.connection_pool
-        self._idle: list[Any] = []
+        self._idle: list[Link] = []
         self._process = os.getpid()
+        self._awake = threading.Lock()
 
     def close(self) -> None:
         """Ends the connections that nobody uses."""
         while self._idle:
-            self._idle.pop().disconnect()
+            self._idle.pop().close()
 
     def execute(self, trip: "Trip") -> list[Any]:
-        """See `Ways.execute`."""
-        return self._execute(*trip.packed())
-
-    def _execute(self, packed: bytes, count: int) -> list[Any]:
-        """The answers to a trip's commands; all in all so many."""
+        """See `Ways.execute`. One thread at a time waits awake."""
         if self._process != os.getpid():  # a fork shares sockets, not their answers
-            self._idle, self._process = [], os.getpid()
+            self._idle, self._process, self._awake = [], os.getpid(), threading.Lock()
+        awake = self._awake.acquire(blocking=False)
         try:
-            connection = self._idle.pop()
+            return self._execute(*trip.packed(), awake=awake)
+        finally:
+            if awake:
+                self._awake.release()
+
+    def _execute(self, packed: bytes, count: int, *, awake: bool) -> list[Any]:
+        """The answers to a trip's commands; all in all so many."""
+        try:
+            link = self._idle.pop()
         except IndexError:
-            return self._asked(self._pool.make_connection(), packed, count)
+            return self._asked(self._opened(), packed, count, awake=awake)
         try:
-            return self._asked(connection, packed, count)
+            return self._asked(link, packed, count, awake=awake)
         except redis.ConnectionError:
             self.close()  # those that slept as long are closed as well
-            return self._asked(self._pool.make_connection(), packed, count)
+            return self._asked(self._opened(), packed, count, awake=awake)
 
-    def _asked(self, connection: Any, packed: bytes, count: int) -> list[Any]:  # noqa: ANN401 - redis-py's
-        try:
-            connection.connect()
-            connection.send_packed_command([packed])
-            # Connection.read_response costs ten times what its parser takes, and MULTI has an answer for each command.
-            read = connection._parser.read_response  # noqa: SLF001 - see above
-            found = [read() for _ in range(count)]
-        except OSError as error:  # the parser passes on what the socket says
-            connection.disconnect()
-            msg = f"the connection broke ({error})"
-            raise redis.ConnectionError(msg) from error
-        except BaseException:
-            connection.disconnect()  # what was not read must not be another's answer
-            raise
-        self._idle.append(connection)
+    def _opened(self) -> Link:
+        return Link(self._pool.make_connection())
+
+    def _asked(self, link: Link, packed: bytes, count: int, *, awake: bool) -> list[Any]:
+        found = link.ask(packed, count, awake=awake)
+        self._idle.append(link)
         return answers_of(found)
 
 
@@ -89,8 +88,8 @@ def answers_of(found: Sequence[Any]) -> list[Any]:
     """
     made = found[-1]
     items = made if isinstance(made, list) else ()
-    if wrong := next((item for item in (*found, *items) if isinstance(item, redis.RedisError)), None):
-        raise wrong
+    if any(issubclass(kind, redis.RedisError) for kind in {*map(type, found), *map(type, items)}):
+        raise next(item for item in (*found, *items) if isinstance(item, redis.RedisError))
     if not isinstance(made, list):
         msg = f"EXEC gave {made!r}"
         raise redis.ResponseError(msg)

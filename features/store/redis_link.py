@@ -1,0 +1,106 @@
+"""A connection to Redis on which many commands go out together, and their answers come back as hiredis reads them."""
+
+import os
+import select
+import time
+from typing import Any
+
+import hiredis
+import redis
+
+__all__ = ["Link", "nonsense", "refusal"]
+
+_ROOM = 1 << 18
+_AWAKE_SECONDS = 150e-6
+"""What a sleeper takes to wake up is about a third of this; an answer that takes longer is not waited for awake."""
+
+_ASLEEP = 64
+"""So many answers are waited for asleep after one that did not come in time."""
+
+
+def refusal(text: str) -> Exception:
+    """A command that Redis refuses."""
+    return redis.ResponseError(text)
+
+
+def nonsense(text: str) -> Exception:
+    """What is no answer."""
+    return redis.ConnectionError(text)
+
+
+class Link:
+    """redis-py's connection, which finds the server, greets and encrypts, and is passed by from then on: it takes one command at a time, at ten times the cost.
+
+    Raises:
+        redis.RedisError: the server is not there, or refuses the connection.
+    """
+
+    def __init__(self, connection: Any) -> None:  # noqa: ANN401 - redis-py's own hints know no keys of bytes
+        connection.connect()
+        self._connection, self._socket = connection, connection._sock  # noqa: SLF001 - see above
+        self._reader = hiredis.Reader(replyError=refusal, protocolError=nonsense)
+        self._room = memoryview(bytearray(_ROOM))
+        self._poll = select.poll()
+        self._poll.register(self._socket, select.POLLIN)
+        self._asleep = 0 if len(os.sched_getaffinity(0)) > 1 else -1
+
+    def close(self) -> None:
+        """Ends it."""
+        self._connection.disconnect()
+
+    def ask(self, packed: bytes, count: int, *, awake: bool = False) -> list[Any]:
+        """The answers to packed commands that have so many; one that is refused is answered by a `redis.ResponseError`.
+
+        Args:
+            packed: see `features.store.resp`.
+            count: of answers.
+            awake: for a moment the answer is looked for again and again, which takes a processor but no time to wake up.
+
+        Raises:
+            redis.TimeoutError: no answer came; redis.ConnectionError: the connection broke. It is closed then.
+        """
+        try:
+            self._socket.sendall(packed)
+            if awake:
+                self._await()
+            return self._answers(count)
+        except TimeoutError as error:
+            self.close()
+            msg = f"no answer in time ({error})"
+            raise redis.TimeoutError(msg) from error
+        except OSError as error:
+            self.close()
+            msg = f"the connection broke ({error})"
+            raise redis.ConnectionError(msg) from error
+        except redis.ConnectionError as error:
+            self.close()
+            msg = f"it sent what is no answer ({error})"
+            raise redis.ConnectionError(msg) from error
+        except BaseException:
+            self.close()  # what was not read must not be another's answer
+            raise
+
+    def _await(self) -> None:
+        if self._asleep:
+            self._asleep -= 1
+            return
+        ends, poll = time.perf_counter() + _AWAKE_SECONDS, self._poll.poll
+        while not poll(0):
+            if time.perf_counter() > ends:
+                self._asleep = _ASLEEP
+                return
+
+    def _answers(self, count: int) -> list[Any]:
+        found: list[Any] = []
+        take = self._reader.gets
+        while len(found) < count:
+            one = take()
+            if one is not False:
+                found.append(one)
+                continue
+            size = self._socket.recv_into(self._room)
+            if not size:
+                msg = "it was closed"
+                raise ConnectionResetError(msg)
+            self._reader.feed(self._room, 0, size)
+        return found
