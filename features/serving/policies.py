@@ -1,7 +1,6 @@
 """What a service gives for values that are missing or stale, as its policies say; the statuses beside them stay as they are."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from features.definitions.services import Choice, FeatureService, Policy
 from features.errors import AsofError, MissingError, StaleError
@@ -50,7 +49,7 @@ def enforced(service: str, rules: Rules, served: Served, found: ViewColumns) -> 
             if choice == "fail":
                 raise error(_failed(service, found, name, places))
             values[name] = _replaced(values[name], places, _other(choice, served, name))
-    return replace(found, values=values)
+    return found._replace(values=values)
 
 
 def _other(choice: Choice, served: Served, name: str) -> Cell:

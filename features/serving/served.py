@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Literal, cast
+from typing import Literal, NamedTuple, cast
 
 import numpy as np
 
@@ -49,8 +49,7 @@ class ViewValues:
     """Microseconds from that cut to the asked instant; of an event view whose stream has told more since, from what it told, 0 where that is later."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ViewColumns:
+class ViewColumns(NamedTuple):
     """What one view says of some keys, an element a key."""
 
     view: str
@@ -73,6 +72,8 @@ class Served:
     def __init__(self, view: FeatureView) -> None:
         self.view, self.types, self.unseen, self.definition = view, view.types, never_seen(view), hash_of(view)
         self.packing = Packing(self.types, self.definition)
+        fresh = view.freshness
+        self._patience = fresh.lag_us + fresh.silence_us if isinstance(fresh, EventFreshness) else None
         self.stateful, self.tail, self.tabled = view.stateful, tail_source(view), view.tabled
 
     def question(self, keys: tuple[bytes, ...], at: int) -> Question:
@@ -89,9 +90,20 @@ class Served:
             EarlyError: the instant is before what the store holds.
         """
         head = self.live(answer.head, at)
-        lag = head.valid_from - head.cut
         row_of = cast("Callable[[bytes | None], bytes | None]", answer.rows.get)  # of None there is no row
         found = list(map(row_of, keys))
+        if at < head.cut + head.horizon and (usual := self.packing.usual(found, head.valid_from)) is not None:
+            cuts, ages = [head.cut] * len(keys), [at - head.cut] * len(keys)
+            values = {name: usual[name] for name in features}
+            statuses: list[Status] = ["ok"] * len(keys)
+            return ViewColumns(self.view.name, values, statuses, cuts, ages)
+        return self._unusual(features, keys, found, head, at)
+
+    def _unusual(
+        self, features: Sequence[str], keys: Sequence[bytes | None], found: list[bytes | None], head: Head, at: int
+    ) -> ViewColumns:
+        """Of rows of which some are missing, older, damaged, stale, or hold nulls or texts."""
+        lag = head.valid_from - head.cut
         rows, good = self._unpacked(found, head)
         stamps, columns = rows.valid_from, {name: rows.columns[name] for name in features}
         statuses: list[Status] = (
@@ -113,13 +125,13 @@ class Served:
                 ]
                 for name, column in columns.items()
             }
-        cuts, old = _of_each(stamps, lambda stamp: stamp - lag), at - head.horizon
+        cuts, old = _less(stamps, lag), at - head.horizon
         if cuts and min(cuts) <= old:
             statuses = [
                 "stale" if cut <= old and status in _MAY_BE_STALE else status
                 for cut, status in zip(cuts, statuses, strict=True)
             ]
-        ages = _of_each(cuts, lambda cut: at - cut)
+        ages = [-since for since in _less(cuts, at)]
         return ViewColumns(view=self.view.name, values=columns, statuses=statuses, cuts=cuts, ages=ages)
 
     def _unpacked(self, found: list[bytes | None], head: Head) -> tuple[Unpacked, list[bool]]:
@@ -155,10 +167,10 @@ class Served:
         told = self._told(head, answer.watermark)
         stale = at >= head.cut + head.horizon or self._is_silent(told, at)
         statuses: list[Status] = ["stale" if stale else _FINISHED[status] for status in found.status.tolist()]
-        columns: dict[str, Sequence[Cell]] = {name: found.cells(name) for name in features}
-        broken = found.damaged[asked.asks.key].tolist() if found.damaged.any() else [False] * len(keys)
-        missing = [place for place, key in enumerate(keys) if key is None or broken[place]]
-        if missing:
+        columns: Mapping[str, Sequence[Cell]] = found.cells(features)
+        if None in keys or found.is_damaged:
+            broken = found.damaged[asked.asks.key].tolist()
+            missing = [place for place, key in enumerate(keys) if key is None or broken[place]]
             for place in missing:
                 statuses[place] = "no_key" if keys[place] is None else "damaged"
             gone = set(missing)
@@ -174,8 +186,7 @@ class Served:
         return head.cut if watermark is None else max(head.cut, watermark)
 
     def _is_silent(self, told: int, at: int) -> bool:
-        fresh = self.view.freshness
-        return isinstance(fresh, EventFreshness) and at - fresh.lag_us > told + fresh.silence_us
+        return self._patience is not None and at - told > self._patience
 
     def live(self, head: Head | None, at: int) -> Head:
         """The head record, if its values are these definitions' and of this instant."""
@@ -195,10 +206,11 @@ class Served:
         return head
 
 
-def _of_each(values: Sequence[int], change: Callable[[int], int]) -> list[int]:
-    """The changed values; nearly always they are all the same."""
-    changed = {value: change(value) for value in set(values)}
-    return list(changed.values()) * len(values) if len(changed) == 1 else [changed[value] for value in values]
+def _less(values: Sequence[int], by: int) -> list[int]:
+    """Each of them less so much; nearly always they are all the same."""
+    if values and values.count(values[0]) == len(values):
+        return [values[0] - by] * len(values)
+    return [value - by for value in values]
 
 
 class Places:

@@ -8,9 +8,8 @@ follow, in UTF-8.
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
@@ -37,8 +36,7 @@ def stamp_of(valid_from: int) -> bytes:
     return struct.pack("<q", valid_from)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unpacked:
+class Unpacked(NamedTuple):
     """Rows of one view, an element a row."""
 
     valid_from: Sequence[int]
@@ -71,6 +69,11 @@ class Packing:
         )
         self._stands = struct.pack("<I", self._kind)
         self._texts = [n for n, kind in enumerate(self._types.values()) if kind == "string"]
+        self._values = struct.Struct(f"<{13 + self._bits}x" + "".join(codes))
+        self._whole = np.dtype(
+            [("begin", f"V{13 + self._bits}")]
+            + [(f"r{n}", _DTYPES[code], (size,)) for n, (code, size) in enumerate(self._runs)]
+        )
 
     def pack(self, batch: pa.RecordBatch, stamp: int) -> list[bytes]:
         """One a row; `stamp` is their event timestamp."""
@@ -117,6 +120,26 @@ class Packing:
         fields = self._fixed.unpack_from(row)
         return self._fixed.size + sum(int(fields[_FIRST + n]) for n in self._texts)
 
+    def usual(self, rows: Sequence[bytes | None], stamp: int) -> Mapping[str, Sequence[Cell]] | None:
+        """The columns of rows that are all there, of this definition and of one timestamp, and have no null, no text and nothing that left int64: nearly all are. Else None."""
+        if self._texts or not rows or None in rows:
+            return None
+        there = cast("Sequence[bytes]", rows)
+        whole, size = b"".join(there), self._fixed.size
+        begin = struct.pack("<qIB", stamp, self._kind, 0) + bytes(self._bits)
+        if set(map(len, there)) != {size}:
+            return None
+        if len(there) < _MANY:
+            if not all(row.startswith(begin) for row in there):
+                return None
+            return dict(zip(self._types, zip(*self._values.iter_unpack(whole), strict=True), strict=True))
+        found = np.frombuffer(whole, self._whole)
+        return (
+            dict(zip(self._types, self._columns(found), strict=True))
+            if (found["begin"] == np.void(begin)).all()
+            else None
+        )
+
     def unpack(self, rows: Sequence[bytes]) -> Unpacked:
         """Rows that fit."""
         if not rows:
@@ -140,8 +163,10 @@ class Packing:
     def _by_column(self, fixed: bytes) -> tuple[Sequence[int], Sequence[int], bytes, list[Sequence[Cell]]]:
         """Columns of one type that follow each other are read together."""
         found = np.frombuffer(fixed, self._read)
-        columns = [column for n in range(len(self._runs)) for column in found[f"r{n}"].T.tolist()]
-        return found["stamp"].tolist(), found["overflow"].tolist(), found["nulls"].tobytes(), columns
+        return found["stamp"].tolist(), found["overflow"].tolist(), found["nulls"].tobytes(), self._columns(found)
+
+    def _columns(self, found: np.ndarray) -> list[Sequence[Cell]]:
+        return [column for n in range(len(self._runs)) for column in found[f"r{n}"].T.tolist()]
 
     def _read_texts(self, rows: Sequence[bytes], columns: list[Sequence[Cell]]) -> None:
         made: dict[int, list[Cell]] = {n: [] for n in self._texts}

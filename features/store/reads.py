@@ -1,16 +1,18 @@
 """What a lookup asks of a store and gets back, whichever store it is."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
 
 from features.store.heads import Head
 
 __all__ = ["Answer", "OnlineStore", "Question"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+_NOTHING: Mapping[bytes, Any] = MappingProxyType({})
+
+
+class Question(NamedTuple):
     """One view for several entities."""
 
     view: str
@@ -24,19 +26,18 @@ class Question:
     """Of states: the source whose newly known events are asked for too."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(NamedTuple):
     """Of one view."""
 
     head: Head | None
     """None: no generation was ever loaded."""
-    rows: Mapping[bytes, bytes | None] = field(default_factory=dict)
+    rows: Mapping[bytes, bytes | None] = _NOTHING
     """Key to its plain values, as `features.store.packed` has them; keys that the store lacks are left out, or None. Rows older than `head` are not there any more."""
 
-    states: Mapping[bytes, bytes | None] = field(default_factory=dict)
+    states: Mapping[bytes, bytes | None] = _NOTHING
     """Key to its state in the generation of `head`, left out or None where it has none; that is the oldest there is where none is valid at the instant."""
 
-    tails: Mapping[bytes, Sequence[bytes]] = field(default_factory=dict)
+    tails: Mapping[bytes, Sequence[bytes]] = _NOTHING
     """Key to the rows of its tail, as `features.store.tails` has them."""
 
     watermark: int | None = None

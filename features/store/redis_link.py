@@ -102,5 +102,5 @@ class Link:
             if not size:
                 msg = "it was closed"
                 raise ConnectionResetError(msg)
-            self._reader.feed(self._room, 0, size)
+            self._reader.feed(self._room, 0, size)  # type: ignore[arg-type]  # it takes any buffer
         return found

@@ -4,9 +4,9 @@ A record's fields are `<number>` for a generation that may be read and `begun:<n
 removes what a killed one left.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pyarrow as pa
 
@@ -62,53 +62,84 @@ class States:
         number = str(generation).encode()
         self.client.eval(_WITHDRAW, 1, records_of(self.client, view).generations, number, _BEGUN + number)
 
-    def ask(self, trip: Trip, questions: Sequence[Question]) -> list[int | None]:
-        """Asks for the records and, of the generations known so far, for the states; which those are."""
-        chosen = [_number(self._known.get(question.view, ()), question.at) for question in questions]
+    def ask(self, trip: Trip, questions: Sequence[Question]) -> "Asked":
+        """Asks for the records and, of the generations known so far, for the states."""
+        asked = Asked.of(questions, [self._known.get(question.view, ()) for question in questions])
         for question in questions:
             trip.hgetall(redis_records(question.view, tagged=trip.tagged).generations)
-        for source, keys in _tails(questions).items():
+        for source, keys in asked.tails.items():
             trip.get(redis_watermark(source))
             for key in keys:
                 trip.hvals(redis_tail(key, source))
-        for of, fields in _fields(questions, chosen).items():
+        for of, fields in asked.fields.items():
             trip.hmget(map(redis_states, of), list(fields.values()))
-        return chosen
+        return asked
 
-    def learned(self, questions: Sequence[Question], found: Sequence[Any]) -> list[int | None]:
-        """Which generations are the right ones, by the records that came with the answer."""
-        for question, record in zip(questions, found, strict=False):
-            self._known[question.view] = self._parsed.of(question.view, record)
-        return [_number(self._known[question.view], question.at) for question in questions]
+    def are_known(self, asked: "Asked", found: Sequence[Any]) -> bool:
+        """Whether the states were those of the right generations, by the records that came with the answer; which are known from now on."""
+        heads = [
+            self._parsed.of(question.view, record) for question, record in zip(asked.questions, found, strict=False)
+        ]
+        self._known |= {question.view: some for question, some in zip(asked.questions, heads, strict=True)}
+        return all(
+            some is known or serving(some, question.at) == head
+            for question, head, known, some in zip(asked.questions, asked.heads, asked.known, heads, strict=True)
+        )
 
-    def answers(self, questions: Sequence[Question], found: Sequence[Any]) -> list[Answer]:
+    def answers(self, asked: "Asked", found: Sequence[Any]) -> list[Answer]:
         """One a question."""
-        chosen = [_number(self._known[question.view], question.at) for question in questions]
-        rest = iter(found[len(questions) :])
+        rest = iter(found[len(asked.questions) :])
         told: dict[str, int | None] = {}
         tails: dict[str, dict[bytes, list[bytes]]] = {}
-        for source, keys in _tails(questions).items():
+        for source, keys in asked.tails.items():
             told[source] = _whole(next(rest))
             tails[source] = {
                 key: entries for key, entries in zip(keys, islice(rest, len(keys)), strict=True) if entries
             }
         stored: dict[int, dict[bytes, bytes | None]] = {}
-        for of, fields in _fields(questions, chosen).items():
+        for of, fields in asked.fields.items():
             columns = zip(*islice(rest, len(of)), strict=True) if of else ()
             stored |= {
                 place: dict(zip(of, column, strict=True)) for place, column in zip(fields, columns, strict=False)
             }
         made: list[Answer] = []
-        for place, (question, number) in enumerate(zip(questions, chosen, strict=True)):
-            heads = self._known[question.view]
-            head = next((head for head in heads if head.generation == number), heads[0] if heads else None)
-            of_source, states = question.tail, stored.get(place, {})
-            made.append(Answer(head=head, states=states, tails=tails.get(of_source, {}), watermark=told.get(of_source)))
+        for place, (question, head) in enumerate(zip(asked.questions, asked.heads, strict=True)):
+            known, of_source = self._known[question.view], question.tail
+            made.append(
+                Answer(
+                    head=head or (known[0] if known else None),
+                    states=stored.get(place, {}),
+                    tails=tails.get(of_source, {}),
+                    watermark=told.get(of_source),
+                )
+            )
         return made
 
 
-def _tails(questions: Sequence[Question]) -> dict[str, dict[bytes, None]]:
+class Asked(NamedTuple):
+    """What was asked of states."""
+
+    questions: Sequence[Question]
+    known: Sequence[tuple[Head, ...]]
+    """The generations of each question's view, as far as known."""
+
+    heads: Sequence[Head | None]
+    """Of those the one that each question is asked of."""
+
+    tails: Mapping[str, Mapping[bytes, None]]
     """Source to the keys whose tails are asked for, each once."""
+
+    fields: Mapping[tuple[bytes, ...], Mapping[int, bytes]]
+    """By the keys that questions have in common, the field of each question that has a generation, by its place."""
+
+    @classmethod
+    def of(cls, questions: Sequence[Question], known: Sequence[tuple[Head, ...]]) -> "Asked":
+        """By what is known so far."""
+        heads = [serving(some, question.at) for question, some in zip(questions, known, strict=True)]
+        return cls(questions, known, heads, _tails(questions), _fields(questions, heads))
+
+
+def _tails(questions: Sequence[Question]) -> dict[str, dict[bytes, None]]:
     made: dict[str, dict[bytes, None]] = {}
     for question in questions:
         if question.tail:
@@ -125,17 +156,11 @@ def _heads(record: dict[bytes, bytes]) -> tuple[Head, ...]:
     return tuple(from_text(record[str(number).encode()]) for number in numbers)
 
 
-def _number(heads: Sequence[Head], at: int) -> int | None:
-    head = serving(heads, at)
-    return None if head is None else head.generation
-
-
-def _fields(questions: Sequence[Question], chosen: Sequence[int | None]) -> dict[tuple[bytes, ...], dict[int, bytes]]:
-    """By the keys that questions have in common, the field of each question that has a generation, by its place."""
+def _fields(questions: Sequence[Question], heads: Sequence[Head | None]) -> dict[tuple[bytes, ...], dict[int, bytes]]:
     made: dict[tuple[bytes, ...], dict[int, bytes]] = {}
-    for place, (question, number) in enumerate(zip(questions, chosen, strict=True)):
-        if number is not None:
-            made.setdefault(question.keys, {})[place] = state_field(question.view, number)
+    for place, (question, head) in enumerate(zip(questions, heads, strict=True)):
+        if head is not None:
+            made.setdefault(question.keys, {})[place] = state_field(question.view, head.generation)
     return made
 
 

@@ -119,17 +119,17 @@ class RedisStore:
         stated = [question for question in questions if question.states]
         for _ in range(_TRIES):
             trip = self._trip()
-            groups, expected = ask_plain(trip, plain), self._states.ask(trip, stated)
+            groups, asked = ask_plain(trip, plain), self._states.ask(trip, stated)
             found = yield trip
             ends = len(plain) + sum(len(keys) for keys, _ in groups)
-            if self._states.learned(stated, found[ends:]) == expected:
+            if self._states.are_known(asked, found[ends:]):
                 break
         else:
             msg = "The online store's generations changed with each of three tries. Ask again."
             raise BusyError(msg)
-        answers = {id(q): a for q, a in zip(plain, plain_answers(plain, groups, found, self._heads), strict=True)}
-        answers |= {id(q): a for q, a in zip(stated, self._states.answers(stated, found[ends:]), strict=True)}
-        return [answers[id(question)] for question in questions]
+        of_plain = iter(plain_answers(plain, groups, found, self._heads))
+        of_stated = iter(self._states.answers(asked, found[ends:]))
+        return [next(of_stated if question.states else of_plain) for question in questions]
 
     def forget(self, view: str) -> None:
         """Drops the view's head record; its rows are Feast's to delete. Of states no generation can be read any more, nor is its number used again."""

@@ -1,13 +1,13 @@
 """Finishes states: every feature of some views at any instant from their cuts' valid_from on, as a frame would give it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
 
-from features.definitions.expressions import ColumnType, Scalar
+from features.definitions.expressions import Scalar
 from features.definitions.features import Requested, taken
 from features.definitions.views import FeatureView
 from features.values import exact
@@ -19,7 +19,6 @@ from features.values.state.blocks import Block, empty, read_blocks
 from features.values.state.layout import Sections, read_states
 from features.values.state.others import others, swept
 from features.values.state.pack import identity, ordinal, value_of
-from features.values.state.plan import span_of
 from features.values.state.program import Group, Program, program_of
 from features.values.state.selves import before_asks, selves, unreplaced
 from features.values.sweep import ARROW_TYPES, NEVER_SEEN, OK, OVERFLOW, Values, numbers, usable
@@ -30,6 +29,9 @@ __all__ = ["Finished", "Stated", "finish", "finish_together"]
 Array = np.ndarray
 _NONE = np.zeros(0, np.int64)
 _MOST_PIECES = 9
+_SUMS, _SQUARES = np.arange(1, 3)[:, None], np.arange(3, 9)[:, None]
+"""Where the limbs of a sum and the pieces of a sum of squares stand behind the rows."""
+_NO_PIECES = np.zeros((_MOST_PIECES, 0), np.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +66,9 @@ class Finished:
         self.damaged: Array = made.damaged[made.first[place] : made.first[place + 1]]
         """Bool a state: its bytes are no state, and its values are those of a key that was never seen."""
 
+        self.is_damaged = made.is_damaged
+        """Whether any may be."""
+
         self.status: Array
         """int8 index into STATUSES."""
 
@@ -79,32 +84,35 @@ class Finished:
             brought = made.requests[place]
             for name, (column, left) in others(plan, *blocks, made.keys[place], made.instants[place], brought).items():
                 self._columns[name], self._overflow = column, self._overflow | left
-        for feature in self.view.features:
+        for feature in made.program.more[place]:
             if isinstance(feature, Requested):
                 kind = ARROW_TYPES[plan.types[feature.name]]
                 self._columns[feature.name] = requested(feature, made.requests[place], len(made.keys[place]), kind)
-            elif feature.name not in plan.places and feature.name not in self._columns:
+            elif feature.name not in self._columns:
                 needed = {name: self.column(name) for name in taken(feature)}
                 self._columns[feature.name], left = derive(feature, needed)
                 self._overflow = self._overflow | left
-        seen = made.counted[made.program.seen[place]] != 0
-        self.status = np.where(seen, np.where(self._overflow, OVERFLOW, OK), NEVER_SEEN).astype(np.int8)
+        usual = made.statuses[place]
+        self.status = np.where((usual == OK) & self._overflow, np.int8(OVERFLOW), usual) if self._columns else usual
 
     def column(self, name: str) -> pa.Array:
         """A feature's values, of the type that the view declares."""
         if name not in self._columns:
-            group, at = self._made.program.found[self._place, name]
+            group, at = self._made.program.found[self._place][name]
             values, null = self._made.results[group]
             made = pa.array(values[at], mask=None if null is None else null[at])
             self._columns[name] = made.cast(ARROW_TYPES[self._made.program.plans[self._place].types[name]])
         return self._columns[name]
 
-    def cells(self, name: str) -> list[Scalar]:
-        """A feature's values; timestamps are microseconds UTC."""
-        if (found := self._made.program.found.get((self._place, name))) is not None:
-            return self._made.listed[found[0]][found[1]]
-        column = self._columns[name]
-        made: list[Scalar] = (column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column).to_pylist()
+    def cells(self, names: Iterable[str]) -> dict[str, Sequence[Scalar]]:
+        """The values of features; timestamps are microseconds UTC."""
+        found, listed, made = self._made.program.found[self._place], self._made.listed, dict[str, Sequence[Scalar]]()
+        for name in names:
+            if (at := found.get(name)) is not None:
+                made[name] = listed[at[0]][at[1]]
+                continue
+            column = self._columns[name]
+            made[name] = (column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column).to_pylist()
         return made
 
     @property
@@ -138,11 +146,10 @@ class _Together:
         self.program = program
         self.first = np.cumsum([0, *(len(one.states) for one in stated)])
         self.keys = [one.asks.key for one in stated]
-        self.instants = np.stack(
-            [np.minimum(one.asks.instant, span_of(one.view, one.cut).end) for one in stated]
-        )  # fmt: skip
-        settled = np.array([span_of(one.view, one.cut).begin for one in stated], np.int64)
         cuts = np.array([one.cut for one in stated], np.int64)
+        settled = cuts + program.lags
+        last = np.maximum(settled, cuts + program.horizons)
+        self.instants: Array = np.minimum(np.array([one.asks.instant for one in stated]), last[:, None])
         held = [state or b"" for one in stated for state in one.states]
         data, starts = b"".join(held), np.cumsum([0, *map(len, held)])
         views = np.repeat(np.arange(len(stated)), np.diff(self.first))
@@ -151,22 +158,27 @@ class _Together:
         self.rows, self.more = self._blocks(data, starts, sections, stated)
         self.beside = [self._with_asks(place, one) for place, one in enumerate(stated)]
         self.damaged: Array = (np.diff(starts) > 0) & (sections.rest != starts[1:])
+        self.is_damaged = bool(self.damaged.any())
         self.counted = self._counted(sections, settled)
         self.overflow = np.zeros(self.instants.shape, bool)
         self.results = [self._finished(group) for group in program.groups]
+        self.statuses: Array = np.where(
+            self.counted[program.seen] != 0, np.where(self.overflow, OVERFLOW, OK), NEVER_SEEN
+        ).astype(np.int8)
 
     def _blocks(
         self, data: bytes, starts: Array, sections: Sections, stated: Sequence[Stated]
-    ) -> tuple[list[Block], list[Block]]:
+    ) -> tuple[Sequence[Block], Sequence[Block]]:
         """The rows of each view that no section holds, and those beside its states. Few states have any."""
+        unread = (sections.rest >= 0) & (sections.rest != starts[1:])
+        if not unread.any() and all(one.tail is None for one in stated):
+            return self.program.no_rows
         rows, more = [], []
-        for place, (one, plan) in enumerate(zip(stated, self.program.plans, strict=True)):
-            source = one.view.source.types
+        for place, one in enumerate(stated):
             low, high = self.first[place], self.first[place + 1]
-            kept: dict[str, ColumnType] = {name: source[name] for name in plan.row_columns}
-            waiting: dict[str, ColumnType] = {name: source[name] for name in plan.waiting_columns}
+            kept, waiting = self.program.kept[place], self.program.waiting[place]
             ends, rest = starts[low + 1 : high + 1], sections.rest[low:high]
-            if (left := (rest >= 0) & (rest != ends)).any():
+            if (left := unread[low:high]).any():
                 at = np.where(left, rest, -1)
                 rows.append(read_blocks(data, at, ends, one.cut, kept, timed=False))
                 beside = read_blocks(data, at, ends, one.cut, waiting, timed=True)
@@ -190,7 +202,7 @@ class _Together:
 
     def _counted(self, sections: Sections, settled: Array) -> Array:
         program = self.program
-        slots = np.stack([sections.slot[self.first[place] + key] for place, key in enumerate(self.keys)])
+        slots = sections.slot[np.array(self.keys) + self.first[:-1, None]]
         made = np.zeros((program.count, self.instants.shape[1]), np.int64)
         kernels.answer(
             sections.words, sections.at, sections.count, *self._beside(sections), slots, self.instants, settled, program.after, program.of, program.place,
@@ -203,6 +215,8 @@ class _Together:
         begin, end = np.zeros(len(sections.at), np.int64), np.zeros(len(sections.at), np.int64)
         parts: list[tuple[Array, Array, Array]] = []
         used = 0
+        if not any(map(len, self.beside)):
+            return begin, end, _NONE, _NONE, _NO_PIECES
         for n, section in enumerate(self.program.sections):
             view = self.program.of[n]
             rows = self.beside[view]
@@ -219,7 +233,7 @@ class _Together:
             parts.append((rows.time, rows.since, _words(self.program, n, rows)))
             used += len(rows)
         if not parts:
-            return begin, end, _NONE, _NONE, np.zeros((_MOST_PIECES, 0), np.int64)
+            return begin, end, _NONE, _NONE, _NO_PIECES
         times, since, more = zip(*parts, strict=True)
         return begin, end, np.concatenate(times), np.concatenate(since), np.concatenate(more, axis=1)
 
@@ -244,8 +258,8 @@ class _Together:
 
     def _summed(self, group: Group) -> tuple[Array, Array | None]:
         made, rows, shape = self.counted, group.rows, (len(group.rows), self.instants.shape[1])
-        sums = np.stack((made[rows + 1], made[rows + 2])).reshape(2, -1)
-        squares = np.stack([made[rows + 3 + n] for n in range(6)]).reshape(6, -1) if group.how == "std" else sums
+        sums = made[rows + _SUMS].reshape(2, -1)
+        squares = made[rows + _SQUARES].reshape(6, -1) if group.how == "std" else sums
         value, null, left = exact.finished(group.how, made[rows].reshape(-1), sums, squares)
         if left.any():
             for place, view in enumerate(group.views):

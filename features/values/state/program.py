@@ -1,14 +1,16 @@
 """The plans of several views as one: the arrays that one pass over all their states takes, and which features are finished alike."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
-from features.definitions.features import Aggregate, CohortRate
+from features.definitions.expressions import ColumnType
+from features.definitions.features import Aggregate, CohortRate, Feature
 from features.definitions.views import FeatureView
 from features.values.state import kernels
+from features.values.state.blocks import Block, empty
 from features.values.state.plan import Plan, Section, plan_of
 
 __all__ = ["Group", "Program", "program_of"]
@@ -64,9 +66,23 @@ class Program:
     after: Array
     """A view: microseconds that windows which end now reach on, for what lies beside the state; 1 where asks count, whose rows alone are of the asked instant."""
 
+    lags: Array
+    horizons: Array
+    """Microseconds from a cut on in which its states may be asked, a view."""
+
     groups: tuple[Group, ...]
-    found: Mapping[tuple[int, str], tuple[int, int]]
-    """View and feature to its group and its place there."""
+    found: tuple[Mapping[str, tuple[int, int]], ...]
+    """Of each view: feature to its group and its place there."""
+
+    more: tuple[tuple[Feature, ...], ...]
+    """Of each view the features that are in no group, in order."""
+
+    kept: tuple[Mapping[str, ColumnType], ...]
+    waiting: tuple[Mapping[str, ColumnType], ...]
+    """Columns of the rows that no section of a view holds, and of those beside its states."""
+
+    no_rows: tuple[Sequence[Block], Sequence[Block]]
+    """None of them, a view."""
 
     seen: Array
     """The row that says of a view whether a key was ever seen."""
@@ -76,34 +92,46 @@ class Program:
 def program_of(views: tuple[FeatureView, ...]) -> Program:
     """The program of stateful views, made once."""
     plans = tuple(plan_of(view) for view in views)
-    kept = [plan.sections if plan.view.source.kind == "events" else () for plan in plans]
-    sections = tuple(section for some in kept for section in some)
-    first_section = np.cumsum([0, *(len(some) for some in kept)])
+    held = [plan.sections if plan.view.source.kind == "events" else () for plan in plans]
+    sections = tuple(section for some in held for section in some)
+    first_section = np.cumsum([0, *(len(some) for some in held)])
     first_window = np.cumsum([0, *(len(section.windows) for section in sections)])
     pieces = np.array([_pieces(section) for section in sections], np.int64)
     windows = np.diff(first_window)
     # What a window fills: its pieces; of values one row, and another that says whether there is one.
     fills = np.array([piece or (1 if section.kind == "distinct" else 2) for piece, section in zip(pieces, sections, strict=True)], np.int64)  # fmt: skip
     rows = np.concatenate([[0], np.cumsum(np.repeat(fills, windows))]).astype(np.int64)
-    spans = [plan.spans[place][:, :, 0] for plan, some in zip(plans, kept, strict=True) for place in range(len(some))]
+    spans = [plan.spans[place][:, :, 0] for plan, some in zip(plans, held, strict=True) for place in range(len(some))]
     row_of = {
         (view, place): rows[first_window[first_section[view] + place] :]
-        for view, some in enumerate(kept)
+        for view, some in enumerate(held)
         for place in range(len(some))
     }
     groups = _groups(plans, row_of)
+    found: list[dict[str, tuple[int, int]]] = [{} for _ in views]
+    for n, group in enumerate(groups):
+        for place, (view, name) in enumerate(group.features):
+            found[view][name] = n, place
+    kept: tuple[Mapping[str, ColumnType], ...] = tuple(
+        {name: plan.view.source.types[name] for name in plan.row_columns} for plan in plans
+    )
+    waiting: tuple[Mapping[str, ColumnType], ...] = tuple(
+        {name: plan.view.source.types[name] for name in plan.waiting_columns} for plan in plans
+    )
     return Program(
         views=views, plans=plans, sections=sections,
         of=np.repeat(np.arange(len(plans)), np.diff(first_section)),
-        place=np.concatenate([np.zeros(0, np.int64), *(np.arange(len(some)) for some in kept)]),
+        place=np.concatenate([np.zeros(0, np.int64), *(np.arange(len(some)) for some in held)]),
         first_section=first_section, widths=np.array([section.width for section in sections], np.int64),
         limbs=np.array([int(section.summed) if section.kind in {"counted", "matched"} else -1 for section in sections], np.int64),
         kind=np.array([_KINDS[section.kind] for section in sections], np.int64), pieces=pieces,
         once=np.array([section.ends_now for section in sections], np.bool_), first_window=first_window,
         spans=np.concatenate([np.zeros((3, 0), np.int64), *spans], axis=1), rows=rows[:-1].copy(), count=int(rows[-1]), groups=groups,
         after=np.array([int(view.include_self) for view in views], np.int64),
-        found={feature: (n, place) for n, group in enumerate(groups) for place, feature in enumerate(group.features)},
-        seen=np.array([row_of[view, 0][0] + 1 if some else -1 for view, some in enumerate(kept)], np.int64),
+        lags=np.array([view.schedule.lag_us for view in views], np.int64), horizons=np.array([view.horizon_us for view in views], np.int64),
+        found=tuple(found), more=tuple(tuple(feature for feature in plan.view.features if feature.name not in plan.places) for plan in plans),
+        kept=kept, waiting=waiting, no_rows=(tuple(map(empty, kept)), tuple(map(empty, waiting))),
+        seen=np.array([row_of[view, 0][0] + 1 if some else -1 for view, some in enumerate(held)], np.int64),
     )  # fmt: skip
 
 

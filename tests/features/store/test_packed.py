@@ -54,6 +54,43 @@ def test_rows_without_texts_come_back(row: dict[str, Cell]) -> None:
         }
 
 
+ALIKE: dict[str, ColumnType] = {"t": "timestamp", "i": "int64", "f": "float64", "b": "bool"}
+BEYOND = st.sampled_from([*[(name, None) for name in ALIKE], ("asof_status", "overflow")]) | st.none()
+
+
+@given(
+    st.lists(st.fixed_dictionaries({name: OF[kind] for name, kind in ALIKE.items()}), min_size=1, max_size=20),
+    WHOLE,
+    WHOLE,
+    BEYOND,
+    st.data(),
+)
+def test_usual_rows_are_read_at_once_and_no_others(
+    rows: list[dict[str, Cell]], stamp: int, other: int, beyond: tuple[str, Cell] | None, data: st.DataObject
+) -> None:
+    packing, odd = Packing(ALIKE, "one"), data.draw(st.integers(0, len(rows) - 1))
+    statuses = ["ok"] * len(rows)
+    packed: list[bytes | None] = [*packing.pack(batch_of(ALIKE, rows, statuses), stamp)]
+    usual = packing.usual(packed, stamp)
+    assert usual is not None
+    assert {name: [repr(value) for value in held] for name, held in usual.items()} == {
+        name: [repr(row[name]) for row in rows] for name in ALIKE
+    }
+    assert (packing.usual(packed, other) is None) == (stamp != other)
+    if beyond is not None:
+        name, value = beyond
+        changed = {**rows[odd], name: value}
+        packed[odd] = packing.pack(batch_of(ALIKE, [changed], ["overflow" if name == "asof_status" else "ok"]), stamp)[
+            0
+        ]
+    else:
+        (foreign,) = Packing(ALIKE, "another").pack(batch_of(ALIKE, [rows[odd]], ["ok"]), stamp)
+        packed[odd] = data.draw(
+            st.sampled_from([None, b"", foreign, (packed[odd] or b"")[:-1], (packed[odd] or b"") + b"x"])
+        )
+    assert packing.usual(packed, stamp) is None
+
+
 def test_the_bytes_are_as_they_are_documented() -> None:
     types: dict[str, ColumnType] = {"i": "int64", "a": "string", "f": "float64"}
     (row,) = Packing(types, "one").pack(batch_of(types, [{"i": -2, "a": "é", "f": None}], ["overflow"]), 5)
