@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import Annotated, NamedTuple, TypeVar
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import to_json
@@ -11,7 +11,7 @@ from pydantic_core import to_json
 from features.definitions.names import utc
 from features.errors import InputError
 from features.serving.feast_columns import instants_of, statuses_of, with_nulls
-from features.serving.reader import Result, ViewColumns
+from features.serving.reader import Result, Status, ViewColumns
 
 __all__ = ["Asked", "Described", "Instant", "answer", "asked", "by_view", "keys_of", "parsed"]
 
@@ -20,6 +20,8 @@ Given = str | int | float | bool | None
 """One value of a key or a request field."""
 _NEVER = "1970-01-01T00:00:00Z"
 _MOST_ROWS = 10_000
+_FEW = 16
+"""What is said of so many rows beside their values is remembered."""
 _VALUES = b'{"values":'
 
 
@@ -146,26 +148,39 @@ def answer(result: Result, asked: Asked, described: Mapping[str, Described]) -> 
     names = _names(tuple(asked.entities), selected, asked.full_feature_names)
     beside = _beside(["PRESENT"] * rows, to_json([_NEVER] * rows))
     results = [_VALUES + to_json(values) + beside for values in asked.entities.values()]
-    views: dict[str, Any] = {}
+    views = list[bytes]()
+    told = _told if rows <= _FEW else _told.__wrapped__
     for view in result.views:
         definition, lag = described[view.view]
+        of_view, beside = told(view.view, definition, lag, tuple(view.statuses), tuple(view.cuts))
         if view.values:
-            results.append(_columns(view, lag))
-        views[view.view] = {"definition": definition, "cut": _instant(view.cuts[0]), "statuses": view.statuses}
-    asof = to_json({"at": _instant(result.at), "views": views})
+            results.append(_columns(view, lag, beside))
+        views.append(of_view)
+    asof = b'{"at":%b,"views":{%b}}' % (to_json(_instant(result.at)), b",".join(views))
     return b'{"metadata":{"feature_names":%b,"asof":%b},"results":[%b]}' % (names, asof, b",".join(results))
 
 
-def _columns(view: ViewColumns, lag_us: int) -> bytes:
+@lru_cache(maxsize=1024)
+def _told(
+    view: str, definition: str, lag_us: int, statuses: tuple[Status, ...], cuts: tuple[int, ...]
+) -> tuple[bytes, bytes]:
+    """What the answer says of a view, and what stands beside each of its features' values: the same until its next cut."""
+    column = ViewColumns(view=view, values={}, statuses=statuses, cuts=cuts, ages=())
+    of_view = to_json(view) + b":" + to_json({"definition": definition, "cut": _instant(cuts[0]), "statuses": statuses})
+    return of_view, _beside(statuses_of(column), _times(column, lag_us))
+
+
+def _times(view: ViewColumns, lag_us: int) -> bytes:
+    return to_json([_NEVER if instant is None else _instant(instant) for instant in instants_of(view, lag_us)])
+
+
+def _columns(view: ViewColumns, lag_us: int, beside: bytes) -> bytes:
     """A feature each. What stands beside the values is nearly always the same: it is written once a view, as are all values together."""
-    times = to_json([_NEVER if instant is None else _instant(instant) for instant in instants_of(view, lag_us)])
-    statuses = statuses_of(view)
-    beside = _beside(statuses, times)
     written = to_json(list(view.values.values()), inf_nan_mode="strings")
     is_plain = b'"' not in written  # texts may hold anything
     if is_plain and b"null" not in written:
         return _VALUES + written[1:-1].replace(b"],[", b"]" + beside + b"," + _VALUES + b"[") + beside
-    columns = list[bytes]()
+    columns, statuses, times = list[bytes](), statuses_of(view), _times(view, lag_us)
     for values in view.values.values():
         part = to_json(values, inf_nan_mode="strings")
         columns.append(_VALUES + part + (_beside(with_nulls(values, statuses), times) if None in values else beside))
