@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from features.definitions.tiling import tiling
 from features.definitions.views import FeatureView
 from features.values.counted import Slot, Sums, finished, slots, summed
-from features.values.kept import forgets, kept
+from features.values.kept import forgets, kept, tiled
 from features.values.partition import codes_of, rows_of
 from features.values.sweep import NEVER_SEEN, STATUSES, Sweep
 from features.values.tiles import key_names
@@ -239,13 +239,23 @@ def _result(
     of_keys = {name: keys[name] for name in keys.column_names} | {
         name: pa.array(column) for name, column in sums.items()
     }
+    lasts = table.select(lasting).take(pa.array(place))
+    if (grid := tiled(view)) is not None and "asof_retract" not in table.column_names:
+        lasts = _tiled(lasts, grid, line.since[stay] <= cut + view.schedule.lag_us)
     # All is in the order of keys, rows of their times too, which makes the files small.
     return Carried(
         values=shown.combine_chunks(),
         sums=pa.table(of_keys).filter(pa.array(held)).combine_chunks(),
-        rows=table.select(lasting).take(pa.array(place)).combine_chunks(),
+        rows=lasts.combine_chunks(),
         gaps=keys.filter(pa.array(~whole)),
     )
+
+
+def _tiled(rows: pa.Table, grid: int, counts: Array) -> pa.Table:
+    """Rows that count, at the start of their tile: no later cut can tell, and no retraction looks for them by their instant."""
+    time = np.asarray(rows["asof_time"].combine_chunks())
+    floored = pa.array(np.where(counts, time // grid * grid, time))
+    return rows.set_column(rows.schema.get_field_index("asof_time"), "asof_time", floored)
 
 
 def _served(view: FeatureView, cut: int, length: int) -> pa.Array:

@@ -3,16 +3,18 @@
 Counted features need none: rows leave them by subtraction, see `counted`. Of the others each has a rule:
 
 last, time_since_last     the newest row of a key
-max, min                  rows that no later row of the key equals or exceeds (a monotone queue)
+max, min                  rows that no later row of the key equals or exceeds (a monotone queue), nor any of the same tile
 distinct                  the newest row of each value, of as many values as the limit
 first, time_since_first   the oldest row of each tile, since windows begin where tiles do
 all else                  every row of the longest window
 
-A row that does not count yet, or lies behind a window's end, is kept as it is and outdoes no other.
+A row that does not count yet, or lies behind a window's end, is kept as it is and outdoes no other. Of a row whose tile is all that a later cut can
+tell of its time (see `tiled`) only that is kept.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from math import gcd
 
 import numpy as np
 from numba import njit
@@ -27,7 +29,7 @@ from features.values.hashing import hash64
 from features.values.sweep import numbers, usable
 from features.values.timeline import Timeline
 
-__all__ = ["forgets", "kept", "kept_for"]
+__all__ = ["forgets", "kept", "kept_for", "tiled"]
 
 Array = np.ndarray
 
@@ -46,6 +48,9 @@ class _Need:
     upper: int
     """And none ends before it."""
 
+    grid: int
+    """Windows begin at multiples of so many microseconds."""
+
 
 def forgets(view: FeatureView) -> bool:
     """Whether rows within the windows are left out, so that one that is taken back may leave a gap."""
@@ -54,15 +59,25 @@ def forgets(view: FeatureView) -> bool:
 
 def kept(view: FeatureView, line: Timeline, cut: int) -> Array:
     """Bool a row: whether a value at a later cut may depend on it; `cut` in microseconds UTC."""
-    return kept_for(view, _uncounted(view), line, cut + view.schedule.lag_us, cut)
+    return kept_for(view, _uncounted(view), line, cut + view.schedule.lag_us, cut, grid_of(view))
 
 
-def kept_for(view: FeatureView, features: Iterable[Aggregate], line: Timeline, instant: int, anchor: int) -> Array:
-    """Bool a row: whether one of these features may depend on it at `instant` or later, its windows ending at `anchor` or later; microseconds UTC."""
+def tiled(view: FeatureView) -> int | None:
+    """How long tiles are, in microseconds, of a view whose rows count by the tile that they are in alone; None where a value depends on their instants."""
+    return grid_of(view) if all(need.operation in _BY_TILE for need in _needs(view, _uncounted(view), 0)) else None
+
+
+def kept_for(
+    view: FeatureView, features: Iterable[Aggregate], line: Timeline, instant: int, anchor: int, grid: int | None = None
+) -> Array:
+    """Bool a row: whether one of these features may depend on it at `instant` or later, its windows ending at `anchor` or later; microseconds UTC.
+
+    Windows begin at multiples of `grid` microseconds; None: wherever their steps let them, as at lookups.
+    """
     live = line.until > instant
     counts = live & (line.since <= instant)
     made = live & ~counts
-    for need in _needs(view, features, anchor):
+    for need in _needs(view, features, anchor, grid):
         here = live & (line.time >= need.lower) & mask(need.where, line.columns, len(line))
         if need.column is not None:
             here &= usable(line.columns[need.column])
@@ -70,7 +85,7 @@ def kept_for(view: FeatureView, features: Iterable[Aggregate], line: Timeline, i
         made |= here & ~settled
         places = np.flatnonzero(settled)
         if need.operation in _RULES:
-            places = places[_RULES[need.operation](view, line, places, need)]
+            places = places[_RULES[need.operation](line, places, need)]
         made[places] = True
     return made
 
@@ -79,7 +94,7 @@ def _uncounted(view: FeatureView) -> list[Aggregate]:
     return [feature for feature in view.features if isinstance(feature, Aggregate) and not is_counted(view, feature)]
 
 
-def _needs(view: FeatureView, features: Iterable[Aggregate], anchor: int) -> Iterator[_Need]:
+def _needs(view: FeatureView, features: Iterable[Aggregate], anchor: int, grid: int | None = None) -> Iterator[_Need]:
     groups: dict[tuple[str, str, str | None, bool], list[Aggregate]] = {}
     for feature in features:
         # An aggregation of expressions has no column; all rows of its condition are kept for it.
@@ -90,17 +105,18 @@ def _needs(view: FeatureView, features: Iterable[Aggregate], anchor: int) -> Ite
         yield _Need(
             operation=operation, where=alike[0].where, column=None if expressed else column,
             limit=max(feature.limit or 0 for feature in alike), lower=min(lower for lower, _ in bounds), upper=min(upper for _, upper in bounds),
+            grid=grid or gcd(*(feature.window.step_us for feature in alike)),
         )  # fmt: skip
 
 
-def _newest(_: FeatureView, line: Timeline, places: Array, __: _Need) -> Array:
+def _newest(line: Timeline, places: Array, _: _Need) -> Array:
     """Rows of one instant may stand in the order of a value, so all of the newest instant stay."""
     return _at_edge(line.key[places], line.time[places], last=True)
 
 
-def _oldest_of_tiles(view: FeatureView, line: Timeline, places: Array, _: _Need) -> Array:
+def _oldest_of_tiles(line: Timeline, places: Array, need: _Need) -> Array:
     key, time = line.key[places], line.time[places]
-    tile = time // grid_of(view)
+    tile = time // need.grid
     starts = np.ones(len(places), dtype=bool)
     starts[1:] = (key[1:] != key[:-1]) | (tile[1:] != tile[:-1])
     return _at_edge(np.cumsum(starts), time, last=False)
@@ -118,25 +134,30 @@ def _at_edge(group: Array, time: Array, *, last: bool) -> Array:
     return made
 
 
-def _largest(_: FeatureView, line: Timeline, places: Array, need: _Need) -> Array:
+def _largest(line: Timeline, places: Array, need: _Need) -> Array:
     values = numbers(line.columns[need.column or ""].take(places))
-    made: Array = _queue(line.key[places], values, need.operation == "max")
+    made: Array = _queue(line.key[places], line.time[places] // need.grid, values, need.operation == "max")
     return made
 
 
 @njit(cache=True)
-def _queue(key: Array, values: Array, largest: bool) -> Array:  # noqa: FBT001 - numba wants flat arguments
-    """Of each key, rows whose value no later one equals or exceeds (or undercuts)."""
+def _queue(key: Array, tile: Array, values: Array, largest: bool) -> Array:  # noqa: FBT001 - numba wants flat arguments
+    """Of each key, rows whose value no later one, nor any of their tile, equals or exceeds (or undercuts)."""
     made = np.zeros(len(key), np.bool_)
     best = -1
     for i in range(len(key) - 1, -1, -1):
-        if best < 0 or key[i] != key[best] or (values[i] > values[best] if largest else values[i] < values[best]):
+        if best < 0 or key[i] != key[best]:
+            best = i
+            made[i] = True
+        elif values[i] > values[best] if largest else values[i] < values[best]:
+            if tile[i] == tile[best]:
+                made[best] = False
             best = i
             made[i] = True
     return made
 
 
-def _newest_of_values(_: FeatureView, line: Timeline, places: Array, need: _Need) -> Array:
+def _newest_of_values(line: Timeline, places: Array, need: _Need) -> Array:
     item = hash64(line.columns[need.column or ""].take(places))
     key, number = line.key[places], np.arange(len(places))
     order = np.lexsort((number, item, key))
@@ -158,7 +179,7 @@ def _last_of_each(key: Array, limit: int) -> Array:
     return made
 
 
-_RULES: dict[str, Callable[[FeatureView, Timeline, Array, _Need], Array]] = {
+_RULES: dict[str, Callable[[Timeline, Array, _Need], Array]] = {
     "last": _newest,
     "time_since_last": _newest,
     "max": _largest,
@@ -167,3 +188,4 @@ _RULES: dict[str, Callable[[FeatureView, Timeline, Array, _Need], Array]] = {
     "first": _oldest_of_tiles,
     "time_since_first": _oldest_of_tiles,
 }
+_BY_TILE = frozenset(("max", "min", "distinct"))

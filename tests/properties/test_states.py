@@ -1,6 +1,7 @@
 """A lookup from a state gives what the oracle counts from all that is known at the instant."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,12 +13,17 @@ from features import (
     FeatureView,
     Schedule,
     Source,
+    Window,
     count,
     distinct,
     fields,
+    first,
     flat,
+    last,
     max_,
+    min_,
     sum_,
+    time_since_first,
     time_since_last,
 )
 from features.values.state import finish, merging, pack
@@ -76,6 +82,7 @@ SALES = Source(
     name="s", table="raw.s", event_id="id", known_at="known",
     columns=(*fields("string", "id card shop"), *fields("int64", "amount"), *fields("timestamp", "event_time known")),
 )  # fmt: skip
+WEIGHED = replace(SALES, columns=(*SALES.columns, *fields("float64", "weight")))
 LIVE = FeatureView(
     name="v", entity=CARD, source=SALES, freshness=EventFreshness(cuts=Schedule(period="10s", publish_lag="0")), remember="1d",
     features=flat((count("1m"), sum_("amount", "1m"), max_("amount", "1m"), distinct("shop", "1m", limit=1), time_since_last("1m"))),
@@ -97,6 +104,32 @@ def test_an_event_of_the_future_outdoes_none_before_its_time(at: int) -> None:
     ]
     case = Case(view=LIVE, raw={"s": rows}, asks=[(("c",), at * SECOND), (("c",), at * SECOND + 1)])
     assert differences(case) == []
+
+
+@pytest.mark.parametrize(
+    "window",
+    [Window("20s", step="5s"), Window("20s", step="exact"), Window("20s", "5s", "5s"), Window("40s", step="15s")],
+)
+def test_windows_of_lookups_begin_where_those_of_no_cut_do(window: Window) -> None:
+    """Cuts lie 20 s apart, so that a tile of cuts holds rows that lookups tell apart."""
+    made = flat(
+        (
+            first("amount", window),
+            max_("weight", window),
+            min_("weight", window),
+            time_since_first(window),
+            last("shop", window),
+        )
+    )
+    view = replace(
+        LIVE, source=WEIGHED, features=made, freshness=EventFreshness(cuts=Schedule(period="20s", publish_lag="0"))
+    )
+    rows = [
+        {"id": f"{n}", "card": "c", "shop": f"s{n}", "amount": n, "weight": float(7 * n % 5), "event_time": n * SECOND, "known": n * SECOND}
+        for n in range(0, 40, 2)
+    ]  # fmt: skip
+    asks = [(("c",), at * SECOND + beside) for at in range(40, 80) for beside in (-1, 0, 1)]
+    assert differences(Case(view=view, raw={"s": rows}, asks=asks)) == []
 
 
 CHUNK, CHUNKS = 40, 8

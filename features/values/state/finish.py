@@ -162,9 +162,10 @@ class _Together:
         self.counted = self._counted(sections, settled)
         self.overflow = np.zeros(self.instants.shape, bool)
         self.results = [self._finished(group) for group in program.groups]
-        self.statuses: Array = np.where(
-            self.counted[program.seen] != 0, np.where(self.overflow, OVERFLOW, OK), NEVER_SEEN
-        ).astype(np.int8)
+        # Views of changes count nothing, and say themselves what was seen.
+        seen = self.counted[program.seen] if program.count else np.zeros(self.instants.shape, np.int64)
+        usual = np.where(self.overflow, OVERFLOW, OK)
+        self.statuses: Array = np.where(seen != 0, usual, NEVER_SEEN).astype(np.int8)
 
     def _blocks(
         self, data: bytes, starts: Array, sections: Sections, stated: Sequence[Stated]

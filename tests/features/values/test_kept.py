@@ -8,6 +8,7 @@ from features import (
     Entity,
     FeatureView,
     Source,
+    Window,
     col,
     count,
     distinct,
@@ -22,7 +23,7 @@ from features import (
 )
 from features.definitions.behaviour import entropy
 from features.definitions.features import Aggregate
-from features.values.kept import forgets, kept
+from features.values.kept import forgets, kept, kept_for, tiled
 from features.values.timeline import FOREVER, Timeline
 
 DAY = 86_400_000_000
@@ -81,6 +82,29 @@ def stay(*features: tuple[Aggregate, ...]) -> list[int]:
 )
 def test_what_each_operation_keeps(features: tuple[tuple[Aggregate, ...], ...], rows: list[int]) -> None:
     assert stay(*features) == rows
+
+
+@pytest.mark.parametrize(
+    ("step", "rows"), [("1d", [1, 3, 4, 5]), ("1h", [1, 2, 3, 4, 5]), ("exact", [1, 2, 3, 4, 5])]
+)
+def test_at_lookups_windows_begin_at_each_step(step: str, rows: list[int]) -> None:
+    of = view(first("shop", Window("5d", step=step)))
+    features = [feature for feature in of.features if isinstance(feature, Aggregate) and feature.operation == "first"]
+    here = line().only(line().time < 10 * DAY)
+    assert np.flatnonzero(kept_for(of, features, here, 10 * DAY, 10 * DAY)).tolist() == rows
+
+
+def test_of_a_tile_the_largest_stays_alone() -> None:
+    times = line()
+    of = Timeline(
+        key=times.key, time=times.time, since=times.since, until=times.until, columns={**times.columns, "amount": pa.array([9, 7, 6, 5, 3, 3, 1])}
+    )  # fmt: skip
+    assert np.flatnonzero(kept(view(max_("amount", "5d")), of, 10 * DAY)).tolist() == [1, 3, 4, 5, 6]
+
+
+def test_whose_rows_count_by_their_tile() -> None:
+    assert tiled(view(max_("amount", "5d"), distinct("shop", "5d"))) == DAY
+    assert tiled(view(max_("amount", "5d"), last("shop", "5d"))) is None
 
 
 def test_a_row_that_does_not_count_yet_is_kept_and_outdoes_none() -> None:
