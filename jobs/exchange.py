@@ -28,7 +28,7 @@ from jobs import ledger, workers
 from jobs.rows import Shape
 from jobs.shares import Keep, Share, slicing
 from jobs.sizing import reached
-from jobs.source_files import ALWAYS, Unit, asked, entity_schema, events, filled, hashes, source_files
+from jobs.source_files import ALWAYS, Unit, entity_schema, filled, hashes, pieces, source_files
 
 __all__ = [
     "Exchange",
@@ -171,15 +171,16 @@ def _cut(what: Exchange, units: Sequence[Unit]) -> Callable[[Iterable[pa.RecordB
     def cut(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         (here,) = entity_views(load_definition(item, FeatureView) for item in json.loads(compiled))
         for number in (number for batch in batches for number in batch["id"].to_pylist()):
-            unit, before = units[number], bytes_read()
-            rows = asked(here, unit) if unit.part == ASK else events(here, here.sources[unit.part], unit, shape)
-            path = f"{folder}/{unit.part}-{uuid4().hex}.arrow"
-            sizes = _write(rows, here.keys, path, buckets) if len(rows) else []
-            written = Path(path).stat().st_size if len(rows) else 0
-            told = {
-                "part": unit.part, "path": path, "rows": len(rows), "read": bytes_read() - before, "written": written, "sizes": sizes,
-            }  # fmt: skip
-            yield pa.RecordBatch.from_pylist([told], _TOLD_TYPES)
+            part, before = units[number].part, bytes_read()
+            for rows in pieces(here, units[number], shape):
+                path = f"{folder}/{part}-{uuid4().hex}.arrow"
+                sizes = _write(rows, here.keys, path, buckets) if len(rows) else []
+                written = Path(path).stat().st_size if len(rows) else 0
+                told = {
+                    "part": part, "path": path, "rows": len(rows), "read": bytes_read() - before, "written": written, "sizes": sizes,
+                }  # fmt: skip
+                before = bytes_read()
+                yield pa.RecordBatch.from_pylist([told], _TOLD_TYPES)
 
     return cut
 

@@ -21,7 +21,7 @@ from features.definitions.views import FeatureView
 from features.errors import BusyError, InputError
 from features.settings import Settings
 from features.values.fits import Fits
-from features.values.partition import ASK, EntityViews, entity_views, finish
+from features.values.partition import EntityViews, entity_views, finish
 from features.values.sweep import ARROW_TYPES
 from jobs.assembling import assemble
 from jobs.commands import Frame
@@ -34,7 +34,7 @@ from jobs.rows import ask_rows, event_rows, output_schema, passed, shape_of
 from jobs.session import spark as session
 from jobs.shares import shares
 from jobs.sizing import earliest_anchor, size
-from jobs.source_files import Unit, asked, keyed
+from jobs.source_files import asked, keyed
 from jobs.stages import say, side_by_side
 from jobs.tables import HIVE_TYPES
 from jobs.workers import tasks
@@ -131,7 +131,7 @@ def _answered(
     before, anchor = ask_edges(group, staged.earliest, staged.latest)
     to_files = _to_files(group, str(work), fits(spark, settings, group, cuts_of_labels(staged, group)))
     if staged.rows <= _FEW:
-        asks = asked(group, Unit(part=ASK, paths=[staged.path]))
+        asks = asked(group, staged.path)
         if (few := few_rows(spark, settings, group, before=before, anchor=anchor, asks=asks)) is not None:
             return tuple(Path(path) for told in to_files(few.to_batches()) for path in told["path"].to_pylist())
     count = size(settings, group, before=before, anchor=anchor, asks=staged.rows).partitions

@@ -1,6 +1,6 @@
 """Rows of sources and asks out of Parquet files, in the shape that `features.values.partition` finishes. Spark only names the files."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
@@ -14,7 +14,7 @@ from features.definitions.names import utc
 from features.definitions.sources import Source
 from features.settings import Settings
 from features.values.hashing import hash64
-from features.values.partition import EntityViews
+from features.values.partition import ASK, EntityViews
 from features.values.sweep import ARROW_TYPES
 from features.values.versions import ADD, RETRACT
 from jobs import ledger
@@ -25,10 +25,11 @@ from jobs.listing import files_of_days
 from jobs.rows import Shape
 
 __all__ = [
-    "ALWAYS", "Unit", "asked", "counting", "entity_schema", "events", "filled", "hashes", "keyed", "shaped", "source_files", "stored", "stored_schema", "travelling", "with_keys",
+    "ALWAYS", "Unit", "asked", "counting", "entity_schema", "filled", "hashes", "keyed", "pieces", "shaped", "source_files", "stored", "stored_schema", "travelling", "with_keys",
 ]  # fmt: skip
 
 ALWAYS = -(2**63)
+_AT_ONCE = 1 << 20
 _OP, _KNOWN, _UNDOES, _FIRST = "asof_op", "asof_known_at", "asof_undoes", "asof_first"
 
 
@@ -66,11 +67,44 @@ def source_files(
     return files_of_days(spark, settings, source, max(earliest), newest_day(before))
 
 
-def asked(group: EntityViews, unit: Unit) -> pa.Table:
+def pieces(group: EntityViews, unit: Unit, shape: Shape) -> Iterator[pa.Table]:
+    """What a unit reads, in the shape of a part; a million rows at a time or a little more, so that no worker holds more, however large a file is."""
+    if unit.part == ASK:
+        with pq.ParquetFile(unit.paths[0]) as file:
+            groups = (file.read_row_group(n, columns=_asked_columns(group)) for n in range(file.num_row_groups))
+            yield from (_asked(group, found) for found in _gathered(groups))
+        return
+    source, schema = group.sources[unit.part], stored_schema(group, group.sources[unit.part], shape)
+    keys = None if unit.only is None else pq.ParquetFile(unit.only).read()
+    for found in _gathered(part for path in unit.paths for part in _groups(path, source, schema, unit)):
+        rows = shaped(group, source, unit.part, found, shape)
+        yield rows if keys is None else with_keys(rows, group, keys)
+
+
+def _gathered(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The same rows in fewer tables, none much larger than a million rows or the largest that is given."""
+    some, rows = list[pa.Table](), 0
+    for table in tables:
+        some.append(table)
+        rows += len(table)
+        if rows >= _AT_ONCE:
+            yield pa.concat_tables(some)
+            some, rows = [], 0
+    if rows:
+        yield pa.concat_tables(some)
+
+
+def asked(group: EntityViews, path: str) -> pa.Table:
     """The asks of a file whose columns are named as the entity's keys and the request fields; those without a key stay behind."""
+    return _asked(group, pq.ParquetFile(path).read(columns=_asked_columns(group)))
+
+
+def _asked_columns(group: EntityViews) -> list[str]:
+    return list(dict.fromkeys([*group.views[0].keys, *group.request.values(), "event_timestamp", "asof_row"]))
+
+
+def _asked(group: EntityViews, found: pa.Table) -> pa.Table:
     names, request = group.views[0].keys, group.request
-    wanted = dict.fromkeys([*names, *request.values(), "event_timestamp", "asof_row"])
-    found = pq.ParquetFile(unit.paths[0]).read(columns=list(wanted))
     columns = {key: found[name] for key, name in zip(group.keys, names, strict=True)}
     columns |= {"asof_time": found["event_timestamp"].cast(pa.int64()), "asof_row": found["asof_row"]}
     return keyed(group, pa.table(columns | {column: travelling(found[name]) for column, name in request.items()}))
@@ -86,14 +120,6 @@ def keyed(group: EntityViews, asks: pa.Table) -> pa.Table:
 def travelling(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """A column as rows have it: instants as microseconds."""
     return column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column
-
-
-def events(group: EntityViews, source: Source, unit: Unit, shape: Shape) -> pa.Table:
-    """Rows as `jobs.rows` has them, without the columns of other sources."""
-    table = shaped(group, source, unit.part, stored(source, stored_schema(group, source, shape), unit), shape)
-    if unit.only is None:
-        return table
-    return with_keys(table, group, pq.ParquetFile(unit.only).read())
 
 
 def with_keys(rows: pa.Table, group: EntityViews, wanted: pa.Table) -> pa.Table:

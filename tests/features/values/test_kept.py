@@ -84,9 +84,7 @@ def test_what_each_operation_keeps(features: tuple[tuple[Aggregate, ...], ...], 
     assert stay(*features) == rows
 
 
-@pytest.mark.parametrize(
-    ("step", "rows"), [("1d", [1, 3, 4, 5]), ("1h", [1, 2, 3, 4, 5]), ("exact", [1, 2, 3, 4, 5])]
-)
+@pytest.mark.parametrize(("step", "rows"), [("1d", [1, 3, 4, 5]), ("1h", [1, 2, 3, 4, 5]), ("exact", [1, 2, 3, 4, 5])])
 def test_at_lookups_windows_begin_at_each_step(step: str, rows: list[int]) -> None:
     of = view(first("shop", Window("5d", step=step)))
     features = [feature for feature in of.features if isinstance(feature, Aggregate) and feature.operation == "first"]
