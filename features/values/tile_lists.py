@@ -24,6 +24,8 @@ __all__ = ["Read", "finished", "folded", "joined", "read"]
 
 Array = np.ndarray
 _TEXT = pa.large_string()
+_LARGE = int(np.iinfo(np.int32).max)
+"""Bytes that an Arrow array of plain binaries does not hold."""
 _TYPES: dict[ColumnType, pa.DataType] = {
     "string": _TEXT, "int64": pa.int64(), "float64": pa.float64(), "bool": pa.bool_(), "timestamp": pa.timestamp("us", "UTC"),
 }  # fmt: skip
@@ -219,7 +221,7 @@ def _packed(held: Listed, rows: _Rows, bounds: Array) -> pa.Array:
     buffers = [None, pa.py_buffer(ends), pa.py_buffer(out[: ends[-1]].tobytes())]
     made = pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(bounds) - 1, buffers)
     made = pc.if_else(pa.array(np.diff(bounds) == 0), pa.scalar(None, pa.large_binary()), made)
-    return made if ends[-1] >= np.iinfo(np.int32).max else made.cast(pa.binary())
+    return made if ends[-1] >= _LARGE else made.cast(pa.binary())
 
 
 def _plain(column: pa.Array) -> tuple[Array, bytes]:
