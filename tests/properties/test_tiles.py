@@ -112,12 +112,14 @@ def test_tiles_give_what_the_oracle_counts(case: Case, data: st.DataObject) -> N
 
 
 def _room(metric: Metric, raw: Any, value: float | str | None) -> float:
-    """As frames have it, docs/semantics.md 4."""
+    """As docs/semantics.md 4 has it of frames; entropies are added in the order of hashes (docs/tiles.md)."""
     size = _magnitude(raw, metric.group.column) if metric.group.column and metric.group.type in NUMBERS else 0.0
     if not isinstance(value, float):
         return 0.0
-    if metric.operation in {"gap_cv", "speed_max", "speed_mean"}:
-        return (1e-12 if metric.operation == "gap_cv" else 1e-9) * abs(value)
+    if metric.operation in {"gap_cv", "entropy"}:
+        return 1e-12 * abs(value)
+    if metric.operation in {"speed_max", "speed_mean"}:
+        return 1e-9 * abs(value)
     if metric.operation in {"pairs_mean", "decayed_count", "decayed_sum", "decayed_mean"}:
         return 1e-9 * (abs(value) + 1 + size)
     return 1e-9 * size if metric.group.type == "float64" else 0.0
