@@ -14,7 +14,7 @@ from rich.table import Table
 from features.definitions.catalog import load_catalog
 from features.definitions.durations import duration, duration_text
 from features.definitions.names import cut_text, micros, utc
-from features.definitions.tiling import MERGED, tiling, untileable
+from features.definitions.tiling import tiling, untileable
 from features.definitions.views import FeatureView
 from features.errors import InputError, MissingError
 from features.settings import Settings
@@ -59,7 +59,7 @@ def ask(settings: Settings, command: Stats) -> Question:
     """
     view = load_catalog(settings.catalog).view(command.view)
     if reason := untileable(view):
-        msg = f"View {view.name!r} has no tiles: {reason}. `asof stats` answers for views of events with a cut-anchored schedule and one of {', '.join(sorted(MERGED))}."
+        msg = f"View {view.name!r} has no tiles: {reason}. `asof stats` answers for views of events with a cut-anchored schedule and an aggregate."
         raise InputError(msg)
     for column in command.by:
         if column not in view.keys:

@@ -143,7 +143,10 @@ def _by_workers(rows: DataFrame, question: Question) -> pa.Table:
 
 
 def _merging(question: Question) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """`merged` over a task's rows, some at a time: what lies in memory is what it comes to."""
+    """`merged` over a task's rows, some at a time: what lies in memory is what it comes to.
+
+    Lists of rows grow with the rows: as many bytes as are merged already come together before they are merged again.
+    """
     compiled, by = json.dumps(compile_definition(question.view)), question.by
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -153,12 +156,26 @@ def _merging(question: Question) -> Callable[[Iterable[pa.RecordBatch]], Iterato
         held: list[pa.Table] = []
         for batch in batches:
             held.append(pa.Table.from_batches([batch]))
-            if sum(len(table) for table in held[1:]) >= _AT_ONCE:
-                held = [merged(plan, view.keys, pa.concat_tables(held), by)]
+            later = held[1:]
+            if sum(len(table) for table in later) >= _AT_ONCE and sum(t.nbytes for t in later) >= held[0].nbytes:
+                held = [_sent(merged(plan, view.keys, pa.concat_tables(held), by))]
         if held:
-            yield from merged(plan, view.keys, pa.concat_tables(held), by).combine_chunks().to_batches()
+            yield from _sent(merged(plan, view.keys, pa.concat_tables(held), by)).to_batches()
 
     return run
+
+
+def _sent(made: pa.Table) -> pa.Table:
+    """As Spark takes it from a worker.
+
+    Raises:
+        ValueError: 2 GB or more of rows came together.
+    """
+    large = [field.name for field in made.schema if pa.types.is_large_binary(field.type)]
+    if large:
+        msg = f"The tiles' column {large[0]} holds 2 GB or more of rows in one Spark task. Ask for a shorter window, or group by more keys."
+        raise ValueError(msg)
+    return made.combine_chunks()
 
 
 def _filled(summed: pa.Table, plan: Tiling) -> pa.Table:

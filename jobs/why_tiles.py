@@ -1,15 +1,13 @@
 """The tiles behind a value: of each tile of the window what its rows come to, as `asof stats` would add them up. Neither Spark nor a build."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
 
-from features.definitions.compiled import hash_of
 from features.definitions.features import Aggregate
 from features.definitions.names import utc
-from features.definitions.tiling import Metric, tiling, untileable
+from features.definitions.tiling import metric_of, tiling, untileable
 from features.definitions.views import FeatureView
 from features.settings import Settings
 from features.values.tile_values import metrics
@@ -34,9 +32,7 @@ def tiles_behind(
     """
     if (because := untileable(view)) is not None:
         return [], because
-    metric = next((each for each in tiling(view).metrics if _is_of(each, part)), None)
-    if metric is None:
-        return [], f"{part.operation} does not follow from tiles"
+    metric = metric_of(view, part)
     lower, upper = part.window.bounds(cut, view.remember_us)
     question = Question(view=view, by=("asof_tile",), lower=lower, cut=cut)
     builds = tiles.in_place(settings, view, cuts_of(settings, question))
@@ -53,9 +49,3 @@ def tiles_behind(
         if start < upper and count
     ]  # fmt: skip
     return made, "" if made else "its window has no tile"
-
-
-def _is_of(metric: Metric, part: Aggregate) -> bool:
-    """Whether they differ in their windows alone."""
-    like = metric.of
-    return hash_of(replace(part, name=like.name, window=like.window)) == hash_of(like)

@@ -3,29 +3,38 @@
 A tile holds, for each group of rows that some aggregates share (a condition and a column), what merges into their values.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain, count
 from math import gcd
 from typing import Literal, NamedTuple
 
-from features.definitions.aggregations import AGGREGATIONS
+from features.definitions.aggregations import AGGREGATIONS, Aggregation
 from features.definitions.compiled import hash_of
 from features.definitions.expressions import Column, ColumnType, Expression, columns_of, type_of
-from features.definitions.features import Aggregate, Feature, Rate
+from features.definitions.features import Aggregate, Rate
 from features.definitions.views import FeatureView
 from features.definitions.windows import EVER, Window
 
-__all__ = ["MERGED", "Group", "Held", "Metric", "Partial", "Tiling", "follows", "grid_of", "tiling", "untileable"]
+__all__ = [
+    "Group",
+    "Held",
+    "Listed",
+    "Metric",
+    "Partial",
+    "Tiling",
+    "grid_of",
+    "kept_as",
+    "metric_of",
+    "tiling",
+    "untileable",
+]
 
 _PLAIN = frozenset({
     "count", "sum", "mean", "std", "min", "max", "first", "last", "time_since_first", "time_since_last",
 })  # fmt: skip
 """What follows from columns that are added, or of which the smallest or largest is taken."""
-
-MERGED: frozenset[str] = _PLAIN | {name for name, item in AGGREGATIONS.items() if item.tiles is not None}
-"""Operations whose values for any group of keys follow from tiles."""
 
 _SQUARES = 6
 """Pieces of a square, see features.values.exact."""
@@ -39,18 +48,34 @@ class Held(NamedTuple):
     """Of its functions; those at which `finish` alone looks at their least."""
 
 
+class Listed(NamedTuple):
+    """What aggregations read of the rows themselves."""
+
+    name: Literal["rows", "values"]
+    """Each row with its instant; or each value once, with how often it came."""
+
+    newest: int
+    """So many rows are kept of a key, the newest; 0: all."""
+
+    id: ColumnType | None
+    """Of the event id, which says which row of one instant comes first; None: what is read says so."""
+
+    types: tuple[ColumnType, ...]
+    """Of what is read."""
+
+
 class Partial(NamedTuple):
     """One column of the tiles' table."""
 
     name: str
     type: ColumnType | Literal["binary"]
     merge: Literal["sum", "min", "max", "state"]
-    """How columns of several tiles become one: "state" by the functions of `held`."""
+    """How columns of several tiles become one: "state" by what is `held`."""
 
     removable: bool
     """Whether a retraction undoes it: true of integer counts and sums only. The others start anew in a row that replaces."""
 
-    held: Held | None = None
+    held: Held | Listed | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +96,8 @@ class Group:
     """Expressions that are usable as well."""
 
     states: tuple[Held, ...] = ()
+    lists: tuple[Listed, ...] = ()
+    """One of rows, one of values, or both."""
 
     @property
     def reads(self) -> tuple[Expression, ...]:
@@ -83,15 +110,20 @@ class Group:
         return _key(self.where, self.reads)
 
     def partial_of(self, feature: Aggregate) -> Partial:
-        """The column that holds the state of a feature over its rows."""
-        held = _held(feature)
+        """The column that holds the state of a feature over its rows, or what it reads of them."""
+        if not _is_listed(feature, self.type):
+            held: Held | Listed = _held(feature)
+        else:  # rows do for what asks for values alone
+            ordered = AGGREGATIONS[feature.operation].ordered
+            held = next((item for item in self.lists if item.name == "values" and not ordered), self.lists[0])
         return next(partial for partial in self.partials if partial.held == held)
 
     @property
     def partials(self) -> tuple[Partial, ...]:
         """`n` rows, `high` and `low` 32 bits of each integer summed, pieces of squares, `sum` of floats, and what `_EXTREMES` and `states` name.
 
-        `first` and `last` are values behind what orders them (features.values.ordered), of states see features.values.tile_states.
+        `first` and `last` are values behind what orders them (features.values.ordered), of states see features.values.tile_states, of `rows` and
+        `values` features.values.tile_lists.
         """
         made = [Partial(f"{self.label}__n", "int64", "sum", removable=True)]
         if self.operations & {"sum", "mean", "std"}:
@@ -104,7 +136,10 @@ class Group:
             for operation, name, kind, merge in _EXTREMES
             if operation in self.operations
         ]
-        taken: list[str] = []
+        made += [
+            Partial(f"{self.label}__{item.name}", "binary", "state", removable=False, held=item) for item in self.lists
+        ]
+        taken: list[str] = [item.name for item in self.lists]
         for held in self.states:
             taken.append(_free(held.operation, taken))
             made.append(Partial(f"{self.label}__{taken[-1]}", "binary", "state", removable=False, held=held))
@@ -174,17 +209,20 @@ def untileable(view: FeatureView) -> str | None:
         return f"its source {view.source.name!r} is of kind {view.source.kind}"
     if not view.served:
         return "it is computed when it is asked for, not at cuts"
-    if not any(follows(view, feature) for feature in view.features):
-        return "none of its features follows from tiles"
+    if not any(isinstance(feature, Aggregate) for feature in view.features):
+        return "it has no aggregate"
     return None
 
 
-def follows(view: FeatureView, feature: Feature) -> bool:
-    """Whether a feature's values for any group of keys follow from tiles."""
-    if not isinstance(feature, Aggregate):
-        return False
-    kind = type_of(feature.reads[0], view.source.types) if feature.reads else None
-    return feature.operation in _PLAIN or AGGREGATIONS[feature.operation].tiles_of(kind) is not None
+def kept_as(aggregation: Aggregation) -> str:
+    """What tiles hold of an aggregation, in a word or two."""
+    if aggregation.name in _PLAIN:
+        return "columns"
+    if aggregation.tiles is not None:
+        return "a state"
+    if not aggregation.ordered:
+        return "values"
+    return "rows" if aggregation.newest is None else "newest rows"
 
 
 def grid_of(view: FeatureView) -> int:
@@ -207,13 +245,19 @@ def _grid(window: Window, of_cuts: int, remember: int) -> int:
 @lru_cache(maxsize=256)
 def tiling(view: FeatureView) -> Tiling:
     """The grid, groups and metrics of a view for which `untileable` gives None; made once for each definition object."""
-    aggregates = [feature for feature in view.features if isinstance(feature, Aggregate) and follows(view, feature)]
+    aggregates = [feature for feature in view.features if isinstance(feature, Aggregate)]
     groups = _groups(view, aggregates)
     read = {name for group in groups.values() for node in (group.where, *group.reads) for name in columns_of(node)}
     read |= set(columns_of(view.source.filter)) | ({view.source.event_id} if view.source.event_id else set())
     grid = grid_of(view)
     parts = tuple(
-        (g.label, g.where, g.column, tuple(sorted(g.operations)), *(part for part in (g.inputs, g.states) if part))
+        (
+            g.label,
+            g.where,
+            g.column,
+            tuple(sorted(g.operations)),
+            *(part for part in (g.inputs, g.states, g.lists) if part),
+        )
         for g in groups.values()
     )
     schedule = view.schedule
@@ -237,9 +281,10 @@ def _held(feature: Aggregate) -> Held:
     return Held(feature.operation, aggregation.kept(feature.arguments(aggregation)))
 
 
-def _groups(view: FeatureView, aggregates: list[Aggregate]) -> dict[tuple[str, ...], Group]:
+def _groups(view: FeatureView, aggregates: Sequence[Aggregate]) -> dict[tuple[str, ...], Group]:
     everything = Group(label="rows", where=None, column=None, type="int64", operations=frozenset({"count"}))
     made = {everything.key: everything}
+    listed: dict[tuple[str, ...], list[Aggregate]] = {}
     for feature in aggregates:
         key = _key(feature.where, feature.reads)
         label = _free(_label(feature), {group.label.casefold() for group in made.values()})
@@ -249,21 +294,58 @@ def _groups(view: FeatureView, aggregates: list[Aggregate]) -> dict[tuple[str, .
         )  # fmt: skip
         if feature.operation in _PLAIN:
             made[key] = replace(before, operations=before.operations.union([feature.operation]))
+        elif _is_listed(feature, kind):
+            made[key] = before
+            listed.setdefault(key, []).append(feature)
         else:
             made[key] = replace(before, states=tuple(dict.fromkeys([*before.states, _held(feature)])))
-    return made
+    return made | {key: replace(made[key], lists=_lists(view, features)) for key, features in listed.items()}
+
+
+def _is_listed(feature: Aggregate, kind: ColumnType) -> bool:
+    """Whether tiles hold what it reads of the rows themselves."""
+    return feature.operation not in _PLAIN and AGGREGATIONS[feature.operation].tiles_of(kind) is None
+
+
+def _lists(view: FeatureView, features: Sequence[Aggregate]) -> tuple[Listed, ...]:
+    """What features that read the same of the same rows need of them."""
+    reads, source = features[0].reads, view.source
+    types: tuple[ColumnType, ...] = tuple(type_of(node, source.types) or "int64" for node in reads)
+    of_rows = [feature for feature in features if AGGREGATIONS[feature.operation].ordered]
+    kept = [_newest(feature) for feature in of_rows]
+    newest = 0 if 0 in kept else max(kept, default=0)
+    # Of rows of which nothing is read but the instant, those of one instant are all alike.
+    ids = source.types[source.event_id] if source.event_id is not None and reads else None
+    rows = [Listed("rows", newest, ids, types)] if of_rows else []
+    values = [] if len(of_rows) == len(features) or (rows and not newest) else [Listed("values", 0, None, types)]
+    return (*rows, *values)
+
+
+def _newest(feature: Aggregate) -> int:
+    """How many of the newest rows a feature needs; 0: all."""
+    aggregation = AGGREGATIONS[feature.operation]
+    return 0 if aggregation.newest is None else aggregation.newest(*feature.arguments(aggregation))
+
+
+def metric_of(view: FeatureView, feature: Aggregate) -> Metric:
+    """What `asof stats` gives of an aggregate of the view."""
+    return next(metric for metric in tiling(view).metrics if _told(metric.of) == _told(feature))
+
+
+def _told(feature: Aggregate) -> tuple[object, ...]:
+    """What tells it from others, its name and window aside."""
+    return feature.operation, _key(feature.where, feature.reads), feature.arguments(AGGREGATIONS[feature.operation])
 
 
 def _metrics(
-    view: FeatureView, aggregates: list[Aggregate], groups: dict[tuple[str, ...], Group]
+    view: FeatureView, aggregates: Sequence[Aggregate], groups: dict[tuple[str, ...], Group]
 ) -> tuple[Metric, ...]:
     made: dict[tuple[object, ...], Metric] = {}
     for feature in aggregates:
-        group = groups[_key(feature.where, feature.reads)]
-        key = feature.operation, group.label, feature.arguments(AGGREGATIONS[feature.operation])
-        if key not in made:
+        if (told := _told(feature)) not in made:
             taken = {name.casefold() for name in (*view.keys, *(metric.name for metric in made.values()))}
-            made[key] = Metric(_free(_stem(feature.name, feature.window), taken), group, feature)
+            group = groups[_key(feature.where, feature.reads)]
+            made[told] = Metric(_free(_stem(feature.name, feature.window), taken), group, feature)
     return tuple(made.values())
 
 

@@ -14,7 +14,7 @@ from numba import njit
 
 from features.definitions.aggregations import AGGREGATIONS, Aggregation
 from features.definitions.aggregations.aggregation import Ends, State
-from features.definitions.expressions import Expression, type_of
+from features.definitions.expressions import ColumnType, Expression, type_of
 from features.definitions.features import Aggregate
 from features.definitions.views import FeatureView
 from features.values.compiling import compiled
@@ -22,7 +22,7 @@ from features.values.expressions import evaluate, mask
 from features.values.hashing import hash64
 from features.values.timeline import Asks, Timeline
 
-__all__ = ["Spans", "aggregate", "inputs_of", "numbers_of"]
+__all__ = ["Spans", "aggregate", "inputs_of", "numbers_of", "over"]
 
 Array = np.ndarray
 
@@ -39,9 +39,8 @@ class Spans:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Inputs:
-    """The rows that take part, and what add gets of each."""
+    """What add gets of each row."""
 
-    rows: Timeline
     numbers: Array
     kinds: int = 0
     base: Array | None = None
@@ -53,19 +52,36 @@ class _Inputs:
 
 def aggregate(view: FeatureView, feature: Aggregate, line: Timeline, spans: Spans, kind: pa.DataType) -> pa.Array:
     """The feature at every ask, of the type given."""
+    of = type_of(feature.reads[0], view.source.types) if feature.reads else None
+    rows, columns = _rows(feature, line, with_ids=view.source.event_id is not None)
+    return over(feature, of, rows, columns, spans, kind)
+
+
+def over(
+    feature: Aggregate, of: ColumnType | None, rows: Timeline, columns: Sequence[pa.Array], spans: Spans, kind: pa.DataType
+) -> pa.Array:  # fmt: skip
+    """The feature at every ask, of the type given, over rows that take part in it.
+
+    Args:
+        feature: its operation and parameters count; its condition is met by all rows.
+        of: the type of its first input; None: it takes none.
+        rows: in order.
+        columns: its inputs, all usable.
+        spans: the windows.
+        kind: of the value.
+    """
     aggregation = AGGREGATIONS[feature.operation]
-    state = aggregation.state_of(type_of(feature.reads[0], view.source.types) if feature.reads else None)
+    state = aggregation.state_of(of)
     column = aggregation.gives == "column"
     floats = state.words == "float64" if column else aggregation.gives == "float64"
     if column and state.value == "number" and floats != pa.types.is_floating(kind):
         msg = f"{feature.operation} gives {kind} and has a state of {state.words}: give it one for each in `state` and `of_floats`."
         raise TypeError(msg)
-    inputs = _inputs(feature, state, line, with_ids=view.source.event_id is not None)
+    inputs = _inputs(state, rows, columns)
     chosen = feature.arguments(aggregation)
     words = np.zeros(max(state.width(inputs.kinds, *chosen), 1), np.int64 if state.words == "int64" else np.float64)
     value = np.zeros(len(spans.anchor), np.float64 if floats else np.int64)
     valid = np.zeros(len(spans.anchor), np.bool_)
-    rows = inputs.rows
     lo = _edges(rows.key, rows.time, spans.asks.key, spans.lower)
     hi = _edges(rows.key, rows.time, spans.asks.key, spans.upper)
     if not feature.window.offset_us:
@@ -87,7 +103,8 @@ def _represented(inputs: _Inputs, keys: Array, code: Array, valid: Array) -> pa.
     return inputs.represent.take(pa.array(at, mask=~valid))
 
 
-def _inputs(feature: Aggregate, state: State, line: Timeline, *, with_ids: bool) -> _Inputs:
+def _rows(feature: Aggregate, line: Timeline, *, with_ids: bool) -> tuple[Timeline, list[pa.Array]]:
+    """The rows that take part, in order, and what is read of each."""
     columns, chosen = inputs_of(feature.where, feature.reads, line.columns, len(line))
     index = pa.array(np.flatnonzero(chosen))
     columns = [column.take(index) for column in columns]
@@ -100,10 +117,14 @@ def _inputs(feature: Aggregate, state: State, line: Timeline, *, with_ids: bool)
             key=rows.key, time=rows.time, since=rows.since[order], until=rows.until[order], columns={},
             own=None if rows.own is None else own[order],
         )  # fmt: skip
+    return rows, columns
+
+
+def _inputs(state: State, rows: Timeline, columns: Sequence[pa.Array]) -> _Inputs:
     if state.value == "code" and columns:
         return _coded(rows, columns[0])
     kinds = _longest(rows.key) if state.value == "hash" and columns else 0
-    return _Inputs(rows=rows, numbers=numbers_of(state, columns, len(rows)), kinds=kinds)
+    return _Inputs(numbers=numbers_of(state, columns, len(rows)), kinds=kinds)
 
 
 def inputs_of(
@@ -140,7 +161,7 @@ def _coded(rows: Timeline, column: pa.Array) -> _Inputs:
     local = codes - base[np.searchsorted(keys, rows.key)] if len(codes) else codes.astype(np.int64)
     kinds = int(np.diff(np.append(base, len(pairs))).max(initial=0))
     return _Inputs(
-        rows=rows, numbers=local.astype(np.int64), kinds=kinds, base=base, keys=keys, represent=column.take(pa.array(firsts))
+        numbers=local.astype(np.int64), kinds=kinds, base=base, keys=keys, represent=column.take(pa.array(firsts))
     )  # fmt: skip
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from features.definitions.tiling import Group, Tiling
-from features.values import exact
+from features.definitions.tiling import Group, Held, Tiling
+from features.values import exact, tile_lists
 from features.values.generic import inputs_of
 from features.values.ordered import packed
 from features.values.sweep import ARROW_TYPES
@@ -128,9 +128,15 @@ def standing(
         some = some[np.argsort(places[some], kind="stable")]
         rows = _Standing(group, read, parts.row[some], places[some])
         for partial in group.partials:
-            if partial.held is not None:
-                mine = [column.take(pa.array(rows.row)) for column in read]
+            if partial.held is None:
+                continue
+            at = pa.array(rows.row)
+            mine = [column.take(at) for column in read]
+            if isinstance(partial.held, Held):
                 made[partial.name] = folded(partial.held, group.type, rows.place, times[rows.row], mine, count)
+                continue
+            ids = columns[event_id].take(at) if event_id and partial.held.id is not None else None
+            made[partial.name] = tile_lists.folded(partial.held, rows.place, times[rows.row], ids, mine, count)
         if group.operations & {"first", "last"}:  # else the event id may have stayed behind
             made |= _ends(rows, times, columns[event_id] if event_id else None, count)
     return made

@@ -1,6 +1,6 @@
 """Tiles merged for any grouping of keys, and their values: the same bits as a sweep over the same rows. Numpy and Arrow, no Spark."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -9,9 +9,9 @@ import pyarrow.compute as pc
 from features.definitions.aggregations import AGGREGATIONS
 from features.definitions.aggregations.aggregation import Ends
 from features.definitions.expressions import ColumnType
-from features.definitions.tiling import Group, Metric, Tiling, tiling
+from features.definitions.tiling import Group, Held, Listed, Metric, Tiling, tiling
 from features.definitions.views import FeatureView
-from features.values import exact
+from features.values import exact, tile_lists
 from features.values.ordered import unpacked
 from features.values.partition import codes_of
 from features.values.sweep import ARROW_TYPES
@@ -45,10 +45,13 @@ def merged(plan: Tiling, keys: Sequence[str], rows: pa.Table, by: Sequence[str])
     at = made["asof_place"].combine_chunks()
     for group in plan.groups:
         for partial in group.partials:
-            if partial.held is not None:
-                states = rows[partial.name].combine_chunks()
-                found = joined(partial.held, group.type, states, places, count)
-                made = made.append_column(partial.name, found.take(at))
+            if partial.held is None:
+                continue
+            if isinstance(partial.held, Held):
+                found = joined(partial.held, group.type, rows[partial.name].combine_chunks(), places, count)
+            else:
+                found = tile_lists.joined(partial.held, rows[partial.name], places, count)
+            made = made.append_column(partial.name, found.take(at))
     return made.select([*by, *(partial.name for partial in plan.partials)])
 
 
@@ -78,14 +81,20 @@ def metrics(view: FeatureView, summed: pa.Table, lower: int, cut: int) -> tuple[
     plan, ids, ends = tiling(view), view.source.types.get(view.source.event_id or ""), Ends(cut, lower, cut)
     made: dict[str, pa.Array] = {}
     overflow: dict[str, int] = {}
+    lists = {
+        partial.name: tile_lists.read(partial.held, summed[partial.name].combine_chunks())
+        for partial in plan.partials if isinstance(partial.held, Listed)
+    }  # fmt: skip
     for metric in plan.metrics:
-        made[metric.name], left = _finished(metric, summed, ends, ids)
+        made[metric.name], left = _finished(metric, summed, lists, ends, ids)
         if left:
             overflow[metric.name] = left
     return pa.table(made), overflow
 
 
-def _finished(metric: Metric, summed: pa.Table, ends: Ends, ids: ColumnType | None) -> tuple[pa.Array, int]:
+def _finished(
+    metric: Metric, summed: pa.Table, lists: Mapping[str, list[tile_lists.Read]], ends: Ends, ids: ColumnType | None
+) -> tuple[pa.Array, int]:
     group, count = metric.group, _numbers(summed, f"{metric.group.label}__n")
     match metric.operation:
         case "count":
@@ -98,10 +107,15 @@ def _finished(metric: Metric, summed: pa.Table, ends: Ends, ids: ColumnType | No
             return _of_integers(metric, summed, count)
         case _ if metric.operation in _PICKED:
             return _picked(metric, summed, ends, ids), 0
-    value, valid = finished(metric.of, group.type, summed[group.partial_of(metric.of).name].combine_chunks(), ends)
+    kind, partial = ARROW_TYPES[metric.type], group.partial_of(metric.of)
+    if isinstance(partial.held, Listed):
+        made = tile_lists.finished(metric.of, partial.held, lists[partial.name], ends, kind)
+    else:
+        value, valid = finished(metric.of, group.type, summed[partial.name].combine_chunks(), ends)
+        made = pa.array(value, mask=~valid).cast(kind)
     # Of what is 0 where no row counts, an integer that is none left int64.
     left = metric.type == "int64" and AGGREGATIONS[metric.operation].empty == "0"
-    return pa.array(value, mask=~valid).cast(ARROW_TYPES[metric.type]), int((~valid).sum()) if left else 0
+    return made, made.null_count if left else 0
 
 
 _PICKED = {

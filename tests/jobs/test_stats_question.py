@@ -26,10 +26,7 @@ def home(settings: Settings) -> Settings:
     return settings.model_copy(update={"catalog": CATALOG})
 
 
-_OPERATIONS = (
-    "`asof stats` answers for views of events with a cut-anchored schedule and one of burst, count, distinct, distinct_sketch, "
-    "entropy, first, last, max, mean, min, quantile, std, sum, time_since_first, time_since_last, time_since_last_k, trend."
-)
+_OPERATIONS = "`asof stats` answers for views of events with a cut-anchored schedule and an aggregate."
 
 
 @pytest.mark.parametrize(("command", "error", "said"), [
@@ -39,8 +36,8 @@ _OPERATIONS = (
      f"View 'tiled_live' has no tiles: it is computed when it is asked for, not at cuts. {_OPERATIONS}"),
     (Stats(view="tiled_asked", window="1d", at=CUT), InputError,
      f"View 'tiled_asked' has no tiles: it is computed when it is asked for, not at cuts. {_OPERATIONS}"),
-    (Stats(view="tiled_gaps", window="1d", at=CUT), InputError,
-     f"View 'tiled_gaps' has no tiles: none of its features follows from tiles. {_OPERATIONS}"),
+    (Stats(view="tiled_rates", window="1d", at=CUT), InputError,
+     f"View 'tiled_rates' has no tiles: it has no aggregate. {_OPERATIONS}"),
     (Stats(view="tiled_pairs", window="1d", by=("card", "amount"), at=CUT), MissingError,
      "There is no key column of view 'tiled_pairs' 'amount'. Known: card, shop. Group by any of these, or leave --by out for one total."),
     (Stats(view="tiled_pairs", window="90m", at=CUT), InputError,

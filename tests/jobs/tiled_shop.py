@@ -6,20 +6,28 @@ from features import (
     FeatureView,
     Schedule,
     Window,
+    aggregate,
     attribute,
     burst,
+    case,
+    cohort_rate,
     col,
     count,
     count_by,
+    decayed_count,
+    decayed_sum,
     distinct,
     distinct_sketch,
     first,
     flat,
+    gap_cv,
     gap_mean,
     last,
+    last_k,
     max_,
     mean,
     min_,
+    pairs,
     quantile,
     ratio,
     runs,
@@ -27,11 +35,24 @@ from features import (
     sum_,
     time_since_first,
     time_since_last,
+    top_k,
     trend,
 )
-from tests.jobs.shop import CARD, CARDS, PAIR, PAYMENTS
+from tests.jobs.shop import CARD, CARDS, DISPUTES, PAIR, PAYMENTS
 
-__all__ = ["ASKED", "CATALOG", "EXTREMES", "GAPS", "HOURLY", "LASTING", "LIVE", "PAIRS", "PAYMENTS", "RECORD"]
+__all__ = [
+    "ASKED",
+    "CATALOG",
+    "EXTREMES",
+    "HOURLY",
+    "LASTING",
+    "LISTED",
+    "LIVE",
+    "PAIRS",
+    "PAYMENTS",
+    "RATES",
+    "RECORD",
+]
 
 CATALOG = "tests.jobs.tiled_shop"
 DECLINED = col("status") == "declined"
@@ -68,4 +89,15 @@ ASKED = FeatureView(
     name="tiled_asked", entity=CARD, source=PAYMENTS, features=flat((count("8d"),)), freshness=Schedule(anchor="ask")
 )
 RECORD = FeatureView(name="tiled_record", entity=CARD, source=CARDS, features=flat((attribute("country"),)))
-GAPS = FeatureView(name="tiled_gaps", entity=CARD, source=PAYMENTS, features=flat((gap_mean("3d"),)))
+RATES = FeatureView(
+    name="tiled_rates", entity=CARD, source=PAYMENTS, outcomes=(DISPUTES,), features=cohort_rate(DISPUTES, of="payment", over="2d", delay="1d"), remember="10d",
+)  # fmt: skip
+LISTED = FeatureView(
+    name="tiled_listed", entity=PAIR, source=PAYMENTS, remember="10d",
+    features=flat((
+        count("1d"), gap_mean("3d"), gap_cv("3d", where=DECLINED, suffix="declined"), pairs("amount", "3d", take="max"), pairs("amount", "3d", take="mean"),
+        runs("3d", of=DECLINED, then=~DECLINED, at_least=1), top_k("shop", "3d", k=2), top_k("amount", "1d", k=1, where=DECLINED), last_k("status", "3d", k=3),
+        last_k("known", "1d", k=2), decayed_sum("amount", "1d", over="3d"), decayed_count("6h", over="3d", where=DECLINED, suffix="declined"),
+        aggregate("speed_max", "3d", inputs=(col("version"), case((DECLINED, 60), otherwise=-60))),
+    )),
+)  # fmt: skip

@@ -15,15 +15,19 @@ from hypothesis import strategies as st
 
 from features.definitions import authoring as make
 from features.definitions import behaviour as course
-from features.definitions.features import Aggregate
+from features.definitions.aggregations import AGGREGATIONS
+from features.definitions.aggregations.aggregation import NUMBERS
+from features.definitions.expressions import case as either
+from features.definitions.expressions import col
+from features.definitions.features import Aggregate, Feature
 from features.definitions.freshness import Schedule
-from features.definitions.tiling import tiling
+from features.definitions.tiling import Metric, kept_as, metric_of, tiling
 from features.definitions.views import FeatureView, flat
 from features.definitions.windows import Window
-from features.values import tile_values
+from features.values import tile_lists, tile_values
 from features.values import tiles as builder
 from features.values.tiles import tiles
-from tests.engine import stored
+from tests.engine import answers, stored
 from tests.properties.agreement import same
 from tests.properties.drawing import drawn
 from tests.strategies import NO_HEALTH_CHECK, SECOND, Case, event_cases
@@ -44,7 +48,17 @@ def tiled_cases(draw: st.DrawFn) -> Case:
         course.distinct_sketch("n", window, precision=4, suffix="t"), course.count_by("n", (window,), categories=(1,)),
         course.burst(window, suffix="t"), course.entropy("c", window, suffix="t"), course.entropy("n", window, suffix="t"), course.last_k("c", window, k=2, suffix="t"),
     ]  # fmt: skip
-    extremes = flat(draw(st.lists(st.sampled_from(lasting), min_size=3, max_size=6, unique_by=id)))
+    late, place = col("n") > 1, (col("ver"), either((col("b"), 60), otherwise=-60))
+    listed = [
+        course.gap_mean(window, suffix="t"), course.gap_cv(window, suffix="t"), course.gap_cv(window, where=late, suffix="t_w"), course.pairs("n", window, take="max", suffix="t"),
+        course.pairs("n", window, take="mean", suffix="t"), course.pairs("f", window, take="mean", suffix="t"), course.aggregate("speed_max", window, inputs=place, suffix="t"),
+        course.aggregate("speed_mean", window, inputs=place, suffix="t"), course.runs(window, of=late, then=col("b"), at_least=1, suffix="t"), course.decayed_count("5s", over=window, suffix="t"),
+        course.decayed_sum("n", "5s", over=window, suffix="t"), course.decayed_mean("f", "20s", over=window, suffix="t"), course.decayed_sum("f", "1s", over=window, where=late, suffix="t_w"),
+        course.top_k("c", window, k=2, suffix="t"), course.top_k("f", window, k=2, suffix="t"), course.top_k("n", window, k=1, suffix="t"), course.top_k("b", window, k=2, suffix="t"),
+        course.last_k("c", window, k=3, suffix="t"), course.last_k("n", window, k=2, suffix="t"), course.last_k("b", window, k=1, suffix="t"), course.last_k("w", window, k=2, suffix="t"),
+    ]  # fmt: skip
+    chosen = [draw(st.lists(st.sampled_from(of), min_size=2, max_size=6, unique_by=id)) for of in (lasting, listed)]
+    extremes = flat([*chosen[0], *chosen[1]])
     rows = list(case.raw["s"])
     for row in draw(st.lists(st.sampled_from(rows), max_size=4)) if case.view.source.event_id else []:
         later = draw(st.sampled_from([0, 1, period, 2 * period, 3 * period]))
@@ -57,8 +71,13 @@ def tiled_cases(draw: st.DrawFn) -> Case:
         change = draw(st.sampled_from(changes))
         rows.append({**row, **change, "known": row["known"] + later, "ver": (row["ver"] or 0) + 1})
     return replace(
-        case, view=replace(case.view, features=(*case.view.features, *extremes)), raw={**case.raw, "s": rows}
+        case, view=replace(case.view, features=_once((*case.view.features, *extremes))), raw={**case.raw, "s": rows}
     )
+
+
+def _once(features: tuple[Feature, ...]) -> tuple[Feature, ...]:
+    """Those of a name once: `last_k` of two lists has the ages of one column twice."""
+    return tuple({feature.name: feature for feature in features}.values())
 
 
 def passes(data: st.DataObject, view: FeatureView, rows: pa.Table) -> list[pa.Table]:
@@ -88,8 +107,45 @@ def test_tiles_give_what_the_oracle_counts(case: Case, data: st.DataObject) -> N
     assert set(got) == set(meant)
     for group, values in meant.items():
         for metric in plan.metrics:
-            room = 1e-9 * _magnitude(raw, metric.group.column) if metric.group.type == "float64" else 0.0
+            room = _room(metric, raw, values[metric.name])
             assert same(metric.type, got[group][metric.name], values[metric.name], room), (group, metric.name)
+
+
+def _room(metric: Metric, raw: Any, value: float | str | None) -> float:
+    """As docs/semantics.md 4 has it of frames; entropies are added in the order of hashes (docs/tiles.md)."""
+    size = _magnitude(raw, metric.group.column) if metric.group.column and metric.group.type in NUMBERS else 0.0
+    if not isinstance(value, float):
+        return 0.0
+    if metric.operation in {"gap_cv", "entropy"}:
+        return 1e-12 * abs(value)
+    if metric.operation in {"speed_max", "speed_mean"}:
+        return 1e-9 * abs(value)
+    if metric.operation in {"pairs_mean", "decayed_count", "decayed_sum", "decayed_mean"}:
+        return 1e-9 * (abs(value) + 1 + size)
+    return 1e-9 * size if metric.group.type == "float64" else 0.0
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
+@given(case=tiled_cases(), data=st.data())
+def test_what_is_held_as_rows_gives_the_bits_of_a_frame(case: Case, data: st.DataObject) -> None:
+    """Of every window that ends at the cut: keys alone are grouped by, since a frame knows no other groups."""
+    view = case.view
+    rows = arrivals(view, stored(view.source, case.raw["s"], case.batches))
+    assume(len(rows))
+    built = passes(data, view, rows)
+    cut = data.draw(st.sampled_from(cuts_of(view, rows)))
+    known = [table.filter(pc.less_equal(table["cut"], cut)) for table in built]
+    aggregates = [feature for feature in view.features if isinstance(feature, Aggregate)]
+    listed = [
+        (feature, metric_of(view, feature)) for feature in aggregates
+        if kept_as(AGGREGATIONS[feature.operation]) in {"rows", "newest rows", "values"} and not feature.window.offset_us
+    ]  # fmt: skip
+    for window in {feature.window for feature, _ in listed}:
+        got = answered(view, known, window.bounds(cut, view.remember_us).lower, cut, view.keys)
+        asks = [(key, cut + view.schedule.lag_us) for key in got]
+        for (key, _), frame in zip(asks, answers(view, case.raw, asks, case.batches), strict=True):
+            for feature, metric in (pair for pair in listed if pair[0].window == window):
+                assert same(metric.type, got[key][metric.name], frame.values[feature.name]), (key, feature.name)
 
 
 def _magnitude(raw: Any, column: str | None) -> float:
@@ -122,7 +178,7 @@ def differences(case: Case) -> list[str]:
             got, meant = answered(view, known, cut - length, cut, by), expected(view, raw, cut, length, by)
             found += [f"groups at {cut}"] if set(got) != set(meant) else []
             for group, metric in product(set(got) & set(meant), plan.metrics):
-                room = 1e-9 * _magnitude(raw, metric.group.column) if metric.group.type == "float64" else 0.0
+                room = _room(metric, raw, meant[group][metric.name])
                 if not same(metric.type, got[group][metric.name], meant[group][metric.name], room):
                     found.append(f"{metric.name} of {group} at {cut}")
     return found
@@ -153,6 +209,33 @@ def rows_that_replace_are_added(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("tests.tile_rows.merged", wrong)
 
 
+def rows_of_one_instant_stand_as_they_come(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(tile_lists, "_order", lambda rows: np.lexsort((rows.times, rows.group)))
+
+
+def lists_are_joined_without_being_put_in_order(patch: pytest.MonkeyPatch) -> None:
+    """Each is in order by itself."""
+    patch.setattr(tile_lists, "_order", lambda rows: np.argsort(rows.group, kind="stable"))
+
+
+def the_oldest_rows_are_kept(patch: pytest.MonkeyPatch) -> None:
+    def wrong(group: Any, order: Any, newest: int) -> Any:
+        behind = np.arange(len(order)) - np.searchsorted(group[order], group[order])
+        return order[behind < newest] if newest else order
+
+    patch.setattr(tile_lists, "_newest", wrong)
+
+
+def each_value_came_once(patch: pytest.MonkeyPatch) -> None:
+    right = tile_lists._counted
+
+    def wrong(rows: Any) -> Any:
+        made = right(rows)
+        return replace(made, often=np.ones_like(made.often))
+
+    patch.setattr(tile_lists, "_counted", wrong)
+
+
 nothing_is_taken_back = changed("_contributions", lambda parts: replace(parts, sign=np.abs(parts.sign)))
 extremes_stay_when_their_rows_are_gone = changed(
     "_contributions",
@@ -171,7 +254,8 @@ what_stands_at_a_cut_is_what_ever_did = changed(
     "mutant",
     [
         a_cut_knows_what_is_known_at_it, rows_that_replace_are_added, nothing_is_taken_back, extremes_stay_when_their_rows_are_gone, tiles_are_too_long,
-        the_filter_is_forgotten, what_stands_at_a_cut_is_what_ever_did, None,
+        the_filter_is_forgotten, what_stands_at_a_cut_is_what_ever_did, rows_of_one_instant_stand_as_they_come, lists_are_joined_without_being_put_in_order,
+        the_oldest_rows_are_kept, each_value_came_once, None,
     ],
 )  # fmt: skip
 def test_a_wrong_tile_is_told_from_the_right_one(

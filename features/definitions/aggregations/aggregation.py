@@ -102,7 +102,13 @@ class Aggregation:
 
     tiles: State | None = None
     """The state that tiles hold, often `state` itself: its `add` takes rows, and its `merge` states, in any order and of several keys at once, and
-    what is finished depends on the rows alone. None: tiles cannot give the value for any grouping of keys, unless the engine knows it otherwise."""
+    what is finished depends on the rows alone. None: tiles hold what it reads of the rows themselves, unless the engine knows it otherwise."""
+
+    newest: Callable[..., int] | None = None
+    """`newest(*parameters)`: so many of the newest rows decide the value, and tiles that hold rows keep no more; None: all of them do."""
+
+    ordered: bool = True
+    """Whether the value depends on when rows are and which comes first. Where it does not, tiles that hold rows keep each value once, with how often it came."""
 
     kernel: bool = False
     """Whether the sweep has a faster way to the same bits and takes it; it then reads a column, no expression. It is the engine's own matter:

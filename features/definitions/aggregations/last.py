@@ -48,6 +48,11 @@ def since(state: Words, ends: Ends, rank: int) -> tuple[int, bool]:
     return ends.anchor - state[RING + rank + state[ROWS] % rank], state[ROWS] >= rank
 
 
+def needed(rank: int) -> int:
+    """As many rows as the rank."""
+    return rank
+
+
 def width_of_instants(rows: int, rank: int) -> int:
     """The newest instants, as many as the rank, and the rows."""
     return RING + rank
@@ -99,6 +104,7 @@ LAST_K = Aggregation(
     nulls="null where there are fewer values",
     parameters=_RANK,
     state=State(words="int64", width=width, zero=zero, add=add, merge=merge, finish=newest, value="code"),
+    newest=needed,
 )
 TIME_SINCE_LAST_K = Aggregation(
     name="time_since_last_k",

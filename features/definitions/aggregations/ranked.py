@@ -84,4 +84,5 @@ TOP_K = Aggregation(
     nulls="null where there are fewer different values",
     parameters=(Parameter(name="rank", least=1, most=100, whole=True),),
     state=State(words="int64", width=width, zero=zero, add=add, merge=merge, finish=ranked, remove=remove, value="code"),
+    ordered=False,
 )  # fmt: skip

@@ -16,6 +16,7 @@ from features import (
     cohort_rate,
     col,
     count,
+    decayed_count,
     distinct,
     entropy,
     fields,
@@ -24,21 +25,26 @@ from features import (
     gap_cv,
     gap_mean,
     last,
+    last_k,
     max_,
     mean,
     min_,
+    pairs,
     quantile,
     ratio,
+    runs,
+    speed,
     std,
     sum_,
     time_since_first,
     time_since_last,
+    top_k,
     trend,
 )
 from features.definitions.compiled import hash_of
 from features.definitions.durations import duration, duration_text
 from features.definitions.features import Aggregate
-from features.definitions.tiling import grid_of, tiling, untileable
+from features.definitions.tiling import Listed, grid_of, metric_of, tiling, untileable
 from features.errors import InvalidDefinitionError
 
 COLUMNS = (
@@ -48,6 +54,7 @@ COLUMNS = (
     *fields("timestamp", "event_time known"),
 )
 PAYMENTS = Source(name="payments", table="raw.payments", columns=COLUMNS, event_id="id", known_at="known")
+DISPUTES = replace(PAYMENTS, name="disputes")
 RECORDS = Source(name="records", table="raw.records", columns=COLUMNS, kind="changes", known_at="known")
 BIG, SMALL = col("amount") > 100, col("amount") < 5
 
@@ -85,8 +92,7 @@ def test_a_tile_is_as_long_as_all_edges_allow(features: Any, schedule: Schedule,
 
 
 def test_cohorts_have_edges_too() -> None:
-    rates = cohort_rate(replace(PAYMENTS, name="disputes"), of="id", over="7d", delay="12h")
-    cards = view(count("1d"), rates, outcomes=(replace(PAYMENTS, name="disputes"),))
+    cards = view(count("1d"), cohort_rate(DISPUTES, of="id", over="7d", delay="12h"), outcomes=(DISPUTES,))
     assert grid_of(cards) == duration("12h")
 
 
@@ -125,7 +131,7 @@ def test_states_are_held_once_for_features_that_differ_in_what_finish_alone_look
     plan = tiling(view(
         quantile("amount", "1d 7d", percent=50), quantile("amount", "1d", percent=90), quantile("amount", "1d", percent=50, accuracy=0.1, suffix="rough"),
         distinct("Shop", "1d", limit=5), distinct("Shop", "7d", limit=9), last("Shop", "1d"), first("Shop", "7d"), time_since_first("1d"),
-        time_since_last("1d", where=BIG, suffix="big"), trend("1d 7d"), gap_mean("1d"), entropy("Shop", "1d"),
+        time_since_last("1d", where=BIG, suffix="big"), trend("1d 7d"), entropy("Shop", "1d"),
     ))  # fmt: skip
     assert [(p.name, p.type, p.merge) for p in plan.partials if not p.name.endswith("__n")] == [
         ("rows__oldest", "timestamp", "min"), ("rows__trend", "binary", "state"), ("rows__trend_2", "binary", "state"),
@@ -136,7 +142,40 @@ def test_states_are_held_once_for_features_that_differ_in_what_finish_alone_look
         "p50_amount", "p90_amount", "p50_amount_rough", "distinct_Shop", "distinct_Shop_2", "last_Shop", "first_Shop", "time_since_first",
         "time_since_last_big", "trend", "trend_2", "entropy_Shop",
     ]  # fmt: skip
-    assert plan.left_out == ("gap_mean",)
+    assert plan.left_out == ()
+
+
+def test_rows_are_held_once_for_all_that_reads_the_same_of_them() -> None:
+    plan = tiling(view(
+        gap_mean("1d"), gap_cv("7d"), decayed_count("1d"), pairs("amount", "1d", take="max"), last_k("amount", "1d", k=3), top_k("amount", "1d", k=2), last_k("Shop", "7d", k=2),
+        last_k("Shop", "1d", k=5), top_k("Shop", "1d", k=2), top_k("known", "1d", k=1, where=BIG), gap_mean("1d", where=BIG, suffix="big"), speed("price", "amount", "1d", take="max"),
+        runs("1d", of=BIG, then=SMALL, at_least=2), runs("1d", of=BIG, then=SMALL, at_least=3, suffix="more"),
+    ))  # fmt: skip
+    held = {partial.name: tuple(partial.held) for partial in plan.partials if isinstance(partial.held, Listed)}
+    assert held == {
+        "rows__rows": ("rows", 0, None, ()), "amount__rows": ("rows", 0, "string", ("int64",)), "Shop__rows": ("rows", 5, "string", ("string",)),
+        "Shop__values": ("values", 0, None, ("string",)), "known_where__values": ("values", 0, None, ("timestamp",)), "rows_big__rows": ("rows", 0, None, ()),
+        "rows_2__rows": ("rows", 0, "string", ("float64", "int64")), "rows_3__rows": ("rows", 0, "string", ("int64",)),
+    }  # fmt: skip
+    places = {
+        metric.name: metric.group.partial_of(metric.of).name for metric in plan.metrics if metric.operation == "top_k"
+    }
+    assert places == {"top_1_amount": "amount__rows", "top_2_amount": "amount__rows", "top_1_Shop": "Shop__values", "top_2_Shop": "Shop__values", "top_1_known": "known_where__values"}  # fmt: skip
+    assert plan.left_out == ()
+    assert not plan.removable
+
+
+def test_without_event_ids_none_are_held() -> None:
+    plan = tiling(view(pairs("amount", "1d", take="max"), source=replace(PAYMENTS, event_id=None)))
+    assert [partial.held for partial in plan.partials if partial.held] == [Listed("rows", 0, None, ("int64",))]
+
+
+def test_a_metric_is_that_of_the_same_numbers() -> None:
+    made = view(trend("1d 30d"), last_k("Shop", "1d 7d", k=2))
+    assert [metric_of(made, feature).name for feature in made.features if isinstance(feature, Aggregate)] == [
+        "trend", "trend_2", "last_1_Shop", "last_1_Shop", "last_2_Shop", "last_2_Shop", "time_since_last_1_Shop", "time_since_last_1_Shop", "time_since_last_2_Shop",
+        "time_since_last_2_Shop",
+    ]  # fmt: skip
 
 
 def test_names_that_meet_are_numbered_whatever_their_case() -> None:
@@ -157,13 +196,23 @@ def test_the_definition_of_tiles_is_what_their_content_depends_on() -> None:
              view(count("1d"), sum_("amount", "1d"), freshness=Schedule(phase="1h"))]  # fmt: skip
     assert {tiling(each).definition for each in same} == {tiling(daily).definition}
     assert len({tiling(each).definition for each in (daily, *other)}) == 6
+    listed = [
+        gap_mean("1d"),
+        pairs("amount", "1d", take="max"),
+        last_k("Shop", "1d", k=2),
+        last_k("Shop", "1d", k=3),
+        top_k("Shop", "1d", k=2),
+    ]
+    assert len({tiling(view(count("1d"), *parts)).definition for parts in ((), *((part,) for part in listed))}) == 6
+    assert tiling(view(top_k("Shop", "1d", k=2))).definition == tiling(view(top_k("Shop", "7d", k=3))).definition
 
 
 @pytest.mark.parametrize(("made", "reason"), [
     (view(attribute("amount"), source=RECORDS), "its source 'records' is of kind changes"),
     (view(count("1d"), freshness=EventFreshness()), "it is computed when it is asked for, not at cuts"),
     (view(count("7d"), freshness=Schedule(anchor="ask")), "it is computed when it is asked for, not at cuts"),
-    (view(gap_mean("7d"), gap_cv("7d")), "none of its features follows from tiles"),
+    (view(cohort_rate(DISPUTES, of="id", over="7d", delay="1d"), outcomes=(DISPUTES,)), "it has no aggregate"),
+    (view(gap_mean("7d"), gap_cv("7d")), None),
     (view(distinct("Shop", "7d")), None),
     (view(count("7d")), None),
 ])  # fmt: skip
