@@ -1,7 +1,7 @@
 """Parquet files of one bucket of keys each: NAME-00003-of-00008.parquet. Whoever has another number of buckets finds its rows too. No Spark."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -21,17 +21,24 @@ __all__ = ["join_tiles", "read_bucket", "read_tiles", "write_bucket", "write_til
 
 _WORTH_A_FILE = 2_000
 """Rows."""
-_TOLD_BY, _OFTEN = 16_384, 4
 _NAME = re.compile(r"-(\d+)-of-(\d+)(-\w+)?\.parquet$")
 
 
-def write_bucket(folder: Path, name: str, bucket: int, buckets: int, rows: pa.Table, suffix: str = "") -> Path:
-    """Whole or not at all; a task that is tried again writes the same file, which is given."""
+def write_bucket(
+    folder: Path,
+    name: str,
+    bucket: int,
+    buckets: int,
+    rows: pa.Table,
+    suffix: str = "",
+    repeating: Collection[str] = (),
+) -> Path:
+    """Whole or not at all; a task that is tried again writes the same file, which is given. `repeating`: columns of few different numbers in no order."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}-{bucket:05d}-of-{buckets:05d}{suffix}.parquet"
     temporary = folder / f"_{path.name}.{uuid4().hex[:8]}"
-    # Differences take less room and time than a dictionary: keys and times are in order, counts and sums hardly repeat. Starts of tiles do.
-    numbers = [field.name for field in rows.schema if pa.types.is_int64(field.type) and not _repeats(rows[field.name])]
+    # Differences take less room and time than a dictionary: keys and times are in order, counts and sums hardly repeat.
+    numbers = [field.name for field in rows.schema if pa.types.is_int64(field.type) and field.name not in repeating]
     plain: Any = [name for name in rows.column_names if name not in numbers]  # the stubs know only a bool
     pq.write_table(
         rows, temporary, compression="zstd", use_dictionary=plain,
@@ -39,12 +46,6 @@ def write_bucket(folder: Path, name: str, bucket: int, buckets: int, rows: pa.Ta
     )  # fmt: skip
     temporary.replace(path)
     return path
-
-
-def _repeats(column: pa.ChunkedArray) -> bool:
-    """Whether its values come again and again, told by some of them."""
-    some = column.slice(0, _TOLD_BY)
-    return len(some) == _TOLD_BY and pc.count_distinct(some).as_py() * _OFTEN < _TOLD_BY
 
 
 def write_tiles(

@@ -137,7 +137,8 @@ class _Bucket:
     def _written(self, made: Carried) -> list[dict[str, Any]]:
         location, suffix = Path(self.part.location), self.part.suffix
         for name, table in (("sums", made.sums), ("rows", made.rows)):
-            write_bucket(location / "_state", name, self.bucket, self.buckets, table, suffix)
+            repeating = ("asof_time",) if made.by_tile and name == "rows" else ()
+            write_bucket(location / "_state", name, self.bucket, self.buckets, table, suffix, repeating)
         if len(made.values) or (self.bucket == 0 and not suffix):  # a table has a file, that readers know its columns
             write_bucket(location, "part", self.bucket, self.buckets, made.values, suffix)
         return [self._told("values", len(made.values), "")]

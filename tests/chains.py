@@ -113,7 +113,7 @@ class Chain:
         again = start(self.view, cut, self.known(cut).join(made.gaps, names, join_type="left semi").combine_chunks())
         return Carried(
             values=pa.concat_tables([made.values, again.values]), sums=pa.concat_tables([made.sums, again.sums]),
-            rows=pa.concat_tables([made.rows, again.rows]), gaps=again.gaps,
+            rows=pa.concat_tables([made.rows, again.rows]), by_tile=made.by_tile, gaps=again.gaps,
         )  # fmt: skip
 
 

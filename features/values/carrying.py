@@ -38,6 +38,9 @@ class Carried:
 
     sums: pa.Table
     rows: pa.Table
+    by_tile: bool
+    """Whether rows lie at the start of their tile."""
+
     gaps: pa.Table
     """Keys of which a row was taken back that had outdone others, which are not here: they are in no other table, and start from all their rows."""
 
@@ -240,13 +243,15 @@ def _result(
         name: pa.array(column) for name, column in sums.items()
     }
     lasts = table.select(lasting).take(pa.array(place))
-    if (grid := tiled(view)) is not None and "asof_retract" not in table.column_names:
+    grid = tiled(view) if "asof_retract" not in table.column_names else None
+    if grid is not None:
         lasts = _tiled(lasts, grid, line.since[stay] <= cut + view.schedule.lag_us)
     # All is in the order of keys, rows of their times too, which makes the files small.
     return Carried(
         values=shown.combine_chunks(),
         sums=pa.table(of_keys).filter(pa.array(held)).combine_chunks(),
         rows=lasts.combine_chunks(),
+        by_tile=grid is not None,
         gaps=keys.filter(pa.array(~whole)),
     )
 

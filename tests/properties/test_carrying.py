@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from features.definitions.tiling import grid_of
 from features.values import carrying, kept
 from tests.chains import CarriedCase, carried_cases, walked
 from tests.properties.drawing import drawn
@@ -75,14 +76,26 @@ def rows_that_wait_are_forgotten(patch: pytest.MonkeyPatch) -> None:
     )  # fmt: skip
 
 
+def tiles_are_twice_as_long(patch: pytest.MonkeyPatch) -> None:
+    """A row leaves a window with its tile, and not before."""
+    right = carrying._tiled
+    patch.setattr(carrying, "_tiled", lambda rows, grid, counts: right(rows, 2 * grid, counts))
+
+
+def no_value_depends_on_instants(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(carrying, "tiled", grid_of)
+
+
 WRONG: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "gaps": no_gap_is_seen,
     "leaving": nothing_leaves,
     "entering": nothing_known_before_enters,
     "waiting": rows_that_wait_are_forgotten,
-    "only the largest": of_rule("max", lambda _, line, places, need: kept._largest(_, line, places, need) & _once(line.key[places])),
-    "oldest of values": of_rule("distinct", lambda view, line, places, need: ~kept._newest_of_values(view, line, places, need)),
-    "newest but one": of_rule("last", lambda _, line, places, __: ~kept._at_edge(line.key[places], line.time[places], last=True)),
+    "twice as long": tiles_are_twice_as_long,
+    "instants": no_value_depends_on_instants,
+    "only the largest": of_rule("max", lambda line, places, need: kept._largest(line, places, need) & _once(line.key[places])),
+    "oldest of values": of_rule("distinct", lambda line, places, need: ~kept._newest_of_values(line, places, need)),
+    "newest but one": of_rule("last", lambda line, places, _: ~kept._at_edge(line.key[places], line.time[places], last=True)),
 }  # fmt: skip
 
 

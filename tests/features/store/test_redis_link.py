@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import redis
@@ -40,7 +41,8 @@ def _answering(*answers: bytes, after: float = 0.0) -> Iterator[int]:
 
 
 def _link(port: int) -> Link:
-    return Link(redis.Connection(host="127.0.0.1", port=port, socket_timeout=0.5))
+    connection: Any = redis.Connection
+    return Link(connection(host="127.0.0.1", port=port, socket_timeout=0.5))
 
 
 def test_answers_come_in_order_and_a_refusal_is_one_of_them() -> None:
