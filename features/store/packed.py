@@ -127,12 +127,13 @@ class Packing:
         there = cast("Sequence[bytes]", rows)
         whole, size = b"".join(there), self._fixed.size
         begin = struct.pack("<qIB", stamp, self._kind, 0) + bytes(self._bits)
+        if len(there) < _MANY:
+            for row in there:
+                if len(row) != size or not row.startswith(begin):
+                    return None
+            return dict(zip(self._types, zip(*self._values.iter_unpack(whole), strict=True), strict=True))
         if set(map(len, there)) != {size}:
             return None
-        if len(there) < _MANY:
-            if not all(row.startswith(begin) for row in there):
-                return None
-            return dict(zip(self._types, zip(*self._values.iter_unpack(whole), strict=True), strict=True))
         found = np.frombuffer(whole, self._whole)
         return (
             dict(zip(self._types, self._columns(found), strict=True))

@@ -42,7 +42,9 @@ class Link:
         self._room = memoryview(bytearray(_ROOM))
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
-        self._asleep = 0 if len(os.sched_getaffinity(0)) > 1 else -1
+        self._asleep = (
+            0 if (os.cpu_count() or 1) > 1 else -1
+        )  # alone on a processor, Redis would wait for whoever waits
 
     def close(self) -> None:
         """Ends it."""

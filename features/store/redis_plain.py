@@ -1,6 +1,6 @@
 """Plain values in Redis: what is asked of Feast's hashes and of head records, and what comes back."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from features.store.heads import Head
@@ -22,35 +22,34 @@ def packed_field(view: str) -> bytes:
     return view.encode()
 
 
-Groups = Sequence[tuple[tuple[bytes, ...], Sequence[Question]]]
-"""Questions by the keys that they have in common."""
+Groups = Mapping[tuple[bytes, ...], Sequence[int]]
+"""By the keys that questions have in common, the places of those questions."""
 
 
 def ask_plain(trip: Trip, questions: Sequence[Question]) -> Groups:
     """Asks for head records, then for the packed rows of each group's keys; those groups."""
-    groups: dict[tuple[bytes, ...], list[Question]] = {}
-    for question in questions:
+    groups: dict[tuple[bytes, ...], list[int]] = {}
+    for place, question in enumerate(questions):
         trip.hgetall(redis_records(question.view, tagged=trip.tagged).head)
-        groups.setdefault(question.keys, []).append(question)
-    for keys, some in groups.items():
-        trip.hmget(map(redis_states, keys), [packed_field(question.view) for question in some])
-    return list(groups.items())
+        groups.setdefault(question.keys, []).append(place)
+    for keys, places in groups.items():
+        trip.hmget(map(redis_states, keys), [packed_field(questions[place].view) for place in places])
+    return groups
 
 
 def plain_answers(
     questions: Sequence[Question], groups: Groups, found: Sequence[Any], heads: Parsed[Head | None]
 ) -> list[Answer]:
     """One a question, of what came back for the head records and then for the keys."""
-    rows, at = dict[int, dict[bytes, bytes | None]](), len(questions)
-    for keys, some in groups:
-        columns = zip(*found[at : at + len(keys)], strict=True) if keys else [()] * len(some)
-        rows |= {
-            id(question): dict(zip(keys, column, strict=True)) for question, column in zip(some, columns, strict=True)
-        }
+    rows: list[dict[bytes, bytes | None]] = [{}] * len(questions)
+    at = len(questions)
+    for keys, places in groups.items():
+        for place, column in zip(places, zip(*found[at : at + len(keys)], strict=True), strict=False):
+            rows[place] = dict(zip(keys, column, strict=True))
         at += len(keys)
     return [
-        Answer(head=heads.of(question.view, record), rows=rows[id(question)])
-        for question, record in zip(questions, found, strict=False)
+        Answer(head=heads.of(question.view, record), rows=some)
+        for question, record, some in zip(questions, found, rows, strict=False)
     ]
 
 

@@ -121,7 +121,7 @@ class RedisStore:
             trip = self._trip()
             groups, asked = ask_plain(trip, plain), self._states.ask(trip, stated)
             found = yield trip
-            ends = len(plain) + sum(len(keys) for keys, _ in groups)
+            ends = len(plain) + sum(map(len, groups))
             if self._states.are_known(asked, found[ends:]):
                 break
         else:

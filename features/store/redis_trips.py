@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Any, Generic, Protocol, TypeVar
 
 import redis
@@ -106,8 +107,8 @@ class Trip:
         self._commands: list[bytes] = [_MULTI]
 
     def hgetall(self, key: bytes) -> None:
-        """All fields of a hash, each before its value."""
-        self._commands.append(HGETALL + bulk(key))
+        """All fields of a record, each before its value."""
+        self._commands.append(_all_of(key))
 
     def hmget(self, keys: Iterable[bytes], fields: Sequence[bytes]) -> None:
         """The values of the same fields of some hashes, an answer a hash."""
@@ -135,6 +136,11 @@ def hmgets(keys: Iterable[bytes], fields: Sequence[bytes]) -> list[bytes]:
 _MULTI, _EXEC = command(b"MULTI"), command(b"EXEC")
 HGETALL, HVALS, GET = (b"*2\r\n" + bulk(name) for name in (b"HGETALL", b"HVALS", b"GET"))
 """What comes before the key."""
+
+
+@lru_cache(maxsize=4096)
+def _all_of(key: bytes) -> bytes:
+    return HGETALL + bulk(key)
 
 
 class Parsed(Generic[T]):
