@@ -150,7 +150,7 @@ class _Cut:
         with ThreadPoolExecutor(max_workers=1) as other:
             # The metastore is asked what it shows while Spark's tasks run: it takes as long as they do.
             seen = {
-                part.number: other.submit(tile_jobs.seen, self.spark, self.settings, view)
+                part.number: other.submit(tile_jobs.seen, self.spark, self.settings, view, [self.cut])
                 for part, view in zip(parts, self.group.views, strict=True)
                 if part.build is not None
             }

@@ -32,6 +32,9 @@ HIVE_TYPES = {
 _DEFINITION = "asof.definition"
 """The table property that says by which definition its tiles were made."""
 
+_FEW_CUTS = 4
+"""So many are asked for one by one: a table has partitions of all cuts that there ever were."""
+
 _NO_TABLE = "TABLE_OR_VIEW_NOT_FOUND"
 
 STORED_COLUMNS = {
@@ -140,11 +143,13 @@ def ensure_tiles(spark: SparkSession, settings: Settings, view: FeatureView) -> 
     )
 
 
-def shown_tiles(spark: SparkSession, view: FeatureView) -> frozenset[tuple[str, str]]:
-    """The cut and day of each partition of a view's tiles."""
-    rows = spark.sql(f"SHOW PARTITIONS {tiles_table(view)}").collect()
-    pairs = (row[0].split("/") for row in rows)
-    return frozenset((cut.removeprefix("cut="), day.removeprefix("day=")) for cut, day in pairs)
+def shown_tiles(spark: SparkSession, view: FeatureView, cuts: Collection[str]) -> frozenset[tuple[str, str]]:
+    """The cut and day of each partition of some cuts of a view's tiles; what a few have is told however many there are."""
+    some = [f"PARTITION (`cut`='{cut}')" for cut in cuts] if len(cuts) <= _FEW_CUTS else [""]
+    found = [row[0] for part in some for row in spark.sql(f"SHOW PARTITIONS {tiles_table(view)} {part}").collect()]
+    pairs = (text.split("/") for text in found)
+    told = ((cut.removeprefix("cut="), day.removeprefix("day=")) for cut, day in pairs)
+    return frozenset(pair for pair in told if pair[0] in cuts)
 
 
 def show_tiles(
@@ -154,7 +159,7 @@ def show_tiles(
     cuts: Collection[str],
     folders: Mapping[tuple[str, str], str],
 ) -> None:
-    """Shows these folders, by cut and day, as all that there is of some cuts; `there` is what `shown_tiles` says.
+    """Shows these folders, by cut and day, as all that there is of some cuts; `there` is what `shown_tiles` says of them.
 
     Cuts without partitions appear at once, by one metastore change; of others what is gone leaves first, then what stays moves, day by day.
     Again is harmless.

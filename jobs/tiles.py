@@ -58,13 +58,13 @@ def up_to_date(spark: SparkSession, settings: Settings, view: FeatureView, cuts:
     """
     for run in _runs(view, missing(settings, view, cuts)):
         build_tiles(spark, settings, view, run)
-    return show_built(spark, settings, view, cuts, seen(spark, settings, view))
+    return show_built(spark, settings, view, cuts, seen(spark, settings, view, cuts))
 
 
 def show_built(
     spark: SparkSession, settings: Settings, view: FeatureView, cuts: Sequence[int], there: frozenset[tuple[str, str]]
 ) -> Mapping[int, Build]:
-    """Shows the builds of cuts to readers; `there` is what `seen` said before.
+    """Shows the builds of cuts to readers; `there` is what `seen` said of them before.
 
     Raises:
         BusyError: a cut has none any more: the source was ingested, held or released meanwhile.
@@ -80,10 +80,10 @@ def show_built(
     return builds
 
 
-def seen(spark: SparkSession, settings: Settings, view: FeatureView) -> frozenset[tuple[str, str]]:
-    """The cut and day of each partition that readers see; the table is made where it is missing or of another definition."""
+def seen(spark: SparkSession, settings: Settings, view: FeatureView, cuts: Sequence[int]) -> frozenset[tuple[str, str]]:
+    """The cut and day of each partition of some cuts that readers see; the table is made where it is missing or of another definition."""
     tables.ensure_tiles(spark, settings, view)
-    return tables.shown_tiles(spark, view)
+    return tables.shown_tiles(spark, view, [cut_text(cut) for cut in cuts])
 
 
 def _runs(view: FeatureView, cuts: Sequence[int]) -> Iterator[tuple[int, ...]]:

@@ -71,9 +71,15 @@ def spark(spark_settings: Settings) -> Iterator["SparkSession"]:
 
 
 @pytest.fixture
-def redis_url() -> str:
-    """A real Redis, for tests marked `services`."""
-    return _service("ASOF_TEST_REDIS_URL")
+def redis_url() -> Iterator[str]:
+    """A real Redis with nothing in it, for tests marked `services`; what a test leaves there is no other test's."""
+    from redis import Redis  # noqa: PLC0415 - most tests need none
+
+    url = _service("ASOF_TEST_REDIS_URL")
+    with Redis.from_url(url) as client:
+        client.flushdb()
+        yield url
+        client.flushdb()
 
 
 @pytest.fixture(scope="session")

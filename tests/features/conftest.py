@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from features.settings import Settings, load
-from features.store.redis_store import RedisStore
 
 
 @pytest.fixture(
@@ -26,6 +25,3 @@ def either_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Set
         return
     url = request.getfixturevalue("redis_url")
     yield load(home=tmp_path, online={"kind": "redis", "url": url}, clock="2026-01-01T02:00:00Z")
-    store = RedisStore(url)
-    store.client.flushdb()
-    store.close()

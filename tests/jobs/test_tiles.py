@@ -200,6 +200,17 @@ def test_a_table_that_was_dropped_comes_back_from_the_builds(spark: "SparkSessio
     assert (runs(home), shown(spark)) == (before, TILES)
 
 
+def test_what_readers_see_of_a_cut_is_told_whichever_others_there_are(
+    spark: "SparkSession", home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiles.up_to_date(spark, home, VIEW, CUTS)
+    one_by_one = [tiles.seen(spark, home, VIEW, [cut]) for cut in CUTS]
+    assert one_by_one[2] == {("2026-03-05T00-00Z", day) for day in ("2026-03-02", "2026-03-03", "2026-03-04")}
+    assert tiles.seen(spark, home, VIEW, [CUTS[-1] + 30 * 86_400_000_000]) == frozenset()
+    monkeypatch.setattr(tables, "_FEW_CUTS", 0)
+    assert [tiles.seen(spark, home, VIEW, [cut]) for cut in CUTS] == one_by_one
+
+
 def test_another_definition_has_tiles_of_its_own(spark: "SparkSession", home: Settings) -> None:
     tiles.up_to_date(spark, home, VIEW, CUTS)
     longer = replace(VIEW, features=flat((count("1d 4d"), sum_("amount", "2d"), max_("amount", "1d"))))
