@@ -73,7 +73,7 @@ def spark(spark_settings: Settings) -> Iterator["SparkSession"]:
 @pytest.fixture
 def redis_url() -> Iterator[str]:
     """A real Redis with nothing in it, for tests marked `services`; what a test leaves there is no other test's."""
-    from redis import Redis  # noqa: PLC0415 - most tests need none
+    from redis import Redis
 
     url = _service("ASOF_TEST_REDIS_URL")
     with Redis.from_url(url) as client:
