@@ -20,7 +20,7 @@ from tests.properties.agreement import agree
 from tests.strategies import Case, event_cases
 from tests.tile_rows import cuts_of
 
-__all__ = ["CarriedCase", "carried_cases", "walked"]
+__all__ = ["CarriedCase", "carried_cases", "shuffled", "walked"]
 
 STEPS = 4
 

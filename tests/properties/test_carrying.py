@@ -1,17 +1,21 @@
 """Cuts that follow from one another give what the oracle counts from all that is known, wherever the first of them began."""
 
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from features import Entity, FeatureView, Schedule, Source, count, distinct, fields, flat, max_, min_
 from features.definitions.tiling import grid_of
 from features.values import carrying, kept
-from tests.chains import CarriedCase, carried_cases, walked
+from features.values.kept import tiled
+from tests.chains import CarriedCase, carried_cases, shuffled, walked
+from tests.engine import stored
 from tests.properties.drawing import drawn
-from tests.strategies import NO_HEALTH_CHECK
+from tests.strategies import NO_HEALTH_CHECK, Case
 
 QUICK = settings(max_examples=50, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
 CHUNK, CHUNKS = 40, 10
@@ -27,6 +31,36 @@ def test_cuts_that_follow_from_one_another_are_the_oracles(case: CarriedCase) ->
 @given(carried_cases(of_course=True))
 def test_courses_of_cuts_that_follow_from_one_another_are_the_oracles(case: CarriedCase) -> None:
     assert walked(case) == []
+
+
+SECOND = 1_000_000
+SALES = Source(
+    name="s", table="raw.s", columns=(*fields("string", "card shop"), *fields("int64", "amount"), *fields("timestamp", "event_time")),
+)  # fmt: skip
+BY_TILE = FeatureView(
+    name="v", entity=Entity(name="card", keys=("card",)), source=SALES, freshness=Schedule(period="10s", publish_lag="0"), remember="1d", tiles=True,
+    features=flat((count("20s"), max_("amount", "20s 30s 1m"), min_("amount", "20s 30s 1m"), distinct("shop", "20s 30s 1m", limit=3))),
+)  # fmt: skip
+
+
+def by_tile(of: Callable[[int], int], first: int) -> CarriedCase:
+    """A sale every other second for a minute and a half, of amounts that say which stay; nothing is ever corrected."""
+    rows = [
+        {"card": "c", "shop": f"s{of(n) % 5}", "amount": of(n), "event_time": n * SECOND + n % 3 - 1}
+        for n in range(1, 90, 2)
+    ]
+    case = Case(view=BY_TILE, raw={"s": rows}, asks=[])
+    return CarriedCase(case, shuffled(BY_TILE, stored(SALES, rows), corrected=False), first * SECOND)
+
+
+RISING_AND_FALLING = [
+    by_tile(of, first) for of in (lambda n: n, lambda n: -n, lambda n: 37 * n % 29) for first in range(10, 90, 10)
+]
+
+
+def test_of_rows_at_the_start_of_their_tile_cuts_are_the_oracles() -> None:
+    assert all(tiled(case.case.view) == 10 * SECOND for case in RISING_AND_FALLING)
+    assert [walked(case) for case in RISING_AND_FALLING] == [[]] * len(RISING_AND_FALLING)
 
 
 @pytest.mark.long
@@ -111,4 +145,5 @@ def _once(key: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_way_to_follow_is_told_from_the_right_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     WRONG[name](monkeypatch)
-    assert any(walked(case) for number in range(CHUNKS) for case in drawn(carried_cases, number, CHUNK))
+    hostile = (case for number in range(CHUNKS) for case in drawn(carried_cases, number, CHUNK))
+    assert any(walked(case) for case in chain(RISING_AND_FALLING, hostile))
