@@ -145,11 +145,12 @@ def ensure_tiles(spark: SparkSession, settings: Settings, view: FeatureView) -> 
 
 def shown_tiles(spark: SparkSession, view: FeatureView, cuts: Collection[str]) -> frozenset[tuple[str, str]]:
     """The cut and day of each partition of some cuts of a view's tiles; what a few have is told however many there are."""
-    some = [f"PARTITION (`cut`='{cut}')" for cut in cuts] if len(cuts) <= _FEW_CUTS else [""]
+    wanted = set(cuts)
+    some = [f"PARTITION (`cut`='{cut}')" for cut in wanted] if len(wanted) <= _FEW_CUTS else [""]
     found = [row[0] for part in some for row in spark.sql(f"SHOW PARTITIONS {tiles_table(view)} {part}").collect()]
     pairs = (text.split("/") for text in found)
     told = ((cut.removeprefix("cut="), day.removeprefix("day=")) for cut, day in pairs)
-    return frozenset(pair for pair in told if pair[0] in cuts)
+    return frozenset(pair for pair in told if pair[0] in wanted)
 
 
 def show_tiles(

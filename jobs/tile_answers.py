@@ -13,6 +13,7 @@ from features.definitions.compiled import compile_definition, load_definition
 from features.definitions.names import cut_text, utc
 from features.definitions.tiling import Tiling, tiling
 from features.definitions.views import FeatureView
+from features.errors import InputError
 from features.settings import Settings
 from features.values.sweep import ARROW_TYPES
 from features.values.tile_values import merged, metrics
@@ -169,12 +170,12 @@ def _sent(made: pa.Table) -> pa.Table:
     """As Spark takes it from a worker.
 
     Raises:
-        ValueError: 2 GB or more of rows came together.
+        InputError: 2 GB or more of rows came together.
     """
     large = [field.name for field in made.schema if pa.types.is_large_binary(field.type)]
     if large:
         msg = f"The tiles' column {large[0]} holds 2 GB or more of rows in one Spark task. Ask for a shorter window, or group by more keys."
-        raise ValueError(msg)
+        raise InputError(msg)
     return made.combine_chunks()
 
 

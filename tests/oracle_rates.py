@@ -8,6 +8,7 @@ from features.definitions.sources import Source
 from features.definitions.views import FeatureView
 from features.definitions.windows import Window
 from tests import oracle
+from tests.oracle_expressions import evaluate
 
 Row = Mapping[str, Any]
 Raw = Mapping[str, Sequence[Row]]
@@ -50,7 +51,7 @@ def events_of(view: FeatureView, feature: Rate, raw: Raw, key: tuple[Any, ...] |
     told = first_told(view, feature, outcomes, raw[outcomes.name], t)
     made = []
     for row in oracle.within(rows, Window("ever"), oracle.anchor(view, t), view):
-        if feature.eligible is None or oracle.evaluate(feature.eligible, row) is True:
+        if feature.eligible is None or evaluate(feature.eligible, row) is True:
             name = owner(view, source, row), row[source.event_id or ""]
             made.append(Event(row[source.event_time], told[name] if name in standing else None))
     return made
@@ -68,7 +69,7 @@ def first_told(view: FeatureView, feature: Rate, outcomes: Source, rows: Sequenc
     made: dict[Any, float] = {}
     for delivered in groups.values():
         for row in oracle.stood(outcomes, delivered):
-            counts = outcomes.filter is None or oracle.evaluate(outcomes.filter, row) is True
+            counts = outcomes.filter is None or evaluate(outcomes.filter, row) is True
             gone = bool(outcomes.void and row.get(outcomes.void))
             if counts and not gone and oracle.visible(view, outcomes, row, [row], t):
                 name = owner(view, outcomes, row), row[feature.of]

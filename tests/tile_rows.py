@@ -17,6 +17,7 @@ from features.values.tile_values import merged, metrics
 from features.values.tiles import key_names
 from features.values.versions import ADD, RETRACT
 from tests import oracle
+from tests.oracle_expressions import INT64
 
 __all__ = ["answered", "arrivals", "cuts_of", "expected", "needed"]
 
@@ -100,8 +101,7 @@ def expected(
     for group, rows in groups.items():
         values = {name: oracle.aggregate(view, feature, rows, cut) for name, feature in asked.items()}
         made[group] = {
-            name: None if isinstance(value, int) and value not in oracle.INT64 else value
-            for name, value in values.items()
+            name: None if isinstance(value, int) and value not in INT64 else value for name, value in values.items()
         }
     return made
 

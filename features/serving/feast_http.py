@@ -152,9 +152,9 @@ def answer(result: Result, asked: Asked, described: Mapping[str, Described]) -> 
     told = _told if rows <= _FEW else _told.__wrapped__
     for view in result.views:
         definition, lag = described[view.view]
-        of_view, beside = told(view.view, definition, lag, tuple(view.statuses), tuple(view.cuts))
+        of_view, beside, times = told(view.view, definition, lag, tuple(view.statuses), tuple(view.cuts))
         if view.values:
-            results.append(_columns(view, lag, beside))
+            results.append(_columns(view, beside, times))
         views.append(of_view)
     asof = b'{"at":%b,"views":{%b}}' % (to_json(_instant(result.at)), b",".join(views))
     return b'{"metadata":{"feature_names":%b,"asof":%b},"results":[%b]}' % (names, asof, b",".join(results))
@@ -163,24 +163,21 @@ def answer(result: Result, asked: Asked, described: Mapping[str, Described]) -> 
 @lru_cache(maxsize=1024)
 def _told(
     view: str, definition: str, lag_us: int, statuses: tuple[Status, ...], cuts: tuple[int, ...]
-) -> tuple[bytes, bytes]:
-    """What the answer says of a view, and what stands beside each of its features' values: the same until its next cut."""
+) -> tuple[bytes, bytes, bytes]:
+    """What the answer says of a view, what stands beside each of its features' values, and of that the instants: the same until its next cut."""
     column = ViewColumns(view=view, values={}, statuses=statuses, cuts=cuts, ages=())
     of_view = to_json(view) + b":" + to_json({"definition": definition, "cut": _instant(cuts[0]), "statuses": statuses})
-    return of_view, _beside(statuses_of(column), _times(column, lag_us))
+    times = to_json([_NEVER if instant is None else _instant(instant) for instant in instants_of(column, lag_us)])
+    return of_view, _beside(statuses_of(column), times), times
 
 
-def _times(view: ViewColumns, lag_us: int) -> bytes:
-    return to_json([_NEVER if instant is None else _instant(instant) for instant in instants_of(view, lag_us)])
-
-
-def _columns(view: ViewColumns, lag_us: int, beside: bytes) -> bytes:
+def _columns(view: ViewColumns, beside: bytes, times: bytes) -> bytes:
     """A feature each. What stands beside the values is nearly always the same: it is written once a view, as are all values together."""
     written = to_json(list(view.values.values()), inf_nan_mode="strings")
     is_plain = b'"' not in written  # texts may hold anything
     if is_plain and b"null" not in written:
         return _VALUES + written[1:-1].replace(b"],[", b"]" + beside + b"," + _VALUES + b"[") + beside
-    columns, statuses, times = list[bytes](), statuses_of(view), _times(view, lag_us)
+    columns, statuses = list[bytes](), statuses_of(view)
     for values in view.values.values():
         part = to_json(values, inf_nan_mode="strings")
         columns.append(_VALUES + part + (_beside(with_nulls(values, statuses), times) if None in values else beside))

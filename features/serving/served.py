@@ -125,13 +125,13 @@ class Served:
                 ]
                 for name, column in columns.items()
             }
-        cuts, old = _less(stamps, lag), at - head.horizon
+        cuts, old = [stamp - lag for stamp in stamps], at - head.horizon
         if cuts and min(cuts) <= old:
             statuses = [
                 "stale" if cut <= old and status in _MAY_BE_STALE else status
                 for cut, status in zip(cuts, statuses, strict=True)
             ]
-        ages = [-since for since in _less(cuts, at)]
+        ages = [at - cut for cut in cuts]
         return ViewColumns(view=self.view.name, values=columns, statuses=statuses, cuts=cuts, ages=ages)
 
     def _unpacked(self, found: list[bytes | None], head: Head) -> tuple[Unpacked, list[bool]]:
@@ -204,13 +204,6 @@ class Served:
         if at < head.valid_from:
             raise EarlyError(_too_early(view, head.valid_from, at))
         return head
-
-
-def _less(values: Sequence[int], by: int) -> list[int]:
-    """Each of them less so much; nearly always they are all the same."""
-    if values and values.count(values[0]) == len(values):
-        return [values[0] - by] * len(values)
-    return [value - by for value in values]
 
 
 class Places:

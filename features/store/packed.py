@@ -24,6 +24,9 @@ __all__ = ["OVERFLOW", "Packing", "Unpacked", "stamp_of"]
 OVERFLOW = "overflow"
 _CODES: dict[ColumnType, str] = {"string": "I", "int64": "q", "timestamp": "q", "float64": "d", "bool": "?"}
 _DTYPES = {"I": "<u4", "q": "<i8", "d": "<f8", "?": "?"}
+_HEAD = struct.Struct("<qIB")
+"""Of a row before the bits of its nulls: its timestamp, what stands for the definition, whether a value left int64."""
+
 _FIRST = 4
 """The place of the first feature among a row's fields."""
 
@@ -69,9 +72,9 @@ class Packing:
         )
         self._stands = struct.pack("<I", self._kind)
         self._texts = [n for n, kind in enumerate(self._types.values()) if kind == "string"]
-        self._values = struct.Struct(f"<{13 + self._bits}x" + "".join(codes))
+        self._values = struct.Struct(f"<{_HEAD.size + self._bits}x" + "".join(codes))
         self._whole = np.dtype(
-            [("begin", f"V{13 + self._bits}")]
+            [("begin", f"V{_HEAD.size + self._bits}")]
             + [(f"r{n}", _DTYPES[code], (size,)) for n, (code, size) in enumerate(self._runs)]
         )
 
@@ -126,7 +129,7 @@ class Packing:
             return None
         there = cast("Sequence[bytes]", rows)
         whole, size = b"".join(there), self._fixed.size
-        begin = struct.pack("<qIB", stamp, self._kind, 0) + bytes(self._bits)
+        begin = _HEAD.pack(stamp, self._kind, 0) + bytes(self._bits)
         if len(there) < _MANY:
             for row in there:
                 if len(row) != size or not row.startswith(begin):

@@ -61,26 +61,25 @@ class Link:
         Raises:
             redis.TimeoutError: no answer came; redis.ConnectionError: the connection broke. It is closed then.
         """
+        found: list[Any] | None = None
         try:
             self._socket.sendall(packed)
             if awake:
                 self._await()
-            return self._answers(count)
+            found = self._answers(count)
         except TimeoutError as error:
-            self.close()
             msg = f"no answer in time ({error})"
             raise redis.TimeoutError(msg) from error
         except OSError as error:
-            self.close()
             msg = f"the connection broke ({error})"
             raise redis.ConnectionError(msg) from error
         except redis.ConnectionError as error:
-            self.close()
             msg = f"it sent what is no answer ({error})"
             raise redis.ConnectionError(msg) from error
-        except BaseException:
-            self.close()  # what was not read must not be another's answer
-            raise
+        finally:
+            if found is None:
+                self.close()  # what was not read must not be another's answer
+        return found
 
     def _await(self) -> None:
         if self._asleep:

@@ -15,6 +15,7 @@ from numba import njit
 from features.definitions.expressions import ColumnType
 from features.definitions.features import Aggregate
 from features.definitions.tiling import Listed
+from features.errors import InputError
 from features.values.generic import Spans, over
 from features.values.state.bounds import room
 from features.values.state.varints import get_numbers, get_times, get_varint, put_numbers, put_times, put_varint
@@ -286,9 +287,9 @@ def _lengths(lists: pa.Array) -> Array:
     return lengths
 
 
-def _damaged() -> ValueError:
-    return ValueError(
-        "A list of rows in a tile is none that Asof wrote: the file is damaged, or of another release. Build the view's tiles anew."
+def _damaged() -> InputError:
+    return InputError(
+        "A list of rows in a tile is none that Asof wrote: the file is damaged, or of another release. Remove the view's folder under `tiles` where the tables lie, and run the same command again, which builds it."
     )
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from features.definitions.durations import DAY
 from features.definitions.tiling import tiling
+from features.errors import InputError
 from features.values import tile_lists
 from features.values.tile_values import merged, metrics
 from features.values.tiles import tiles
@@ -24,7 +25,7 @@ def test_many_rows_are_large_binaries_here_and_refused_by_spark(monkeypatch: pyt
     assert metrics(FOLLOWED, merged(tiling(FOLLOWED), FOLLOWED.keys, pa.concat_tables([summed]), []), 0, DAY) == right
     task = _merging(Question(view=FOLLOWED, by=(), lower=0, cut=DAY))
     said = r"The tiles' column \w+__rows holds 2 GB or more of rows in one Spark task\. Ask for a shorter window, or group by more keys\."
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(InputError, match=said):
         list(task(made.drop_columns(["card", "shop", "asof_tile", "cut", "asof_replaces"]).to_batches()))
 
 

@@ -10,6 +10,7 @@ from features.definitions.views import FeatureView
 from tests import oracle
 from tests.engine import answers
 from tests.oracle import Answer
+from tests.oracle_expressions import evaluate
 from tests.strategies import Case
 
 __all__ = ["agree", "differences", "expected", "magnitude", "room", "same"]
@@ -97,7 +98,7 @@ def magnitude(view: FeatureView, feature: Aggregate, events: list[oracle.Row], t
     values = [
         abs(x)
         for row in rows
-        if feature.where is None or oracle.evaluate(feature.where, row) is True
+        if feature.where is None or evaluate(feature.where, row) is True
         if oracle.usable(x := row[feature.column or ""])
     ]
     return float(sum(values)) / (len(values) if feature.operation == "mean" and values else 1)

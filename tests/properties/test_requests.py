@@ -12,7 +12,8 @@ from features.values.timeline import Timeline
 from tests.properties.agreement import differences
 from tests.properties.drawing import drawn
 from tests.properties.test_states import differences as differences_of_lookups
-from tests.strategies import DAY, NO_HEALTH_CHECK, Case, request_cases
+from tests.request_cases import request_cases
+from tests.strategies import DAY, NO_HEALTH_CHECK, Case
 
 QUICK = settings(max_examples=80, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
 

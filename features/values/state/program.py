@@ -68,7 +68,7 @@ class Program:
 
     lags: Array
     horizons: Array
-    """Microseconds from a cut on in which its states may be asked, a view."""
+    """Of each view, in microseconds from a cut on: its states may be asked from the one to the other, as `plan.span_of` has it."""
 
     groups: tuple[Group, ...]
     found: tuple[Mapping[str, tuple[int, int]], ...]

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from features import Catalog
-from features.errors import BusyError, SettingsError
+from features.errors import BusyError
 from features.feast.registry import apply
 from features.feast.repository import write_repository
 from features.serving.push import push
@@ -373,30 +373,3 @@ def _in_time(ask: Callable[[], Any], errors: list[Exception]) -> Any:
             errors.append(error)
             time.sleep(0.1)
     return errors[-1]
-
-
-def test_nobody_there_is_said(tmp_path: Path) -> None:
-    settings = load(home=tmp_path, online={"kind": "redis-cluster", "url": "redis://:secret@127.0.0.1:1"})
-    with pytest.raises(BusyError, match=r"The online store redis-cluster://127\.0\.0\.1:1 does not answer") as told:
-        opened(settings)
-    assert "secret" not in str(told.value)
-
-
-def test_one_server_that_is_no_cluster_is_said(redis_url: str, tmp_path: Path) -> None:
-    settings = load(home=tmp_path, online={"kind": "redis-cluster", "url": redis_url})
-    with pytest.raises(BusyError, match="Cluster mode is not enabled on this node"):
-        opened(settings)
-
-
-@pytest.mark.parametrize(
-    ("url", "says"),
-    [
-        ("redis://:secret@h:7000/3", r"names database 3, but a Redis Cluster has database 0 alone"),
-        ("redis://:secret@h:7000,g:x", r"is no Redis URL"),
-    ],
-)
-def test_a_url_that_is_none_of_a_cluster_is_said(url: str, says: str, tmp_path: Path) -> None:
-    settings = load(home=tmp_path, online={"kind": "redis-cluster", "url": url})
-    with pytest.raises(SettingsError, match=says) as told:
-        opened(settings)
-    assert "secret" not in str(told.value)

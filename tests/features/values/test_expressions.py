@@ -11,7 +11,7 @@ from features import case, col, lit
 from features.definitions.expressions import ColumnType, Expression, type_of
 from features.values.expressions import evaluate, mask
 from features.values.sweep import ARROW_TYPES
-from tests import oracle
+from tests import oracle_expressions as oracle
 from tests.properties.agreement import same
 
 TYPES: dict[str, ColumnType] = {

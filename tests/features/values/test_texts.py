@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from features import col, likeness, lit
 from features.definitions.expressions import Expression
 from features.values.expressions import evaluate, evaluate_column
-from tests import oracle
+from tests import oracle_expressions as oracle
 
 SOME = st.one_of(st.none(), st.text("ab 1.-Äé", max_size=8), st.sampled_from(["10.0.0.7", "300.1.1.1", "01.2.3.4"]))
 NODES = [

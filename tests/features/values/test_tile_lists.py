@@ -12,6 +12,7 @@ from features import decayed_sum, gap_mean, last_k, pairs, top_k
 from features.definitions.expressions import ColumnType
 from features.definitions.features import Aggregate
 from features.definitions.tiling import Listed
+from features.errors import InputError
 from features.values.sweep import ARROW_TYPES
 from features.values.tile_lists import finished, folded, joined, read
 from tests.features.values.test_tile_states import VALUES
@@ -153,9 +154,9 @@ def test_no_rows_are_null_and_finish_as_empty() -> None:
 def test_bytes_that_are_no_list_are_refused(damage: bytes) -> None:
     right = b"\x01\x05\x0a\x00\x02\x61\x00\x02"
     assert shown(AMOUNTS, pa.array([right])) == [[(5 * HOUR, "a", 1, 1)]]
-    with pytest.raises(ValueError, match="A list of rows in a tile is none that Asof wrote"):
+    with pytest.raises(InputError, match="A list of rows in a tile is none that Asof wrote"):
         read(AMOUNTS, pa.array([right, damage], pa.binary()))
-    with pytest.raises(ValueError, match="A list of rows in a tile is none that Asof wrote"):
+    with pytest.raises(InputError, match="A list of rows in a tile is none that Asof wrote"):
         together(AMOUNTS, pa.array([right, damage], pa.binary()))
 
 
