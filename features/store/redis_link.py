@@ -67,6 +67,7 @@ class Link:
             if awake:
                 self._await()
             found = self._answers(count)
+            return found  # noqa: TRY300 - the close below must know
         except TimeoutError as error:
             msg = f"no answer in time ({error})"
             raise redis.TimeoutError(msg) from error
@@ -79,7 +80,6 @@ class Link:
         finally:
             if found is None:
                 self.close()  # what was not read must not be another's answer
-        return found
 
     def _await(self) -> None:
         if self._asleep:
