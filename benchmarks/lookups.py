@@ -9,7 +9,8 @@ lookup-windows  five views of 4 operations x 5 windows (w3_windows.py) over W1's
                 the events' own weights, t = cut + U(0, 24h); 1,000 answers are compared with DuckDB's over the raw events first. Feast looks up as
                 many plain values. `bulk_us_a_window` is finishing alone, without the store: 1,000 rows in one call, the answer as Arrow columns.
 
-The first turn of each side is a warm-up and is not printed. The ratios are of p50, Feast's over Asof's.
+Every call ends with all values in the caller's hands: as Python has them, a list a feature, on both sides; `asof_arrow` are the same calls that end with an
+Arrow table (`Reader.table`), as bulk callers take them. The first turn of each side is a warm-up and is not printed. The ratios are of p50, Feast's over Asof's.
 """
 
 import argparse
@@ -18,7 +19,6 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ from benchmarks.w3_windows import EVENTS, LEAST, LIMIT  # noqa: E402
 from benchmarks.w3_windows import VIEWS as WINDOW_VIEWS  # noqa: E402
 from features.definitions.catalog import load_catalog  # noqa: E402
 from features.definitions.names import STATE, utc  # noqa: E402
-from features.serving.reader import Reader  # noqa: E402
+from features.serving.reader import Reader, Result  # noqa: E402
 from features.settings import Settings, load  # noqa: E402
 from features.store.heads import Layout  # noqa: E402
 from features.store.redis_states import write_states  # noqa: E402
@@ -92,25 +92,41 @@ def feast(data: Path, port: int) -> tuple[Callable[[int], Any], Callable[[Any], 
     )
 
 
-def plain(data: Path, url: str) -> tuple[Callable[[int], Any], Callable[[Any], Any], int]:
+def in_python(found: Result) -> dict[str, Any]:
+    """All values as Python has them."""
+    return {f"{view.view}__{name}": cells for view in found.views for name, cells in view.values.items()}
+
+
+def in_arrow(reader: Reader, found: Result) -> dict[str, Any]:
+    """The same, made of the Arrow table."""
+    return {
+        name: cells
+        for name, cells in reader.table(found).to_pydict().items()
+        if "__" in name and "asof_status" not in name
+    }
+
+
+def plain(data: Path, url: str) -> tuple[Callable[[int], Any], Callable[[Any], Result], Reader, int]:
     """The same by Asof's reader, once the values of some users are compared."""
     users = fill(data, url)
     reader = Reader(settings(url, CATALOG, CUT + 6 * 3_600_000_000), load_catalog(CATALOG))
     wanted = {view.name: list(view.types) for view in VIEWS}
     some = list(range(0, users, users // 200))
-    rows, compared = reader.lookup_features(wanted, [{"user_id": user} for user in some]).rows, 0
+    found, compared = reader.lookup_features(wanted, [{"user_id": user} for user in some]), 0
+    answers = in_python(found), in_arrow(reader, found)
     for view in VIEWS:
         table = pq.read_table(data / "online" / f"{view.name}.parquet", columns=["user_id", *view.types])
         places = {user: place for place, user in enumerate(table["user_id"].to_pylist())}
         for name in view.types:
             meant = table[name].take(pa.array([places[user] for user in some])).to_pylist()
-            if [row.values[f"{view.name}__{name}"] for row in rows] != meant:
+            if any(list(answer[f"{view.name}__{name}"]) != meant for answer in answers):
                 raise SystemExit(f"The reader gives other values of {name} than {data} has.")
-            compared += len(meant)
+            compared += len(meant) * len(answers)
     rng = np.random.default_rng(3)
     return (
         lambda count: [{"user_id": int(user)} for user in rng.integers(0, users, count)],
         lambda keys: reader.lookup_features(wanted, keys),
+        reader,
         compared,
     )
 
@@ -168,7 +184,7 @@ def duck(data: Path, users: list[int], instants: list[int]) -> list[dict[str, in
     return rows
 
 
-def windows(data: Path, url: str) -> tuple[Callable[[int], Any], Callable[[Any], Any], dict[str, Any]]:
+def windows(data: Path, url: str) -> tuple[Callable[[int], Any], Callable[[Any], Result], Reader, dict[str, Any]]:
     """Draws users and instants and looks 100 windows of them up, once some answers are compared; what else is measured."""
     users, weights, states = packed(data)
     fill_windows(url, users, states)
@@ -181,8 +197,9 @@ def windows(data: Path, url: str) -> tuple[Callable[[int], Any], Callable[[Any],
     asked = [draw(1) for _ in range(CHECKED)]
     meant = duck(data, [int(str(keys[0]["user_id"])) for keys, _ in asked], [at for _, at in asked])
     for (keys, at), wanted in zip(asked, meant, strict=True):
-        got = dict(reader.lookup("windows", keys, at).rows[0].values)
-        if got != wanted:
+        found = reader.lookup("windows", keys, at)
+        got = {name: cells[0] for name, cells in in_python(found).items()}
+        if got != wanted or {name: cells[0] for name, cells in in_arrow(reader, found).items()} != wanted:
             differ = [name for name, value in wanted.items() if got[name] != value]
             raise SystemExit(
                 f"{keys} at {at}: the reader gives {[(name, got[name], wanted[name]) for name in differ[:3]]}, DuckDB the second."
@@ -196,7 +213,7 @@ def windows(data: Path, url: str) -> tuple[Callable[[int], Any], Callable[[Any],
     took = []
     for _ in range(11):
         start = time.perf_counter()
-        for one in finish_together([replace(each) for each in stated]):
+        for one in finish_together(stated):
             assert len(one.values.columns) == 20
         took.append(time.perf_counter() - start)
     sizes = sorted(len(state) for found in states for state in found if state)
@@ -204,7 +221,7 @@ def windows(data: Path, url: str) -> tuple[Callable[[int], Any], Callable[[Any],
         "compared": CHECKED * len(meant[0]), "bulk_us_a_window": round(statistics.median(took) * 1e6 / BULK / len(meant[0]), 3),
         "state_bytes_p50": sizes[len(sizes) // 2], "state_bytes_p999": sizes[int(len(sizes) * 0.999)], "users": len(users),
     }  # fmt: skip
-    return draw, lambda one: reader.lookup("windows", *one), more
+    return draw, lambda one: reader.lookup("windows", *one), reader, more
 
 
 def run(data: Path, only: str, port: int, runs: int) -> dict[str, Any]:
@@ -213,11 +230,13 @@ def run(data: Path, only: str, port: int, runs: int) -> dict[str, Any]:
     redis.Redis.from_url(url).flushdb()
     line: dict[str, Any] = {"workload": only}
     if only == "lookup":
-        draw, call, line["compared"] = plain(data, url)
+        draw, call, reader, line["compared"] = plain(data, url)
     else:
-        draw, call, more = windows(data, url)
+        draw, call, reader, more = windows(data, url)
         line |= more
-    sides = {"asof": (draw, call), "feast": feast(data, port)}
+    sides: dict[str, tuple[Callable[[int], Any], Callable[[Any], Any]]] = {
+        "asof": (draw, lambda one: in_python(call(one))), "asof_arrow": (draw, lambda one: reader.table(call(one))), "feast": feast(data, port),
+    }  # fmt: skip
     found: dict[str, list[Times]] = {name: [] for name in sides}
     for turn in range(runs + 1):
         for name, side in sides.items():
@@ -231,7 +250,10 @@ def run(data: Path, only: str, port: int, runs: int) -> dict[str, Any]:
                 part: round(statistics.median(one[f"rows_{rows}"][part] for one in times), 3)
                 for part in ("p50_ms", "p99_ms")
             }
-        line[f"feast_over_asof_{rows}"] = round(line[f"feast_{rows}"]["p50_ms"] / line[f"asof_{rows}"]["p50_ms"], 1)
+        for name in ("asof", "asof_arrow"):
+            line[f"feast_over_{name}_{rows}"] = round(
+                line[f"feast_{rows}"]["p50_ms"] / line[f"{name}_{rows}"]["p50_ms"], 1
+            )
     return line
 
 

@@ -30,7 +30,6 @@ from features.entities import CARD
 from features.errors import AsofError, InputError
 from features.services import FRAUD
 from features.serving.reader import Reader
-from features.serving.tables import table_of
 from features.settings import Settings, load
 from features.sources import PAYMENTS
 from features.values.sequences import sequences
@@ -273,7 +272,7 @@ def compared(
             offline = pq.read_table(out / "asked_frame.parquet")
         at = offline["event_timestamp"].cast(pa.int64()).to_pylist()
         found = [reader.lookup(SERVICE, [key], t) for key, t in zip(offline.select(keys).to_pylist(), at, strict=True)]
-    answers = pa.concat_tables([table_of(answer, catalog) for answer in found])
+    answers = pa.concat_tables([reader.table(answer) for answer in found])
     online = answers.append_column("event_timestamp", offline["event_timestamp"])
     different = model.scores(offline).view(np.int64) != model.scores(online).view(np.int64)
     for place in np.flatnonzero(different)[:3]:

@@ -14,14 +14,14 @@ import pyarrow as pa
 
 from features.store.values import Cell
 
-__all__ = ["Column", "Messages"]
+__all__ = ["FEW_ROWS", "Column", "Messages", "by_pyarrow"]
 
 Column = tuple[str, Sequence[Cell]]
 """Its type (`string`, `int64`, `float64`, `bool` or `timestamp`) and cells."""
 _WORDS = {"int64": "q", "timestamp": "q", "float64": "d"}
 _REMEMBERED = 1024
 """So many shapes are kept."""
-_ROWS = 64
+FEW_ROWS = 64
 """Of more rows texts are hardly ever as long, and pyarrow takes less a row."""
 
 
@@ -37,14 +37,14 @@ class Messages:
         Args:
             of: stands for the columns' names and types.
             columns: in the order of the schema, each with as many cells.
-            batch: the same as pyarrow has it; asked for where the shape is new, a cell is null, or rows are many.
+            batch: the same as pyarrow has it; asked for where the shape is new, or a cell is null.
         """
-        if len(columns[0][1]) > _ROWS or any(None in cells for _, cells in columns):
-            return _by_pyarrow(batch)
+        if any(None in cells for _, cells in columns):
+            return by_pyarrow(batch())
         body, lengths = _body(columns)
         shape = (of, len(columns[0][1]), lengths)
         if shape not in self._heads:
-            whole = _by_pyarrow(batch)
+            whole = by_pyarrow(batch())
             if not whole.endswith(body):
                 return whole
             if len(self._heads) >= _REMEMBERED:
@@ -53,8 +53,9 @@ class Messages:
         return self._heads[shape] + body
 
 
-def _by_pyarrow(batch: Callable[[], pa.RecordBatch]) -> bytes:
-    made: bytes = batch().serialize().to_pybytes()
+def by_pyarrow(batch: pa.RecordBatch) -> bytes:
+    """The message as pyarrow has it."""
+    made: bytes = batch.serialize().to_pybytes()
     return made
 
 

@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Self, TypeVar
 
+import pyarrow as pa
+
 from features.definitions.catalog import Catalog
 from features.serving.reader import Chosen, Reader, Result
 from features.serving.warm import warm
@@ -64,6 +66,10 @@ class AsyncReader:
         if self._is_quick(keys):
             return await self._look_up(self._here.of_features(features), keys, at)
         return await self.run(lambda reader: reader.lookup_features(features, keys, at))
+
+    def table(self, found: Result) -> pa.Table:
+        """See `Reader.table`."""
+        return self._here.table(found)
 
     async def warm(self) -> None:
         """Compiles what lookups run: the first one then takes no longer than the next."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, repeat
 from typing import Literal, NamedTuple, cast
 
 import numpy as np
@@ -12,6 +12,7 @@ from features.definitions.freshness import EventFreshness
 from features.definitions.names import cut_text, utc
 from features.definitions.views import FeatureView
 from features.errors import EarlyError, NotLoadedError
+from features.store.columns import Columns
 from features.store.heads import Head
 from features.store.packed import Packing, Unpacked
 from features.store.reads import Answer, Question
@@ -58,12 +59,15 @@ class ViewColumns(NamedTuple):
     cuts: Sequence[int]
     ages: Sequence[int]
 
-    def row(self, place: int) -> ViewValues:
-        """Of one key."""
-        values = {name: column[place] for name, column in self.values.items()}
-        return ViewValues(
-            view=self.view, values=values, status=self.statuses[place], cut=self.cuts[place], age=self.ages[place]
-        )  # fmt: skip
+    def rows(self) -> list[ViewValues]:
+        """The same, key by key."""
+        names, columns = tuple(self.values), list(self.values.values())
+        cells = zip(*columns, strict=True) if names else repeat((), len(self.statuses))
+        beside = zip(cells, self.statuses, self.cuts, self.ages, strict=True)
+        return [
+            ViewValues(view=self.view, values=dict(zip(names, some, strict=True)), status=status, cut=cut, age=age)
+            for some, status, cut, age in beside
+        ]
 
 
 class Served:
@@ -92,9 +96,11 @@ class Served:
         head = self.live(answer.head, at)
         row_of = cast("Callable[[bytes | None], bytes | None]", answer.rows.get)  # of None there is no row
         found = list(map(row_of, keys))
-        if at < head.cut + head.horizon and (usual := self.packing.usual(found, head.valid_from)) is not None:
+        if (
+            at < head.cut + head.horizon
+            and (values := self.packing.usual(found, head.valid_from, features)) is not None
+        ):
             cuts, ages = [head.cut] * len(keys), [at - head.cut] * len(keys)
-            values = {name: usual[name] for name in features}
             statuses: list[Status] = ["ok"] * len(keys)
             return ViewColumns(self.view.name, values, statuses, cuts, ages)
         return self._unusual(features, keys, found, head, at)
@@ -167,7 +173,9 @@ class Served:
         told = self._told(head, answer.watermark)
         stale = at >= head.cut + head.horizon or self._is_silent(told, at)
         statuses: list[Status] = ["stale" if stale else _FINISHED[status] for status in found.status.tolist()]
-        columns: Mapping[str, Sequence[Cell]] = found.cells(features)
+        columns: Mapping[str, Sequence[Cell]] = Columns(
+            features, lambda: found.cells(features), lambda: found.arrays(features)
+        )
         if None in keys or found.is_damaged:
             broken = found.damaged[asked.asks.key].tolist()
             missing = [place for place, key in enumerate(keys) if key is None or broken[place]]

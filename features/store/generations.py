@@ -12,8 +12,11 @@ __all__ = ["dropped", "from_text", "next_number", "previous", "serving", "settle
 
 def serving(heads: Sequence[Head], at: int) -> Head | None:
     """The newest generation that is valid at an instant (microseconds UTC); None where none is yet."""
-    valid = [head for head in heads if head.valid_from <= at]
-    return max(valid, key=lambda head: head.generation, default=None)
+    newest: Head | None = None
+    for head in heads:
+        if head.valid_from <= at and (newest is None or head.generation > newest.generation):
+            newest = head
+    return newest
 
 
 def dropped(heads: Sequence[Head], now: int) -> tuple[Head, ...]:

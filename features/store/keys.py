@@ -91,6 +91,7 @@ def redis_overtaking(key: bytes, source: str, event_id: bytes) -> bytes:
     return b"asof:{" + key + PROJECT.encode() + b"}:overtaking:" + source.encode() + b":" + event_id + b":"
 
 
+@lru_cache(maxsize=4096)
 def state_field(view: str, generation: int) -> bytes:
     """Its field."""
     return f"{view}:{generation}".encode()

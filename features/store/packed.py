@@ -16,10 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.definitions.expressions import ColumnType
+from features.store.columns import Columns, parted, typed
 from features.store.heads import STATUS
 from features.store.values import Cell, integers
 
-__all__ = ["OVERFLOW", "Packing", "Unpacked", "stamp_of"]
+__all__ = ["MANY", "OVERFLOW", "Packing", "Unpacked", "stamp_of"]
 
 OVERFLOW = "overflow"
 _CODES: dict[ColumnType, str] = {"string": "I", "int64": "q", "timestamp": "q", "float64": "d", "bool": "?"}
@@ -30,7 +31,7 @@ _HEAD = struct.Struct("<qIB")
 _FIRST = 4
 """The place of the first feature among a row's fields."""
 
-_MANY = 8
+MANY = 8
 """Of so many rows numpy reads faster than struct."""
 
 
@@ -111,7 +112,7 @@ class Packing:
 
     def _alike(self, rows: Sequence[bytes | None]) -> bool:
         """Whether these are many rows of this definition, as they nearly always are: told without looking at one after the other."""
-        there = [row for row in rows if row is not None] if len(rows) >= _MANY and not self._texts else []
+        there = [row for row in rows if row is not None] if len(rows) >= MANY and not self._texts else []
         if not there or len(there) < len(rows) or set(map(len, there)) != {self._fixed.size}:
             return False
         return bool((np.frombuffer(b"".join(there), self._read)["kind"] == self._kind).all())
@@ -123,26 +124,37 @@ class Packing:
         fields = self._fixed.unpack_from(row)
         return self._fixed.size + sum(int(fields[_FIRST + n]) for n in self._texts)
 
-    def usual(self, rows: Sequence[bytes | None], stamp: int) -> Mapping[str, Sequence[Cell]] | None:
-        """The columns of rows that are all there, of this definition and of one timestamp, and have no null, no text and nothing that left int64: nearly all are. Else None."""
+    def usual(
+        self, rows: Sequence[bytes | None], stamp: int, names: Sequence[str]
+    ) -> Mapping[str, Sequence[Cell]] | None:
+        """Columns of rows that are all there, of this definition and of one timestamp, and have no null, no text and nothing that left int64: nearly all are. Else None."""
         if self._texts or not rows or None in rows:
             return None
         there = cast("Sequence[bytes]", rows)
         whole, size = b"".join(there), self._fixed.size
         begin = _HEAD.pack(stamp, self._kind, 0) + bytes(self._bits)
-        if len(there) < _MANY:
+        if len(there) < MANY:
             for row in there:
                 if len(row) != size or not row.startswith(begin):
                     return None
-            return dict(zip(self._types, zip(*self._values.iter_unpack(whole), strict=True), strict=True))
+            found = dict(zip(self._types, zip(*self._values.iter_unpack(whole), strict=True), strict=True))
+            return {name: found[name] for name in names}
         if set(map(len, there)) != {size}:
             return None
-        found = np.frombuffer(whole, self._whole)
-        return (
-            dict(zip(self._types, self._columns(found), strict=True))
-            if (found["begin"] == np.void(begin)).all()
-            else None
+        many = np.frombuffer(whole, self._whole)
+        if not (many["begin"] == np.void(begin)).all():
+            return None
+        return Columns(
+            names,
+            lambda: dict(zip(self._types, self._columns(many), strict=True)),
+            lambda: self._arrays(many),
         )
+
+    def _arrays(self, found: np.ndarray) -> dict[str, pa.Array]:
+        made: list[pa.Array] = []
+        for n, (_, size) in enumerate(self._runs):
+            made += parted(pa.array(np.ascontiguousarray(found[f"r{n}"].T).reshape(-1)), size)
+        return {name: typed(array, kind) for (name, kind), array in zip(self._types.items(), made, strict=True)}
 
     def unpack(self, rows: Sequence[bytes]) -> Unpacked:
         """Rows that fit."""
@@ -150,7 +162,7 @@ class Packing:
             return Unpacked(valid_from=(), overflow=(), columns=dict.fromkeys(self._types, ()))
         size = self._fixed.size
         fixed = b"".join([row[:size] for row in rows] if self._texts else rows)
-        read = self._by_field if len(rows) < _MANY else self._by_column
+        read = self._by_field if len(rows) < MANY else self._by_column
         stamps, overflow, nulls, columns = read(fixed)
         if self._texts:
             self._read_texts(rows, columns)

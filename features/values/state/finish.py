@@ -1,8 +1,9 @@
 """Finishes states: every feature of some views at any instant from their cuts' valid_from on, as a frame would give it."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -21,21 +22,18 @@ from features.values.state.others import others, swept
 from features.values.state.pack import identity, ordinal, value_of
 from features.values.state.program import Group, Program, program_of
 from features.values.state.selves import before_asks, selves, unreplaced
-from features.values.sweep import ARROW_TYPES, NEVER_SEEN, OK, OVERFLOW, Values, numbers, usable
+from features.values.sweep import ARROW_TYPES, OK, OVERFLOW, Values, numbers, usable
 from features.values.timeline import Asks
 
 __all__ = ["Finished", "Stated", "finish", "finish_together"]
 
 Array = np.ndarray
-_NONE = np.zeros(0, np.int64)
 _MOST_PIECES = 9
 _SUMS, _SQUARES = np.arange(1, 3)[:, None], np.arange(3, 9)[:, None]
 """Where the limbs of a sum and the pieces of a sum of squares stand behind the rows."""
-_NO_PIECES = np.zeros((_MOST_PIECES, 0), np.int64)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stated:
+class Stated(NamedTuple):
     """States of one view, and what is asked of them."""
 
     view: FeatureView
@@ -73,7 +71,7 @@ class Finished:
         """int8 index into STATUSES."""
 
         self._columns: dict[str, pa.Array] = {}
-        self._overflow = made.overflow[place]
+        self._overflow = made.counted.overflow[place]
         if self.view.source.kind != "events":
             found = swept(self.view, made.rows[place], made.more[place], made.keys[place], made.instants[place])
             self._columns, self.status = dict(found.columns), found.status
@@ -92,17 +90,21 @@ class Finished:
                 needed = {name: self.column(name) for name in taken(feature)}
                 self._columns[feature.name], left = derive(feature, needed)
                 self._overflow = self._overflow | left
-        usual = made.statuses[place]
+        usual = made.counted.status[place]
         self.status = np.where((usual == OK) & self._overflow, np.int8(OVERFLOW), usual) if self._columns else usual
 
     def column(self, name: str) -> pa.Array:
         """A feature's values, of the type that the view declares."""
         if name not in self._columns:
             group, at = self._made.program.found[self._place][name]
-            values, null = self._made.results[group]
-            made = pa.array(values[at], mask=None if null is None else null[at])
-            self._columns[name] = made.cast(ARROW_TYPES[self._made.program.plans[self._place].types[name]])
+            asks, kind = len(self._made.instants[0]), ARROW_TYPES[self._made.program.plans[self._place].types[name]]
+            made = self._made.arrays[group].slice(at * asks, asks)
+            self._columns[name] = made if made.type == kind else made.cast(kind)
         return self._columns[name]
+
+    def arrays(self, names: Iterable[str]) -> dict[str, pa.Array]:
+        """The values of features as `column` gives them."""
+        return {name: self.column(name) for name in names}
 
     def cells(self, names: Iterable[str]) -> dict[str, Sequence[Scalar]]:
         """The values of features; timestamps are microseconds UTC."""
@@ -144,36 +146,47 @@ class _Together:
 
     def __init__(self, program: Program, stated: Sequence[Stated]) -> None:
         self.program = program
-        self.first = np.cumsum([0, *(len(one.states) for one in stated)])
+        self.first = np.array(list(accumulate((len(one.states) for one in stated), initial=0)), np.int64)
         self.keys = [one.asks.key for one in stated]
         cuts = np.array([one.cut for one in stated], np.int64)
-        settled = cuts + program.lags
-        last = np.maximum(settled, cuts + program.horizons)
-        self.instants: Array = np.minimum(np.array([one.asks.instant for one in stated]), last[:, None])
+        alike = all(one.asks is stated[0].asks for one in stated)
+        asks = [one.asks for one in (stated[:1] if alike else stated)]
+        asked = np.array([one.instant for one in asks], np.int64)
+        self.instants, settled = kernels.instants(asked, cuts, program.lags, program.horizons)
         held = [state or b"" for one in stated for state in one.states]
-        data, starts = b"".join(held), np.cumsum([0, *map(len, held)])
-        views = np.repeat(np.arange(len(stated)), np.diff(self.first))
-        sections = read_states(data, starts, views, cuts, program.first_section, program.widths, program.limbs)
+        data = b"".join(held)
+        sections = read_states(
+            data, list(map(len, held)), self.first, cuts, program.first_section, program.widths, program.limbs
+        )
         self.requests = [one.request for one in stated]
-        self.rows, self.more = self._blocks(data, starts, sections, stated)
+        self.rows, self.more = self._blocks(data, sections, stated)
         self.beside = [self._with_asks(place, one) for place, one in enumerate(stated)]
-        self.damaged: Array = (np.diff(starts) > 0) & (sections.rest != starts[1:])
+        # What blocks told may have been more damage.
+        self.damaged: Array = (
+            (np.diff(sections.starts) > 0) & (sections.rest != sections.starts[1:])
+            if sections.unread or sections.broken
+            else np.zeros(len(held), bool)
+        )
         self.is_damaged = bool(self.damaged.any())
-        self.counted = self._counted(sections, settled)
-        self.overflow = np.zeros(self.instants.shape, bool)
-        self.results = [self._finished(group) for group in program.groups]
-        # Views of changes count nothing, and say themselves what was seen.
-        seen = self.counted[program.seen] if program.count else np.zeros(self.instants.shape, np.int64)
-        usual = np.where(self.overflow, OVERFLOW, OK)
-        self.statuses: Array = np.where(seen != 0, usual, NEVER_SEEN).astype(np.int8)
+        whole = program.groups[0]
+        self.counted = kernels.Counted(*kernels.answer(
+            sections.words, sections.at, sections.size, sections.slot, self._aside(sections), np.array([one.key for one in asks], np.int64), self.first,
+            self.instants, settled, program.after, program.of, program.place, program.kind, program.pieces, program.once, program.first_window,
+            program.spans, program.rows, program.count, program.seen, whole.ways, whole.rows, whole.views, whole.beside,
+        ))  # fmt: skip
+        self.results = [
+            (self.counted.values, self.counted.null if self.counted.some else None),
+            *map(self._finished, program.groups[1:]),
+        ]
 
     def _blocks(
-        self, data: bytes, starts: Array, sections: Sections, stated: Sequence[Stated]
+        self, data: bytes, sections: Sections, stated: Sequence[Stated]
     ) -> tuple[Sequence[Block], Sequence[Block]]:
         """The rows of each view that no section holds, and those beside its states. Few states have any."""
-        unread = (sections.rest >= 0) & (sections.rest != starts[1:])
-        if not unread.any() and all(one.tail is None for one in stated):
+        if not sections.unread and all(one.tail is None for one in stated):
             return self.program.no_rows
+        starts = sections.starts
+        unread = (sections.rest >= 0) & (sections.rest != starts[1:])
         rows, more = [], []
         for place, one in enumerate(stated):
             low, high = self.first[place], self.first[place + 1]
@@ -201,23 +214,13 @@ class _Together:
         own, before = selves(one.view, instant, one.request), before_asks(self.more[place], instant)
         return _joined(own, before) if len(before) else own
 
-    def _counted(self, sections: Sections, settled: Array) -> Array:
-        program = self.program
-        slots = sections.slot[np.array(self.keys) + self.first[:-1, None]]
-        made = np.zeros((program.count, self.instants.shape[1]), np.int64)
-        kernels.answer(
-            sections.words, sections.at, sections.count, *self._beside(sections), slots, self.instants, settled, program.after, program.of, program.place,
-            program.kind, program.pieces, program.once, program.first_window, program.spans, program.rows, made,
-        )  # fmt: skip
-        return made
-
-    def _beside(self, sections: Sections) -> tuple[Array, Array, Array, Array, Array]:
-        """Rows beside the states that each section is of: where those of a slot begin and end, their instants, and what each adds."""
+    def _aside(self, sections: Sections) -> kernels.Aside:
+        """The rows beside the states, as each section takes them."""
+        if not any(map(len, self.beside)):
+            return kernels.NOTHING
         begin, end = np.zeros(len(sections.at), np.int64), np.zeros(len(sections.at), np.int64)
         parts: list[tuple[Array, Array, Array]] = []
         used = 0
-        if not any(map(len, self.beside)):
-            return begin, end, _NONE, _NONE, _NO_PIECES
         for n, section in enumerate(self.program.sections):
             view = self.program.of[n]
             rows = self.beside[view]
@@ -234,38 +237,33 @@ class _Together:
             parts.append((rows.time, rows.since, _words(self.program, n, rows)))
             used += len(rows)
         if not parts:
-            return begin, end, _NONE, _NONE, _NO_PIECES
+            return kernels.NOTHING
         times, since, more = zip(*parts, strict=True)
-        return begin, end, np.concatenate(times), np.concatenate(since), np.concatenate(more, axis=1)
+        return kernels.Aside(begin, end, np.concatenate(times), np.concatenate(since), np.concatenate(more, axis=1))
 
     def _finished(self, group: Group) -> tuple[Array, Array | None]:
         """[features, asks]: the values, and where there is none."""
-        made, rows = self.counted, group.rows
+        made, rows = self.counted.made, group.rows
         match group.how:
-            case "count":
-                return made[rows], None
-            case "distinct":
-                return np.minimum(made[rows], group.beside[:, None]), None
-            case "since" | "value" | "float":
-                value = made[rows]
-                if group.how == "since":
-                    value = self.instants[group.views] - value
-                return value_of(value, pa.float64()) if group.how == "float" else value, made[rows + 1] == 0
+            case "float":
+                return value_of(made[rows], pa.float64()), made[rows + 1] == 0
             case "rate":
                 total = made[rows]
                 return made[group.beside].astype(np.float64) / np.maximum(total, 1).astype(np.float64), total == 0
             case _:
-                return self._summed(group)
+                shape = (len(rows), self.instants.shape[1])
+                sums = made[rows + _SUMS].reshape(2, -1)
+                squares = made[rows + _SQUARES].reshape(6, -1) if group.how == "std" else sums
+                value, null, _ = exact.finished(group.how, made[rows].reshape(-1), sums, squares)
+                return value.reshape(shape), null.reshape(shape) if null.any() else None
 
-    def _summed(self, group: Group) -> tuple[Array, Array | None]:
-        made, rows, shape = self.counted, group.rows, (len(group.rows), self.instants.shape[1])
-        sums = made[rows + _SUMS].reshape(2, -1)
-        squares = made[rows + _SQUARES].reshape(6, -1) if group.how == "std" else sums
-        value, null, left = exact.finished(group.how, made[rows].reshape(-1), sums, squares)
-        if left.any():
-            for place, view in enumerate(group.views):
-                self.overflow[view] |= left.reshape(shape)[place]
-        return value.reshape(shape), null.reshape(shape) if null.any() else None
+    @cached_property
+    def arrays(self) -> list[pa.Array]:
+        """The results of each group, one feature after the other."""
+        return [
+            pa.array(values.reshape(-1), mask=None if null is None else null.reshape(-1))
+            for values, null in self.results
+        ]
 
     @cached_property
     def listed(self) -> list[list[list[Scalar]]]:

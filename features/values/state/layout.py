@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -10,12 +11,22 @@ from numba import njit
 
 from features.values.state.blocks import Block, write_blocks
 from features.values.state.bounds import HEADER, room
-from features.values.state.varints import Number, get_numbers, get_times, get_varint, put_numbers, put_times, put_varint
+from features.values.state.varints import (
+    Number,
+    get_numbers,
+    get_times,
+    get_varint,
+    put_numbers,
+    put_times,
+    put_varint,
+    word_at,
+)
 
 __all__ = ["VERSION", "Chunk", "Sections", "read_states", "write"]
 
 Array = np.ndarray
 VERSION = 1
+_WORD = 8
 MOST = 1 << 24
 """Rows of a section: more are no state."""
 
@@ -80,60 +91,87 @@ def _write_sections(
     return ends
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sections:
+class Sections(NamedTuple):
     """The sections of some states, a slot each.
 
-    The instants of its rows, ascending, are the `count` words from `at` on; then comes a word of each row, and another, as many as the section
+    The instants of its rows, ascending, are the `size` words from `at` on; then comes a word of each row, and another, as many as the section
     has. Words of sections that are summed are the sums of all rows up to theirs.
     """
 
     words: Array
     at: Array
-    count: Array
+    size: Array
     slot: Array
     """The first slot of each state."""
 
     rest: Array
     """Where each state's blocks begin, in all bytes; where it ends, if they have no row; -1 of a state that is damaged."""
 
+    starts: Array
+    """Where each begins, and where the last one ends."""
+
+    unread: bool
+    """Whether any has blocks with rows."""
+
+    broken: bool
+    """Whether any that has bytes is damaged."""
+
 
 def read_states(
-    data: bytes, starts: Array, views: Array, cuts: Array, first: Array, widths: Array, limbs: Array
+    data: bytes, sizes: Sequence[int], first_state: Array, cuts: Array, first: Array, widths: Array, limbs: Array
 ) -> Sections:
-    """Reads states that stand one after the other.
+    """Reads states that stand one after the other, those of a view together.
 
     Args:
         data: all of them.
-        starts: where each begins, and where the last one ends.
-        views: the number of each one's view.
+        sizes: the bytes of each.
+        first_state: of each view, and one more.
         cuts: of each view, in microseconds UTC.
         first: each view's first section, and one more.
         widths: words of a section's rows.
         limbs: of a section: -1 where its words are not summed; else 1 where the second and third are the sum of a value, or 0.
     """
-    whole = np.frombuffer(data, np.uint8)
-    rest = _whole_ones(whole, starts, _CRC)
-    slot = np.zeros(len(views) + 1, np.int64)
-    np.cumsum((first[1:] - first[:-1])[views], out=slot[1:])
-    at, count = np.zeros(slot[-1], np.int64), np.zeros(slot[-1], np.int64)
-    # A state has no more rows than bytes, save where all numbers of a list are the same: room grows until all fit.
+    whole, lengths = np.frombuffer(data, np.uint8), np.array(sizes, np.int64)
+    # A state has no more rows than bytes, save where all numbers of a list are the same: room grows until all fit. It is numpy's, which asks for large pages.
     words = np.empty(4 * len(data) + 64, np.int64)
-    read = whole, starts, views, cuts, first, widths, limbs, slot, rest, at, count
-    while (needed := _read_states(*read, words)) > len(words):
+    while True:
+        needed, found = _read_all(whole, lengths, first_state, cuts, first, widths, limbs, _CRC, words)
+        if needed <= len(words):
+            return Sections(words, *found)
         words = np.empty(needed, np.int64)
-    return Sections(words=words, at=at, count=count, slot=slot, rest=rest)
+
+
+@njit(cache=True)
+def _read_all(
+    data: Array, sizes: Array, first_state: Array, cuts: Array, first: Array, widths: Array, limbs: Array, tables: Array, words: Array,
+) -> tuple[int, tuple[Array, Array, Array, Array, Array, bool, bool]]:  # fmt: skip
+    """Fills `words`, and says how many there are, of which so many fit; the rest as `Sections` has it."""
+    starts, slots = np.zeros(len(sizes) + 1, np.int64), np.zeros(len(sizes) + 1, np.int64)
+    views = np.empty(len(sizes), np.int64)
+    for view in range(len(first_state) - 1):
+        for state in range(first_state[view], first_state[view + 1]):
+            views[state] = view
+            starts[state + 1] = starts[state] + sizes[state]
+            slots[state + 1] = slots[state] + first[view + 1] - first[view]
+    rest = _whole_ones(data, starts, tables)
+    at, count = np.zeros(slots[-1], np.int64), np.zeros(slots[-1], np.int64)
+    needed = _read_states(data, starts, views, cuts, first, widths, limbs, slots, rest, at, count, words)
+    unread, broken = False, False
+    for state in range(len(sizes)):
+        unread |= rest[state] >= 0 and rest[state] != starts[state + 1]
+        broken |= rest[state] < 0 and sizes[state] > 0
+    return needed, (at, count, slots, rest, starts, unread, broken)
 
 
 def _crc_tables() -> Array:
-    """int64[8, 256]: of CRC32 as zlib has it, for a byte that is followed by none to seven others (Kounavis and Berry 2005, slicing by eight)."""
+    """uint64[8, 256]: of CRC32 as zlib has it, for a byte that is followed by none to seven others (Kounavis and Berry 2005, slicing by eight)."""
     table: Array = np.arange(256)
     for _ in range(8):
         table = (table >> 1) ^ np.where(table & 1, 0xEDB88320, 0)
     made = [table]
     for _ in range(7):
         made.append((made[-1] >> 8) ^ table[made[-1] & 0xFF])
-    return np.stack(made)
+    return np.stack(made).astype(np.uint64)
 
 
 _CRC = _crc_tables()
@@ -148,27 +186,28 @@ def _whole_ones(data: Array, starts: Array, tables: Array) -> Array:
         made[state] = -1
         if end - begin <= HEADER or data[begin] != VERSION:
             continue
-        crc, at = 0xFFFFFFFF, begin + HEADER
-        while at + 8 <= end:
-            crc ^= _word(data, at)
+        crc, at = np.uint64(0xFFFFFFFF), begin + HEADER
+        while at + _WORD <= end:
+            word = crc ^ word_at(data, at)
             crc = (
-                tables[7, crc & 255] ^ tables[6, (crc >> 8) & 255] ^ tables[5, (crc >> 16) & 255] ^ tables[4, crc >> 24]
-                ^ tables[3, data[at + 4]] ^ tables[2, data[at + 5]] ^ tables[1, data[at + 6]] ^ tables[0, data[at + 7]]
+                tables[7, _byte(word, 0)] ^ tables[6, _byte(word, 1)] ^ tables[5, _byte(word, 2)] ^ tables[4, _byte(word, 3)]
+                ^ tables[3, _byte(word, 4)] ^ tables[2, _byte(word, 5)] ^ tables[1, _byte(word, 6)] ^ tables[0, _byte(word, 7)]
             )  # fmt: skip
-            at += 8
+            at += _WORD
         while at < end:
-            crc = tables[0, (crc ^ np.int64(data[at])) & 255] ^ (crc >> 8)
+            crc = tables[0, _byte(crc ^ np.uint64(data[at]), 0)] ^ (crc >> np.uint64(8))
             at += 1
-        if crc ^ 0xFFFFFFFF == _word(data, begin + 1):
+        told = np.uint64(0)
+        for place in range(4):
+            told |= np.uint64(data[begin + 1 + place]) << np.uint64(8 * place)
+        if crc ^ np.uint64(0xFFFFFFFF) == told:
             made[state] = begin + HEADER
     return made
 
 
 @njit(cache=True, inline="always")
-def _word(data: Array, at: int) -> Number:
-    return (
-        np.int64(data[at]) | np.int64(data[at + 1]) << 8 | np.int64(data[at + 2]) << 16 | np.int64(data[at + 3]) << 24
-    )
+def _byte(word: Number, place: int) -> Number:
+    return np.uintp(word >> np.uint64(8 * place) & np.uint64(255))
 
 
 @njit(cache=True)

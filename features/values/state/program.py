@@ -1,6 +1,6 @@
 """The plans of several views as one: the arrays that one pass over all their states takes, and which features are finished alike."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -20,8 +20,9 @@ _KINDS = {
     "counted": kernels.COUNTED, "matched": kernels.COUNTED, "distinct": kernels.DISTINCT, "largest": kernels.LARGEST, "smallest": kernels.SMALLEST,
     "newest": kernels.NEWEST, "oldest": kernels.OLDEST,
 }  # fmt: skip
-_SUMMED = 3
-"""The first piece of squares: rows and two limbs come before."""
+_WAYS = {
+    "count": kernels.COUNT, "sum": kernels.SUM, "distinct": kernels.DIFFERENT, "value": kernels.VALUE, "since": kernels.SINCE,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +30,7 @@ class Group:
     """Features that are finished alike."""
 
     how: str
-    """count, sum, mean, std, distinct, since, value, float or rate."""
+    """whole, of all whole numbers, which are finished as they are counted; mean, std, float or rate."""
 
     features: tuple[tuple[int, str], ...]
     """View and name."""
@@ -39,7 +40,10 @@ class Group:
 
     views: Array
     beside: Array
-    """Of a rate: where its known outcomes are counted; of distinct: its limit."""
+    """Of a rate: where its known outcomes are counted; of a number of different values: its limit."""
+
+    ways: Array
+    """Of whole numbers: COUNT and the like, how each is finished."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +75,8 @@ class Program:
     """Of each view, in microseconds from a cut on: its states may be asked from the one to the other, as `plan.span_of` has it."""
 
     groups: tuple[Group, ...]
+    """The first is that of whole numbers, which may have no feature."""
+
     found: tuple[Mapping[str, tuple[int, int]], ...]
     """Of each view: feature to its group and its place there."""
 
@@ -140,7 +146,7 @@ def _pieces(section: Section) -> int:
 
 
 def _groups(plans: tuple[Plan, ...], row_of: Mapping[tuple[int, int], Array]) -> tuple[Group, ...]:
-    members: dict[str, list[tuple[tuple[int, str], int, int]]] = {}
+    members: dict[str, list[tuple[tuple[int, str], int, int, int]]] = {"whole": []}
     for view, plan in enumerate(plans):
         for feature in plan.view.features:
             if feature.name not in plan.places:
@@ -153,13 +159,19 @@ def _groups(plans: tuple[Plan, ...], row_of: Mapping[tuple[int, int], Array]) ->
             else:
                 how = _how(plan, feature.name, plan.sections[place], feature)
                 beside = (getattr(feature, "limit", None) or 1) if how == "distinct" else 0
-            members.setdefault(how, []).append(((view, feature.name), row, beside))
-    return tuple(
-        Group(
-            how=how, features=tuple(feature for feature, _, _ in some), rows=np.array([row for _, row, _ in some]),
-            views=np.array([view for (view, _), _, _ in some]), beside=np.array([beside for _, _, beside in some]),
-        )
-        for how, some in members.items()
+            member = (view, feature.name), row, beside, _WAYS.get(how, -1)
+            members.setdefault("whole" if how in _WAYS else how, []).append(member)
+    return tuple(_group(how, some) for how, some in members.items())
+
+
+def _group(how: str, some: list[tuple[tuple[int, str], int, int, int]]) -> Group:
+    def words(numbers: Iterable[int]) -> Array:
+        return np.array(list(numbers), np.int64)
+
+    return Group(
+        how=how, features=tuple(feature for feature, _, _, _ in some), rows=words(row for _, row, _, _ in some),
+        views=words(view for (view, _), _, _, _ in some), beside=words(beside for _, _, beside, _ in some),
+        ways=words(way for _, _, _, way in some),
     )  # fmt: skip
 
 

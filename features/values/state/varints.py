@@ -14,6 +14,7 @@ __all__ = [
     "put_numbers",
     "put_times",
     "put_varint",
+    "word_at",
 ]
 
 Array = np.ndarray
@@ -169,3 +170,19 @@ def get_times(data: Array, at: int, end: int, cut: Number, made: Array) -> int:
             number, at = get_varint(data, at, end)
             time += number * size
     return at
+
+
+@njit(cache=True, inline="always")
+def word_at(data: Array, at: Number) -> Number:
+    """Eight bytes as an unsigned number, the lowest first; one load, since the places are unsigned."""
+    i = np.uintp(at)
+    return (
+        np.uint64(data[i])
+        | np.uint64(data[i + np.uintp(1)]) << np.uint64(8)
+        | np.uint64(data[i + np.uintp(2)]) << np.uint64(16)
+        | np.uint64(data[i + np.uintp(3)]) << np.uint64(24)
+        | np.uint64(data[i + np.uintp(4)]) << np.uint64(32)
+        | np.uint64(data[i + np.uintp(5)]) << np.uint64(40)
+        | np.uint64(data[i + np.uintp(6)]) << np.uint64(48)
+        | np.uint64(data[i + np.uintp(7)]) << np.uint64(56)
+    )

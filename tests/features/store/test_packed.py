@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.definitions.expressions import ColumnType
-from features.store.packed import Packing
+from features.store.columns import Columns
+from features.store.packed import MANY, Packing
 from features.store.values import ARROW, Cell
 
 TYPES: dict[str, ColumnType] = {"t": "timestamp", "s": "string", "i": "int64", "u": "string", "f": "float64", "b": "bool", "j": "int64", "k": "int64", "l": "int64"}  # fmt: skip
@@ -71,12 +72,17 @@ def test_usual_rows_are_read_at_once_and_no_others(
     packing, odd = Packing(ALIKE, "one"), data.draw(st.integers(0, len(rows) - 1))
     statuses = ["ok"] * len(rows)
     packed: list[bytes | None] = [*packing.pack(batch_of(ALIKE, rows, statuses), stamp)]
-    usual = packing.usual(packed, stamp)
+    names = data.draw(st.permutations(list(ALIKE)))[: data.draw(st.integers(1, len(ALIKE)))]
+    usual = packing.usual(packed, stamp, names)
     assert usual is not None
-    assert {name: [repr(value) for value in held] for name, held in usual.items()} == {
-        name: [repr(row[name]) for row in rows] for name in ALIKE
-    }
-    assert (packing.usual(packed, other) is None) == (stamp != other)
+    assert [(name, [repr(value) for value in held]) for name, held in usual.items()] == [
+        (name, [repr(row[name]) for row in rows]) for name in names
+    ]
+    assert isinstance(usual, Columns) == (len(rows) >= MANY)
+    if isinstance(usual, Columns):
+        wanted = batch_of(ALIKE, rows, statuses)
+        assert usual.arrays() == [wanted.column(name) for name in names]
+    assert (packing.usual(packed, other, names) is None) == (stamp != other)
     if beyond is not None:
         name, value = beyond
         changed = {**rows[odd], name: value}
@@ -88,7 +94,7 @@ def test_usual_rows_are_read_at_once_and_no_others(
         packed[odd] = data.draw(
             st.sampled_from([None, b"", foreign, (packed[odd] or b"")[:-1], (packed[odd] or b"") + b"x"])
         )
-    assert packing.usual(packed, stamp) is None
+    assert packing.usual(packed, stamp, names) is None
 
 
 def test_the_bytes_are_as_they_are_documented() -> None:

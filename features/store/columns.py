@@ -1,0 +1,58 @@
+"""Values of one view, a column a feature: Python's cells and Arrow's arrays are made when somebody reads them, and each only then."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+
+import pyarrow as pa
+
+from features.definitions.expressions import ColumnType
+from features.store.values import ARROW, Cell
+
+__all__ = ["Columns", "parted", "typed"]
+
+
+class Columns(Mapping[str, Sequence[Cell]]):
+    """Feature to its cells; timestamps are microseconds UTC.
+
+    Args:
+        names: of the features, in order.
+        cells: makes the cells of these features, and maybe of others.
+        arrays: makes an array of each likewise, of the type that the view declares.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        cells: Callable[[], Mapping[str, Sequence[Cell]]],
+        arrays: Callable[[], Mapping[str, pa.Array]],
+    ) -> None:
+        self._names, self._to_cells, self._to_arrays = names, cells, arrays
+
+    @cached_property
+    def _cells(self) -> Mapping[str, Sequence[Cell]]:
+        return self._to_cells()
+
+    def __getitem__(self, name: str) -> Sequence[Cell]:
+        return self._cells[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def arrays(self) -> list[pa.Array]:
+        """One a feature, in order."""
+        made = self._to_arrays()
+        return [made[name] for name in self._names]
+
+
+def parted(whole: pa.Array, count: int) -> list[pa.Array]:
+    """Columns that stand one after the other in one array: pyarrow takes as long for one as for a hundred."""
+    rows = len(whole) // max(count, 1)
+    return [whole.slice(place * rows, rows) for place in range(count)]
+
+
+def typed(array: pa.Array, kind: ColumnType) -> pa.Array:
+    """An array in the type of published columns; one of whole numbers serves for timestamps, in microseconds UTC."""
+    return array if array.type == ARROW[kind] else array.cast(ARROW[kind])

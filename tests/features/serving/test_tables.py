@@ -1,0 +1,106 @@
+"""Answers as Arrow hold what the same answers hold in Python, of however many keys; of many no Python number is made."""
+
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from features import Catalog, Entity, FeatureService, FeatureView, count, flat, last, mean, sum_
+from features.serving.reader import Reader, Result
+from features.serving.tables import Tables
+from features.settings import Settings
+from features.store.columns import Columns
+from features.store.values import ARROW
+from tests.features.serving.habits import CUT, DAY, HOUR, PAYMENTS, put, rows
+from tests.features.serving.test_states import CATALOG as STATES
+from tests.features.serving.test_states import LIVE, SLIDING, paid
+from tests.features.serving.test_states import put as put_states
+
+TILL = Entity(name="till", keys=("till_id",), type="int64")
+WIDE = FeatureView(
+    name="wide", entity=TILL, source=PAYMENTS, features=flat((count("7d 30d"), mean("amount", "7d"), last("event_time", "7d"), sum_("amount", "30d"))),
+)  # fmt: skip
+PLAIN = Catalog(sources=(PAYMENTS,), views=(WIDE,), services=(FeatureService(name="till", views=(WIDE,)),))
+MANY = 70
+
+
+def wide_rows(tills: list[int], *, null: bool = False) -> pa.RecordBatch:
+    first_one = None if null else 0
+    values: dict[str, list[Any]] = {
+        "count_7d": tills, "count_30d": [2 * till for till in tills], "mean_amount_7d": [first_one, *(till / 3 for till in tills[1:])],
+        "last_event_time_7d": [CUT - till for till in tills], "sum_amount_30d": [-till for till in tills],
+    }  # fmt: skip
+    return rows(WIDE, {"till_id": tills}, ["ok"] * len(tills), **values)
+
+
+def plainly(found: Result, catalog: Catalog) -> pa.Table:
+    """The table of what is in its rows."""
+    columns: dict[str, pa.Array] = {
+        name: pa.array([key[name] for key in found.keys], ARROW[view.entity.type])
+        for view in (catalog.view(each.view) for each in found.views)
+        for name in view.keys
+    }
+    for place, each in enumerate(found.views):
+        some = [row.views[place] for row in found.rows]
+        for name in each.values:
+            kind, cells = catalog.view(each.view).types[name], [one.values[name] for one in some]
+            kept = pa.array(cells, pa.int64() if kind == "timestamp" else ARROW[kind])
+            columns[f"{each.view}__{name}"] = kept.cast(ARROW[kind])
+        columns[f"{each.view}__asof_status"] = pa.array([one.status for one in some], pa.string())
+    return pa.table(columns)
+
+
+def same(reader: Reader, found: Result, catalog: Catalog) -> bool:
+    """Whether table, stream and rows say the same; the table is made first, from what nobody has read."""
+    table, stream = reader.table(found), Tables(catalog).stream(found)
+    wanted = plainly(found, catalog)
+    assert table.schema == wanted.schema
+    return bool(table == wanted and pa.ipc.open_stream(stream).read_all() == wanted)
+
+
+@pytest.mark.parametrize("null", [False, True])
+@pytest.mark.parametrize("count_", [1, 3, MANY])
+def test_plain_values(either_store: Settings, count_: int, *, null: bool) -> None:
+    tills = list(range(MANY))
+    put(either_store, WIDE, wide_rows(tills, null=null))
+    with Reader(either_store, PLAIN) as reader:
+        found = reader.lookup("till", [{"till_id": till} for till in tills[:count_]])
+        assert isinstance(found.views[0].values, Columns) == (count_ == MANY and not null)
+        assert same(reader, found, PLAIN)
+        unknown = reader.lookup("till", [{"till_id": till} for till in [*tills[:count_], -1, None]])
+        assert same(reader, unknown, PLAIN)
+    assert found.rows[count_ - 1].views[0].values["sum_amount_30d"] == 1 - count_
+
+
+@pytest.mark.parametrize(
+    "some", [("c1",), ("c1", "c2", "nobody"), tuple(f"c{n % 9 + 1}" for n in range(MANY)), ("c1", None)]
+)
+def test_values_from_states(either_store: Settings, some: tuple[str | None, ...]) -> None:
+    before = [paid(n, f"c{n % 7}", CUT - n * HOUR, (1 << 62) if n % 7 == 1 else n) for n in range(1, 40)]
+    for view in (LIVE, SLIDING):
+        put_states(either_store, view, before)
+    with Reader(either_store, STATES) as reader:
+        found = reader.lookup("now", [{"card_id": card} for card in some], CUT + 2 * HOUR)
+        assert isinstance(found.views[0].values, Columns) == (None not in some)
+        assert same(reader, found, STATES)
+        some_features = reader.lookup_features(
+            {"live": ["last_shop_24h", "count_1h"]}, [{"card_id": card} for card in some], CUT + DAY
+        )
+        assert same(reader, some_features, STATES)
+    assert found.rows[0].values["sliding__sum_amount_7d"] is None  # it left 64 bits
+
+
+def test_cells_are_made_when_they_are_read() -> None:
+    made: list[str] = []
+
+    def cells() -> dict[str, list[int]]:
+        made.append("cells")
+        return {"a": [1], "b": [2]}
+
+    columns = Columns(("b", "a"), cells, lambda: {"a": pa.array([1]), "b": pa.array([2])})
+    assert (list(columns), len(columns), columns.arrays()) == (["b", "a"], 2, [pa.array([2]), pa.array([1])])
+    assert made == []
+    assert (dict(columns), columns["a"]) == ({"b": [2], "a": [1]}, [1])
+    assert made == ["cells"]
+    with pytest.raises(KeyError):
+        columns["c"]
