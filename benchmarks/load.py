@@ -1,11 +1,11 @@
 """Loads W3 into Redis from Spark's tasks, as `asof materialize` does of cuts that are not few bytes, beside Feast's own load; prints one JSON line.
 
     python benchmarks/run.py DATA --only load --against feast-load [--runs 3] [--redis-port 6379]
-    python benchmarks/load.py DATA --packed-only    # views with feast_layout=False
 
-DATA is what `benchmarks/workloads.py DATA --scale S` wrote: five views of 20 features, a row a user. Both of Asof's layouts are written, Feast's hash and
-the packed rows; keys that a load before had and this one lacks are looked for, a later load of an earlier cut is refused, and values of 200 users are
-compared with DATA's after the first run, which is a warm-up and is not printed. Needs a Redis that may be emptied.
+DATA is what `benchmarks/workloads.py DATA --scale S` wrote: five views of 20 features, a row a user; their types are known before, as those of a table are.
+`seconds` is a load of what Asof reads, packed rows (views with feast_layout=False); `both_seconds` of these and of Feast's own hashes, for its stock clients. Keys
+that a load before had and this one lacks are looked for, a later load of an earlier cut is refused, and values of 200 users are compared with DATA's after
+the first run of either, which is a warm-up and is not printed. Needs a Redis that may be emptied.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -34,6 +34,9 @@ from features.store.heads import STATUS  # noqa: E402
 from jobs.materialize import load_view  # noqa: E402
 from jobs.session import spark  # noqa: E402
 from jobs.stages import side_by_side  # noqa: E402
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 DAY = 86_400_000_000
 CHECKED = 200
@@ -70,23 +73,18 @@ def check(data: Path, url: str, cut: int) -> int:
     return compared
 
 
-def run(data: Path, port: int, runs: int, *, packed_only: bool = False) -> dict[str, Any]:
-    """The workload's line."""
-    url = f"redis://127.0.0.1:{port}/0"
-    os.environ["ASOF_CONFIG"] = os.devnull
-    own = load(
-        home=data / "asof-load", metastore={"kind": "embedded"}, spark={"master": "local[2]", "driver_memory": "8g"}
-    )
-    session = spark(own, "bench")
+def loads(session: "SparkSession", data: Path, url: str, runs: int, *, both: bool) -> tuple[list[float], int, int]:
+    """Seconds of each run, rows of one, and how many values were compared."""
     redis.Redis.from_url(url).flushdb()
-    views = [replace(view, feast_layout=not packed_only) for view in VIEWS]
+    views = [replace(view, feast_layout=both) for view in VIEWS]
+    types = {view.name: session.read.parquet(str(published(data, view))).schema for view in views}
     seconds, compared, written = list[float](), 0, 0  # of the last turn
     for turn in range(runs + 1):
         cut, start = CUT + turn * DAY, time.perf_counter()
         cuts = [CUT + n * DAY for n in range(turn + 1)]
 
         def one(view: FeatureView, cut: int = cut, cuts: list[int] = cuts) -> int:
-            rows = session.read.parquet(str(published(data, view)))
+            rows = session.read.schema(types[view.name]).parquet(str(published(data, view)))
             return load_view(settings(url, cut), view, cut, lambda _: rows, lambda: cuts).written
 
         written = sum(side_by_side(one, views))
@@ -94,10 +92,29 @@ def run(data: Path, port: int, runs: int, *, packed_only: bool = False) -> dict[
             seconds.append(round(time.perf_counter() - start, 2))
         else:
             compared = check(data, url, cut)
-    late = load_view(settings(url, CUT), VIEWS[0], CUT, lambda _: pa.table({}), lambda: [CUT])
+    late = load_view(settings(url, CUT), views[0], CUT, lambda _: pa.table({}), lambda: [CUT])
     if late.written or late.sentence is None:
         raise SystemExit("An earlier cut was loaded over a later one.")
-    return {"workload": "load", "rows": written, "seconds": seconds, "compared": compared}
+    return seconds, written, compared
+
+
+def run(data: Path, port: int, runs: int) -> dict[str, Any]:
+    """The workload's line."""
+    url = f"redis://127.0.0.1:{port}/0"
+    os.environ["ASOF_CONFIG"] = os.devnull
+    own = load(
+        home=data / "asof-load", metastore={"kind": "embedded"}, spark={"master": "local[2]", "driver_memory": "8g"}
+    )
+    session = spark(own, "bench")
+    both, _, first = loads(session, data, url, runs, both=True)
+    seconds, written, second = loads(session, data, url, runs, both=False)
+    return {
+        "workload": "load",
+        "rows": written,
+        "seconds": seconds,
+        "both_seconds": both,
+        "compared": first + second,
+    }
 
 
 if __name__ == "__main__":
@@ -105,6 +122,5 @@ if __name__ == "__main__":
     parser.add_argument("data", type=Path)
     parser.add_argument("--redis-port", type=int, default=6379)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--packed-only", action="store_true")
     args = parser.parse_args()
-    print(json.dumps(run(args.data.resolve(), args.redis_port, args.runs, packed_only=args.packed_only)), flush=True)
+    print(json.dumps(run(args.data.resolve(), args.redis_port, args.runs)), flush=True)

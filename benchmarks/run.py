@@ -217,7 +217,9 @@ def main() -> None:
     line = apart(data, args.only, args.runs, "--out", str(out), *port)
     for name in peers:
         times[name] += apart(data, name, args.runs, *port)["seconds"]
-        line[f"over {name}"] = round(statistics.median(line["seconds"]) / statistics.median(times[name]), 3)
+        for key in [key for key, made in line.items() if key.endswith("seconds") and isinstance(made, list)]:
+            of = "over" if key == "seconds" else f"{key} over"
+            line[f"{of} {name}"] = round(statistics.median(line[key]) / statistics.median(times[name]), 3)
     print(json.dumps(line | {"peers": times}), flush=True)
 
 
