@@ -1,13 +1,12 @@
-"""How `asof serve` listens: each worker process on a socket of its own, and each answer in one write."""
+"""How `asof serve` answers: each answer in one write."""
 
 import asyncio
-import socket
 from collections.abc import Iterable
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-__all__ = ["OneWrite", "Shared"]
+__all__ = ["OneWrite"]
 
 
 class OneWrite(HttpToolsProtocol):
@@ -47,21 +46,3 @@ class _Joining:
         if self._parts:
             parts, self._parts = self._parts, []
             self._transport.write(b"".join(parts))
-
-
-class Shared(socket.socket):
-    """A socket that, sent to another process, is another one on the same address: the kernel then deals out connections.
-
-    On one socket that all workers share, whoever wakes up first takes all connections that there are.
-    """
-
-    def __init__(self, host: str, port: int) -> None:
-        family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        super().__init__(family, kind, proto)
-        self._of = host, port
-        self.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        self.bind(address)
-
-    def __reduce__(self) -> tuple[type["Shared"], tuple[str, int]]:
-        return Shared, self._of

@@ -1,7 +1,5 @@
-"""Workers get their connections from the kernel, each from its own socket; and an answer is one packet."""
+"""An answer is one packet."""
 
-import multiprocessing
-import pickle
 import socket
 import threading
 import time
@@ -12,56 +10,7 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from features.serving.http_protocol import OneWrite, Shared
-
-
-def test_sent_to_another_process_it_is_another_socket_on_the_same_address() -> None:
-    with Shared("127.0.0.1", 0) as first:
-        port = first.getsockname()[1]
-        with Shared("127.0.0.1", port) as place, pickle.loads(pickle.dumps(place)) as other:  # noqa: S301 - our own
-            assert isinstance(other, Shared)
-            assert other.getsockname() == place.getsockname()
-            assert other.fileno() != place.fileno()
-
-
-def test_only_who_listens_gets_connections_and_all_of_them_do() -> None:
-    with Shared("127.0.0.1", 0) as silent:
-        port = silent.getsockname()[1]
-        with Shared("127.0.0.1", port) as one, Shared("127.0.0.1", port) as two:
-            for each in (one, two):
-                each.listen()
-                each.setblocking(False)
-            asked = [socket.create_connection(("127.0.0.1", port), timeout=5) for _ in range(40)]
-            taken = _taken(one), _taken(two)
-            assert sum(taken) == 40
-            assert min(taken) > 0
-            for link in asked:
-                link.close()
-
-
-def _taken(listener: socket.socket) -> int:
-    count = 0
-    while True:
-        try:
-            listener.accept()[0].close()
-        except BlockingIOError:
-            return count
-        count += 1
-
-
-def test_it_goes_through_a_spawned_process() -> None:
-    with Shared("127.0.0.1", 0) as first, Shared("127.0.0.1", first.getsockname()[1]) as place:
-        start = multiprocessing.get_context("spawn")
-        told = start.SimpleQueue()
-        process = start.Process(target=_name_of, args=(place, told))
-        process.start()
-        assert told.get() == place.getsockname()
-        process.join(30)
-        assert process.exitcode == 0
-
-
-def _name_of(place: socket.socket, told: "multiprocessing.SimpleQueue[object]") -> None:
-    told.put(place.getsockname())
+from features.serving.http_protocol import OneWrite
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
