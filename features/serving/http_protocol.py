@@ -1,20 +1,70 @@
-"""How `asof serve` answers: each answer in one write."""
+"""How `asof serve` answers: lookups past what uvicorn and FastAPI do for any application, and each answer in one write."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-__all__ = ["OneWrite"]
+__all__ = ["DIRECT", "Direct", "OneWrite"]
+
+DIRECT = "direct"
+"""In the state that an application's lifespan gives: what is answered directly, by method and path."""
+
+Direct = Mapping[tuple[str, str], Callable[[Scope, bytes], Awaitable[Response | None]]]
+"""Makes the answer of a request and its body; None where the application is to be asked as ever."""
 
 
 class OneWrite(HttpToolsProtocol):
-    """uvicorn's protocol, which writes an answer's head and its body one after the other: two packets, and the asker wakes up twice."""
+    """uvicorn's protocol, which writes an answer's head and its body one after the other: two packets, and the asker wakes up twice.
+
+    A request that came whole may be answered directly; one that comes in parts, or waits for a word to go on, takes uvicorn's way.
+    """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """The transport is one that joins writes."""
         super().connection_made(_Joining(transport, self.loop))  # type: ignore[arg-type]  # it has all that uvicorn asks of one
+        self._direct: Direct = self.app_state.get(DIRECT, {})
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:  # noqa: ANN401 - uvicorn's own type of what it calls
+        """It runs after all that came with the request's head was read."""
+        made = self._direct.get((cycle.scope["method"], cycle.scope["path"])) if app is self.app else None
+        super()._start_asgi_task(cycle, app if made is None else _Directly(cycle, app, made))  # type: ignore[arg-type]
+
+
+class _Directly:
+    """An application for one request, whose answer it writes itself."""
+
+    def __init__(
+        self, cycle: RequestResponseCycle, app: ASGIApp, made: Callable[[Scope, bytes], Awaitable[Response | None]]
+    ) -> None:
+        self._cycle, self._app, self._made = cycle, app, made
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        cycle = self._cycle
+        if cycle.more_body or cycle.waiting_for_100_continue or cycle.disconnected:
+            await self._app(scope, receive, send)
+            return
+        response = await self._made(scope, bytes(cycle.body))
+        if response is None:
+            await self._app(scope, receive, send)
+            return
+        if cycle.flow.write_paused:
+            await cycle.flow.drain()
+        if cycle.disconnected:
+            return
+        parts = [STATUS_LINE[response.status_code]]
+        for name, value in cycle.default_headers + response.raw_headers:
+            parts += (name, b": ", value, b"\r\n")
+        parts.append(b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n")
+        parts.append(bytes(response.body))
+        cycle.response_started = cycle.response_complete = True
+        cycle.transport.write(b"".join(parts))
+        if not cycle.keep_alive:
+            cycle.transport.close()
+        cycle.on_response()
 
 
 class _Joining:
