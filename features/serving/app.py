@@ -26,7 +26,7 @@ from features.serving import feast_http, openapi, push_http
 from features.serving.async_reader import AsyncReader
 from features.serving.deadlines import Deadlines
 from features.serving.http_protocol import DIRECT, Direct
-from features.serving.meters import Meters
+from features.serving.meters import LATER_SECONDS, Meters
 from features.serving.push import Pusher, PushResult, pushable
 from features.serving.reader import Result
 from features.serving.tables import Tables
@@ -130,7 +130,7 @@ class _Service:
             for service in catalog.services
         }
         self.known = frozenset(f"{view.name}:{name}" for view in catalog.views for name in view.types)
-        self.by_view = lru_cache(maxsize=_REMEMBERED)(feast_http.by_view)
+        self._by_view = lru_cache(maxsize=_REMEMBERED)(self._by_known_view)
         self.tables = Tables(catalog)
         self.reader = AsyncReader(settings, catalog)
         self.pushers: deque[Pusher] = deque()
@@ -144,6 +144,7 @@ class _Service:
     def close(self) -> None:
         """Lets what runs end, and ends the connections."""
         self.deadlines.close()
+        self.meters.write()
         self.reader.close()
         while self.pushers:
             self.pushers.pop().close()
@@ -236,7 +237,9 @@ class _Service:
         return JSONResponse({"status": "not ready" if wrong else "ready", "because": wrong}, _BUSY if wrong else _OK)
 
     async def metrics(self, _: Request) -> Response:
-        """Of all workers together."""
+        """Of all workers together, which have written by then what was counted before."""
+        await asyncio.sleep(2 * LATER_SECONDS)
+        self.meters.write()
         return Response(self.meters.shown(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     def _who(self, request: Request) -> Who | None:
@@ -294,10 +297,19 @@ class _Service:
             raise InputError(msg)
         if asked.feature_service is not None:
             return await self.reader.lookup(asked.feature_service, keys, at)
-        features = tuple(asked.features)
-        # Only what is there is remembered: whatever else a request names may be as long as a request.
-        split = self.by_view if self.known.issuperset(features) else feast_http.by_view
-        return await self.reader.lookup_features(split(features), keys, at)
+        return await self.reader.lookup_features(self._parted(tuple(asked.features)), keys, at)
+
+    def _parted(self, features: tuple[str, ...]) -> dict[str, list[str]]:
+        try:
+            return self._by_view(features)
+        except KeyError:
+            return feast_http.by_view(features)
+
+    def _by_known_view(self, features: tuple[str, ...]) -> dict[str, list[str]]:
+        """Only what is there is remembered: whatever else a request names may be as long as a request."""
+        if not self.known.issuperset(features):
+            raise KeyError
+        return feast_http.by_view(features)
 
     async def _within_deadline(self, work: Awaitable[T]) -> T:
         try:

@@ -61,7 +61,7 @@ class _Directly:
         parts.append(b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n")
         parts.append(bytes(response.body))
         cycle.response_started = cycle.response_complete = True
-        cycle.transport.write(b"".join(parts))
+        cycle.transport.write_through(b"".join(parts))
         if not cycle.keep_alive:
             cycle.transport.close()
         cycle.on_response()
@@ -82,6 +82,11 @@ class _Joining:
         if not self._parts:
             self._loop.call_soon(self._flush)
         self._parts.append(data)
+
+    def write_through(self, data: bytes) -> None:
+        """Sends it, after what is kept."""
+        self._flush()
+        self._transport.write(data)
 
     def writelines(self, parts: Iterable[bytes]) -> None:
         """The same of several."""
