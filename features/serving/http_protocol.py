@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -61,7 +61,7 @@ class _Directly:
         parts.append(b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n")
         parts.append(bytes(response.body))
         cycle.response_started = cycle.response_complete = True
-        cycle.transport.write_through(b"".join(parts))
+        cast("_Joining", cycle.transport).write_through(b"".join(parts))
         if not cycle.keep_alive:
             cycle.transport.close()
         cycle.on_response()
