@@ -27,6 +27,42 @@ class OneWrite(HttpToolsProtocol):
         """The transport is one that joins writes."""
         super().connection_made(_Joining(transport, self.loop))  # type: ignore[arg-type]  # it has all that uvicorn asks of one
         self._direct: Direct = self.app_state.get(DIRECT, {})
+        self._idle_since: float | None = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is waited for any more."""
+        super().connection_lost(exc)
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
+
+    def on_response_complete(self) -> None:
+        """As uvicorn, which starts a timer after each answer and stops it with the next request; this one goes on, and looks since when nobody asked when it is due."""
+        if self.pipeline or self.transport.is_closing():
+            super().on_response_complete()
+            return
+        self.server_state.total_requests += 1
+        self.flow.resume_reading()
+        self._idle_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._look_in(self.timeout_keep_alive)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """The timer is due."""
+        self.timeout_keep_alive_task = None
+        if self._idle_since is None:
+            return  # the answer that is being made starts it again
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._look_in(left)
+        else:
+            super().timeout_keep_alive_handler()
+
+    def _look_in(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+
+    def _unset_keepalive_if_required(self) -> None:
+        """Somebody asks."""
+        self._idle_since = None
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:  # noqa: ANN401 - uvicorn's own type of what it calls
         """It runs after all that came with the request's head was read."""

@@ -50,7 +50,9 @@ async def directly(_: Scope, body: bytes) -> Response | None:
 @contextmanager
 def served() -> Iterator[socket.socket]:
     """A connection to the app under uvicorn."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, http=OneWrite, log_level="error", lifespan="on"))
+    server = uvicorn.Server(
+        uvicorn.Config(app, port=0, http=OneWrite, log_level="error", lifespan="on", timeout_keep_alive=1)
+    )
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
@@ -171,3 +173,19 @@ def test_a_failure_of_what_answers_directly_is_uvicorns_to_answer() -> None:
     with served() as link:
         link.sendall(HEAD + b"content-length: 5\r\n\r\nwrong")
         assert answers(link) == [b"500 Internal Server Error: Internal Server Error"]
+
+
+def test_a_connection_on_which_nobody_asks_any_more_is_ended_and_no_other() -> None:
+    ask = HEAD + b"content-length: 3\r\n\r\n"
+    with served() as link:
+        for pause in (0.7, 0.7, 0.7):
+            link.sendall(ask + b"abc")
+            assert answers(link) == [b"200 OK: directly 3"]
+            time.sleep(pause)
+        link.sendall(ask)
+        time.sleep(1.5)  # the rest is on its way
+        link.sendall(b"abc")
+        assert answers(link) == [b"200 OK: 3"]
+        asked = time.monotonic()
+        assert link.recv(1) == b""
+        assert 0.9 < time.monotonic() - asked < 3
