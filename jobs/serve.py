@@ -3,6 +3,7 @@
 import os
 import socket
 import tempfile
+from pathlib import Path
 
 from features.definitions.catalog import load_catalog
 from features.errors import BusyError
@@ -24,9 +25,8 @@ def run(command: Serve, settings: Settings) -> int:
         BusyError: something else listens on the port.
     """
     import uvicorn  # noqa: PLC0415 - the service alone needs it
-    from uvicorn.supervisors import Multiprocess  # noqa: PLC0415 - as above
 
-    from features.serving.http_protocol import OneWrite, Shared  # noqa: PLC0415 - as above
+    from features.serving.http_protocol import OneWrite  # noqa: PLC0415 - as above
     from features.serving.meters import TOGETHER  # noqa: PLC0415 - as above
 
     load_catalog(settings.catalog)
@@ -42,9 +42,12 @@ def run(command: Serve, settings: Settings) -> int:
     if workers == 1:
         uvicorn.Server(config).run()
         return Exit.OK
-    with tempfile.TemporaryDirectory(prefix=TOGETHER) as together, Shared(host, port) as place:
+    from features.serving.dealing import Dealer, Supervisor  # noqa: PLC0415 - as above
+
+    config.loop = "features.serving.dealing:Loop"
+    with tempfile.TemporaryDirectory(prefix=TOGETHER) as together, Dealer(host, port, Path(together)) as dealer:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = together  # where the workers' counts meet
-        Multiprocess(config, sockets=[place]).run()
+        Supervisor(config, dealer).run()
     return Exit.OK
 
 

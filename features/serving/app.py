@@ -24,7 +24,9 @@ from features.definitions.names import micros
 from features.errors import AsofError, InputError, MissingError, NotLoadedError
 from features.serving import feast_http, openapi, push_http
 from features.serving.async_reader import AsyncReader
-from features.serving.meters import Meters
+from features.serving.deadlines import Deadlines
+from features.serving.http_protocol import DIRECT, Direct
+from features.serving.meters import LATER_SECONDS, Meters
 from features.serving.push import Pusher, PushResult, pushable
 from features.serving.reader import Result
 from features.serving.tables import Tables
@@ -35,6 +37,7 @@ __all__ = ["create_app", "served"]
 
 log = logging.getLogger("asof.serve")
 ARROW = "application/vnd.apache.arrow.stream"
+_ARROW_TYPE, _JSON_TYPE = (b"content-type", ARROW.encode()), (b"content-type", b"application/json")
 _OK, _BAD, _UNKNOWN, _TOO_LARGE, _BUSY, _LATE, _BROKEN = 200, 400, 404, 413, 503, 504, 500
 _NO_TOKEN, _NO_RIGHT, _GONE = 401, 403, 499
 _MOST_BYTES = 8 << 20
@@ -45,6 +48,7 @@ _WARMING = "What lookups run is being compiled, which takes some seconds. Ask ag
 
 _Handler = Callable[[Request], Awaitable[Response]]
 T = TypeVar("T")
+R = TypeVar("R", bound=Response | None)
 
 
 class _RefusedError(Exception):
@@ -60,9 +64,9 @@ def create_app(settings: Settings, catalog: Catalog) -> FastAPI:
     here = _Service(settings, catalog)
 
     @asynccontextmanager
-    async def alive(_: FastAPI) -> AsyncIterator[None]:
+    async def alive(_: FastAPI) -> AsyncIterator[dict[str, Direct]]:
         here.warm()
-        yield
+        yield {DIRECT: {("POST", _LOOKUP): here.direct}}
         here.close()
 
     app = _App(
@@ -126,10 +130,11 @@ class _Service:
             for service in catalog.services
         }
         self.known = frozenset(f"{view.name}:{name}" for view in catalog.views for name in view.types)
-        self.by_view = lru_cache(maxsize=_REMEMBERED)(feast_http.by_view)
+        self._by_view = lru_cache(maxsize=_REMEMBERED)(self._by_known_view)
         self.tables = Tables(catalog)
         self.reader = AsyncReader(settings, catalog)
         self.pushers: deque[Pusher] = deque()
+        self.deadlines = Deadlines(settings.serving.deadline_ms / 1000)
         self.warmed: asyncio.Task[None]
 
     def warm(self) -> None:
@@ -138,6 +143,8 @@ class _Service:
 
     def close(self) -> None:
         """Lets what runs end, and ends the connections."""
+        self.deadlines.close()
+        self.meters.write()
         self.reader.close()
         while self.pushers:
             self.pushers.pop().close()
@@ -146,36 +153,48 @@ class _Service:
         """The handler, timed and counted; whatever goes wrong is answered in a sentence."""
 
         async def answered(request: Request) -> Response:
-            started = time.perf_counter()
-            try:
-                response = await handler(request)
-            except _RefusedError as refused:
-                response = _sentence(refused.code, refused.reason)
-            except ClientDisconnect:
-                response = Response(status_code=_GONE)  # nobody is there to read it; the counts have it
-            except Exception:
-                number = uuid4().hex[:12]
-                log.exception("Request %s failed.", number)
-                response = _sentence(
-                    _BROKEN, f"The service failed, by no fault of the request. Its log has the cause under {number}."
-                )
-            self.meters.request(path, response.status_code, time.perf_counter() - started)
-            return response
+            return await self._counted(path, handler(request))
 
         return answered
+
+    async def _counted(self, path: str, work: Awaitable[R]) -> R | Response:
+        started = time.perf_counter()
+        try:
+            response: R | Response = await work
+        except _RefusedError as refused:
+            response = _sentence(refused.code, refused.reason)
+        except ClientDisconnect:
+            response = Response(status_code=_GONE)  # nobody is there to read it; the counts have it
+        except Exception:
+            number = uuid4().hex[:12]
+            log.exception("Request %s failed.", number)
+            response = _sentence(
+                _BROKEN, f"The service failed, by no fault of the request. Its log has the cause under {number}."
+            )
+        if response is not None:
+            self.meters.request(path, response.status_code, time.perf_counter() - started)
+        return response
 
     async def lookup(self, request: Request) -> Response:
         """Values of a service, or of single features."""
         who = self._who(request)
-        asked = _read(await _body(request))
+        return await self._answered(who, request.scope, await _body(request))
+
+    async def direct(self, scope: Scope, body: bytes) -> Response | None:
+        """The same of a request that is here whole. None: of somebody unknown, whom `lookup` refuses; it knows who asks through a proxy."""
+        who = self._known(scope)
+        if who is None and self.tokens is not None:
+            return None
+        return await self._counted(_LOOKUP, self._answered(who, scope, body))
+
+    async def _answered(self, who: Who | None, scope: Scope, body: bytes) -> Response:
+        asked = _read(body)
         self._allow(who, asked)
         result: Result = await self._within_deadline(self._looked(asked))
         self.meters.values(result)
-        if ARROW in request.headers.get("accept", ""):
-            return Response(self.tables.stream(result), media_type=ARROW)
-        return Response(
-            _translated(lambda: feast_http.answer(result, asked, self.described)), media_type="application/json"
-        )
+        if ARROW in _header(scope, b"accept"):
+            return _Whole(self.tables.stream(result), _ARROW_TYPE)
+        return _Whole(_translated(lambda: feast_http.answer(result, asked, self.described)), _JSON_TYPE)
 
     async def push(self, request: Request) -> Response:
         """Events go into the tails."""
@@ -218,16 +237,16 @@ class _Service:
         return JSONResponse({"status": "not ready" if wrong else "ready", "because": wrong}, _BUSY if wrong else _OK)
 
     async def metrics(self, _: Request) -> Response:
-        """Of all workers together."""
+        """Of all workers together, which have written by then what was counted before."""
+        await asyncio.sleep(2 * LATER_SECONDS)
+        self.meters.write()
         return Response(self.meters.shown(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     def _who(self, request: Request) -> Who | None:
         """None where nobody is asked for a token."""
-        if self.tokens is None:
-            return None
-        kind, _, token = request.headers.get("authorization", "").partition(" ")
-        who = self.tokens.who(token.strip()) if kind.lower() == "bearer" and token else None
-        if who is None:
+        who = self._known(request.scope)
+        if who is None and self.tokens is not None:
+            token = _header(request.scope, b"authorization").partition(" ")[2]
             client = request.client.host if request.client else "unknown"
             log.warning("Refused a request from %s: %s.", client, "unknown token" if token else "no token")
             reason = "The token is not known: it was revoked or replaced." if token else "The request has no token."
@@ -236,6 +255,13 @@ class _Service:
                 f"{reason} Send `Authorization: Bearer TOKEN`; `asof grant NAME --service SERVICE` makes one.",
             )
         return who
+
+    def _known(self, scope: Scope) -> Who | None:
+        """The holder of the request's token."""
+        kind, _, token = _header(scope, b"authorization").partition(" ") if self.tokens is not None else ("", "", "")
+        return (
+            self.tokens.who(token.strip()) if self.tokens is not None and kind.lower() == "bearer" and token else None
+        )
 
     def _allow(self, who: Who | None, asked: feast_http.Asked) -> None:
         if who is None:
@@ -271,20 +297,44 @@ class _Service:
             raise InputError(msg)
         if asked.feature_service is not None:
             return await self.reader.lookup(asked.feature_service, keys, at)
-        features = tuple(asked.features)
-        # Only what is there is remembered: whatever else a request names may be as long as a request.
-        split = self.by_view if self.known.issuperset(features) else feast_http.by_view
-        return await self.reader.lookup_features(split(features), keys, at)
+        return await self.reader.lookup_features(self._parted(tuple(asked.features)), keys, at)
+
+    def _parted(self, features: tuple[str, ...]) -> dict[str, list[str]]:
+        try:
+            return self._by_view(features)
+        except KeyError:
+            return feast_http.by_view(features)
+
+    def _by_known_view(self, features: tuple[str, ...]) -> dict[str, list[str]]:
+        """Only what is there is remembered: whatever else a request names may be as long as a request."""
+        if not self.known.issuperset(features):
+            raise KeyError
+        return feast_http.by_view(features)
 
     async def _within_deadline(self, work: Awaitable[T]) -> T:
         try:
-            async with asyncio.timeout(self.settings.serving.deadline_ms / 1000):
-                return await work
+            return await self.deadlines.within(work)
         except AsofError as error:
             raise _refused(error) from error
         except TimeoutError:
             msg = f"No answer within {self.settings.serving.deadline_ms} ms, the deadline of a request (serving.deadline_ms). Ask again, or in smaller parts."
             raise _RefusedError(_LATE, msg) from None
+
+
+class _Whole(Response):
+    """An answer of bytes that are what they are: Starlette would look at them, and at its headers, once more."""
+
+    def __init__(self, body: bytes, kind: tuple[bytes, bytes]) -> None:
+        self.status_code, self.body, self.background = _OK, body, None
+        self.raw_headers = [(b"content-length", b"%d" % len(body)), kind]
+
+
+def _header(scope: Scope, name: bytes) -> str:
+    """The first of a name, which is in small letters; empty where there is none."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return str(value, "latin-1")
+    return ""
 
 
 async def _body(request: Request) -> bytes:

@@ -144,20 +144,32 @@ def answer(result: Result, asked: Asked, described: Mapping[str, Described]) -> 
         InputError: two views have a feature of one name, and full names were not asked for.
     """
     rows = len(result.keys)
-    selected = tuple((view.view, tuple(view.values)) for view in result.views)
+    selected = tuple([(view.view, tuple(view.values)) for view in result.views])
     names = _names(tuple(asked.entities), selected, asked.full_feature_names)
-    beside = _beside(["PRESENT"] * rows, to_json([_NEVER] * rows))
-    results = [_VALUES + to_json(values) + beside for values in asked.entities.values()]
-    views = list[bytes]()
+    present = _present(rows) if rows <= _FEW else _present.__wrapped__(rows)
+    results = [_VALUES + to_json(values) + present for values in asked.entities.values()]
+    views, alike = list[bytes](), list[tuple[ViewColumns, bytes, bytes]]()
     told = _told if rows <= _FEW else _told.__wrapped__
     for view in result.views:
         definition, lag = described[view.view]
         of_view, beside, times = told(view.view, definition, lag, tuple(view.statuses), tuple(view.cuts))
-        if view.values:
-            results.append(_columns(view, beside, times))
         views.append(of_view)
+        if not view.values:
+            continue
+        if alike and alike[0][1] != beside:
+            results.append(_columns(alike))
+            alike = []
+        alike.append((view, beside, times))
+    if alike:
+        results.append(_columns(alike))
     asof = b'{"at":%b,"views":{%b}}' % (to_json(_instant(result.at)), b",".join(views))
     return b'{"metadata":{"feature_names":%b,"asof":%b},"results":[%b]}' % (names, asof, b",".join(results))
+
+
+@lru_cache(maxsize=_FEW)
+def _present(rows: int) -> bytes:
+    """What stands beside the values of a key column."""
+    return _beside(["PRESENT"] * rows, to_json([_NEVER] * rows))
 
 
 @lru_cache(maxsize=1024)
@@ -171,17 +183,22 @@ def _told(
     return of_view, _beside(statuses_of(column), times), times
 
 
-def _columns(view: ViewColumns, beside: bytes, times: bytes) -> bytes:
-    """A feature each. What stands beside the values is nearly always the same: it is written once a view, as are all values together."""
-    written = to_json(list(view.values.values()), inf_nan_mode="strings")
+def _columns(alike: Sequence[tuple[ViewColumns, bytes, bytes]]) -> bytes:
+    """A feature each, of views that have the same beside their values, with that, and with its instants: it is written once, and all values together, which nearly always will do."""
+    (_, beside, _), *_ = alike
+    columns = [column for view, _, _ in alike for column in view.values.values()]
+    written = to_json(columns, inf_nan_mode="strings")
     is_plain = b'"' not in written  # texts may hold anything
     if is_plain and b"null" not in written:
         return _VALUES + written[1:-1].replace(b"],[", b"]" + beside + b"," + _VALUES + b"[") + beside
-    columns, statuses = list[bytes](), statuses_of(view)
-    for values in view.values.values():
+    if len(alike) > 1:
+        return b",".join([_columns([one]) for one in alike])
+    ((view, _, times),) = alike
+    parts, statuses = list[bytes](), statuses_of(view)
+    for values in columns:
         part = to_json(values, inf_nan_mode="strings")
-        columns.append(_VALUES + part + (_beside(with_nulls(values, statuses), times) if None in values else beside))
-    return b",".join(columns)
+        parts.append(_VALUES + part + (_beside(with_nulls(values, statuses), times) if None in values else beside))
+    return b",".join(parts)
 
 
 def _beside(statuses: list[str], times: bytes) -> bytes:

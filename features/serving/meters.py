@@ -1,5 +1,6 @@
 """What Prometheus reads of the service: requests by path and code, their times, values by view and status."""
 
+import asyncio
 import os
 from collections import Counter as Counts
 from functools import cache
@@ -9,10 +10,13 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 
 from features.serving.reader import Result
 
-__all__ = ["TOGETHER", "Meters"]
+__all__ = ["LATER_SECONDS", "TOGETHER", "Meters"]
 
 TOGETHER = "asof-meters-"
 """How the folder is called in which the counts of several workers meet."""
+
+LATER_SECONDS = 0.005
+"""What is counted is written so much later at the most, with all that was counted meanwhile."""
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 2.0)
 
@@ -30,25 +34,43 @@ class Meters:
             "asof_rows", "Rows looked up, by the status of their values.", ("view", "status"), registry=self._registry
         )
 
+        self._answers: list[tuple[str, int, float]] = []
+        self._looked: dict[tuple[str, str], int] = {}
+        self._later: asyncio.TimerHandle | None = None
         # Prometheus checks the labels each time.
         self._of_request, self._of_rows = cache(self._requests.labels), cache(self._rows.labels)
         self._of_seconds = cache(self._seconds.labels)
 
     def request(self, path: str, code: int, seconds: float) -> None:
         """One answer."""
-        self._of_request(path, str(code)).inc()
-        self._of_seconds(path).observe(seconds)
+        self._answers.append((path, code, seconds))
+        if self._later is None:
+            self._later = asyncio.get_running_loop().call_later(LATER_SECONDS, self.write)
 
     def values(self, result: Result) -> None:
-        """What a lookup gave."""
+        """What a lookup gave, before its answer is counted."""
         for view in result.views:
             statuses = view.statuses
             counts = {statuses[0]: 1} if len(statuses) == 1 else Counts(statuses)
             for status, rows in counts.items():
-                self._of_rows(view.view, status).inc(rows)
+                of = view.view, status
+                self._looked[of] = self._looked.get(of, 0) + rows
+
+    def write(self) -> None:
+        """All that was not written yet to where it is read: for workers that is a file, which costs more than to count."""
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
+        answers, looked, self._answers, self._looked = self._answers, self._looked, [], {}
+        for (path, code), number in Counts((path, code) for path, code, _ in answers).items():
+            self._of_request(path, str(code)).inc(number)
+        for path, _, seconds in answers:
+            self._of_seconds(path).observe(seconds)
+        for of, rows in looked.items():
+            self._of_rows(*of).inc(rows)
 
     def shown(self) -> bytes:
-        """In Prometheus' text format."""
+        """What was written, in Prometheus' text format."""
         if not Path(os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")).name.startswith(TOGETHER):  # Feast sets one too
             return bytes(generate_latest(self._registry))
         together = CollectorRegistry()

@@ -10,7 +10,7 @@ import redis
 from redis import asyncio as aioredis
 
 from features.store.reads import Answer, Question
-from features.store.redis_client import TIMEOUT_SECONDS
+from features.store.redis_client import ERRORS, TIMEOUT_SECONDS
 from features.store.redis_link import nonsense, refusal
 from features.store.redis_store import RedisStore
 from features.store.redis_trips import answers_of
@@ -34,7 +34,7 @@ class AsyncRedisStore:
             BusyError: Redis does not answer.
         """
         asking = self._store.asking(questions)
-        with self._store.errors():
+        try:
             trip = next(asking)
             while True:
                 found = await self._trips.execute(*trip.packed())
@@ -43,6 +43,9 @@ class AsyncRedisStore:
                 except StopIteration as done:
                     answers: list[Answer] = done.value
                     return answers
+        except ERRORS:
+            with self._store.errors():
+                raise
 
     def close(self) -> None:
         """Ends the connections; what is under way fails."""
@@ -51,10 +54,11 @@ class AsyncRedisStore:
 
 
 class _Under(NamedTuple):
-    """What is under way: who waits, and for how many answers."""
+    """What is under way: who waits, for how many answers, and since when by the loop's clock."""
 
     future: "asyncio.Future[list[Any]]"
     answers: int
+    since: float
 
 
 class _Link(asyncio.Protocol):
@@ -66,14 +70,32 @@ class _Link(asyncio.Protocol):
         self._reader = hiredis.Reader(replyError=refusal, protocolError=nonsense)
         self._under = deque[_Under]()
         self._found: list[Any] = []
+        self._loop = asyncio.get_running_loop()
+        self._watch: asyncio.TimerHandle | None = None
         self.is_open = True
 
     def ask(self, packed: bytes, count: int) -> "asyncio.Future[list[Any]]":
         """All answers to commands that have so many."""
-        future = asyncio.get_running_loop().create_future()
-        self._under.append(_Under(future, count))
+        future = self._loop.create_future()
+        self._under.append(_Under(future, count, self._loop.time()))
+        if self._watch is None:
+            self._watch = self._loop.call_later(TIMEOUT_SECONDS, self._look)
         self._writer.transport.write(packed)
         return future
+
+    def _look(self) -> None:
+        """Ends it where whoever waits longest has waited too long: one timer for all, who seldom wait."""
+        self._watch = None
+        if not self._under:
+            return
+        left = self._under[0].since + TIMEOUT_SECONDS - self._loop.time()
+        if left > 0:
+            self._watch = self._loop.call_later(left, self._look)
+            return
+        why = f"no answer within {TIMEOUT_SECONDS} s"
+        if not (future := self._under.popleft().future).done():
+            future.set_exception(redis.TimeoutError(why))
+        self.fail(why)
 
     def data_received(self, data: bytes) -> None:
         """Part of some answers."""
@@ -95,6 +117,9 @@ class _Link(asyncio.Protocol):
     def fail(self, why: str) -> None:
         """Ends it."""
         self.is_open = False
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
         self._writer.transport.abort()
         while self._under:
             future = self._under.popleft().future
@@ -115,7 +140,9 @@ class _Trips:
         left = _NEW_ONES
         while True:
             try:
-                return answers_of(await self._asked(packed, count))
+                if (link := self._link) is None or not link.is_open:
+                    link = await self._opened()
+                return answers_of(await link.ask(packed, count))
             except redis.ConnectionError:
                 if not left:
                     raise
@@ -124,18 +151,6 @@ class _Trips:
     def close(self) -> None:
         if self._link is not None:
             self._link.fail("the reader was closed")
-
-    async def _asked(self, packed: bytes, count: int) -> list[Any]:
-        link = self._link
-        if link is None or not link.is_open:
-            link = await self._opened()
-        try:
-            async with asyncio.timeout(TIMEOUT_SECONDS):
-                return await link.ask(packed, count)
-        except TimeoutError:
-            link.fail(f"no answer within {TIMEOUT_SECONDS} s")
-            msg = f"no answer within {TIMEOUT_SECONDS} s"
-            raise redis.TimeoutError(msg) from None
 
     async def _opened(self) -> _Link:
         async with self._opening:

@@ -129,8 +129,14 @@ class Trip:
 
 def hmgets(keys: Iterable[bytes], fields: Sequence[bytes]) -> list[bytes]:
     """One packed HMGET a key, of the same fields."""
-    head, tail = b"*%d\r\n$5\r\nHMGET\r\n" % (len(fields) + 2), b"".join(map(bulk, fields))
+    head, tail = _hmget(tuple(fields))
     return [b"%b$%d\r\n%b\r\n%b" % (head, len(key), key, tail) for key in keys]
+
+
+@lru_cache(maxsize=1024)
+def _hmget(fields: tuple[bytes, ...]) -> tuple[bytes, bytes]:
+    """What comes before the key and after it."""
+    return b"*%d\r\n$5\r\nHMGET\r\n" % (len(fields) + 2), b"".join(map(bulk, fields))
 
 
 _MULTI, _EXEC = command(b"MULTI"), command(b"EXEC")

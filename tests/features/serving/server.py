@@ -9,13 +9,15 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 
+from features.serving.http_protocol import OneWrite
+
 __all__ = ["serving"]
 
 
 @contextmanager
 def serving(app: FastAPI) -> Iterator[httpx.Client]:
     """A client of the app under a real server, on any free port."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", http=OneWrite))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

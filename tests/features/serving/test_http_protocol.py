@@ -1,7 +1,6 @@
-"""Workers get their connections from the kernel, each from its own socket; and an answer is one packet."""
+"""An answer is one packet; what may be answered directly is, wherever the request came whole, and all else takes uvicorn's way."""
 
-import multiprocessing
-import pickle
+import asyncio
 import socket
 import threading
 import time
@@ -10,63 +9,20 @@ from contextlib import contextmanager
 
 import pytest
 import uvicorn
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from features.serving.http_protocol import OneWrite, Shared
-
-
-def test_sent_to_another_process_it_is_another_socket_on_the_same_address() -> None:
-    with Shared("127.0.0.1", 0) as first:
-        port = first.getsockname()[1]
-        with Shared("127.0.0.1", port) as place, pickle.loads(pickle.dumps(place)) as other:  # noqa: S301 - our own
-            assert isinstance(other, Shared)
-            assert other.getsockname() == place.getsockname()
-            assert other.fileno() != place.fileno()
-
-
-def test_only_who_listens_gets_connections_and_all_of_them_do() -> None:
-    with Shared("127.0.0.1", 0) as silent:
-        port = silent.getsockname()[1]
-        with Shared("127.0.0.1", port) as one, Shared("127.0.0.1", port) as two:
-            for each in (one, two):
-                each.listen()
-                each.setblocking(False)
-            asked = [socket.create_connection(("127.0.0.1", port), timeout=5) for _ in range(40)]
-            taken = _taken(one), _taken(two)
-            assert sum(taken) == 40
-            assert min(taken) > 0
-            for link in asked:
-                link.close()
-
-
-def _taken(listener: socket.socket) -> int:
-    count = 0
-    while True:
-        try:
-            listener.accept()[0].close()
-        except BlockingIOError:
-            return count
-        count += 1
-
-
-def test_it_goes_through_a_spawned_process() -> None:
-    with Shared("127.0.0.1", 0) as first, Shared("127.0.0.1", first.getsockname()[1]) as place:
-        start = multiprocessing.get_context("spawn")
-        told = start.SimpleQueue()
-        process = start.Process(target=_name_of, args=(place, told))
-        process.start()
-        assert told.get() == place.getsockname()
-        process.join(30)
-        assert process.exitcode == 0
-
-
-def _name_of(place: socket.socket, told: "multiprocessing.SimpleQueue[object]") -> None:
-    told.put(place.getsockname())
+from features.serving.http_protocol import DIRECT, OneWrite
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
     """Answers with the length of what it got, in one part or two; leaves without an answer where it is told to."""
-    if scope["type"] != "http":
+    if scope["type"] == "lifespan":
+        await receive()
+        scope["state"][DIRECT] = {("POST", "/direct"): directly}
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
         return
     body = b""
     while (message := await receive())["type"] == "http.request":
@@ -81,10 +37,22 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
+async def directly(_: Scope, body: bytes) -> Response | None:
+    """Tells that it was asked; leaves some to the application."""
+    if body == b"not mine":
+        return None
+    if body == b"wrong":
+        raise ValueError(body)
+    await asyncio.sleep(0)
+    return Response(b"directly %d" % len(body), 201 if b"created" in body else 200)
+
+
 @contextmanager
 def served() -> Iterator[socket.socket]:
     """A connection to the app under uvicorn."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, http=OneWrite, log_level="error", lifespan="off"))
+    server = uvicorn.Server(
+        uvicorn.Config(app, port=0, http=OneWrite, log_level="error", lifespan="on", timeout_keep_alive=1)
+    )
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
@@ -132,3 +100,92 @@ def test_requests_that_were_sent_together_are_answered_in_their_order() -> None:
             b"22",
             b"333",
         ]
+
+
+def answers(link: socket.socket, count: int = 1) -> list[bytes]:
+    """The next answers, each with its status and its body."""
+    file, made = link.makefile("rb"), []
+    for _ in range(count):
+        status, length = file.readline().split(b" ", 1)[1].strip(), 0
+        while (line := file.readline()) != b"\r\n":
+            name, _, value = line.lower().partition(b":")
+            length = int(value) if name == b"content-length" else length
+        made.append(status + b": " + file.read(length))
+    file.close()
+    return made
+
+
+HEAD = b"POST /direct HTTP/1.1\r\nhost: a\r\n"
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        ([HEAD + b"content-length: 3\r\n\r\nabc"], b"200 OK: directly 3"),
+        ([HEAD + b"content-length: 7\r\n\r\ncreated"], b"201 Created: directly 7"),
+        ([HEAD + b"\r\n"], b"200 OK: directly 0"),
+        ([HEAD.replace(b"direct", b"direct?a=b") + b"content-length: 3\r\n\r\nabc"], b"200 OK: directly 3"),
+        ([HEAD + b"transfer-encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n"], b"200 OK: directly 3"),
+        ([HEAD + b"content-length: 8\r\n\r\nnot mine"], b"200 OK: 8"),
+        ([HEAD + b"content-length: 3\r\n\r\n", b"ab", b"c"], b"200 OK: 3"),
+        ([HEAD + b"transfer-encoding: chunked\r\n\r\n2\r\nab\r\n", b"1\r\nc\r\n0\r\n\r\n"], b"200 OK: 3"),
+        ([HEAD + b"content-length: 300000\r\n\r\n" + b"x" * 1000, b"x" * 299_000], b"200 OK: 300000"),
+        ([HEAD.replace(b"POST", b"PUT") + b"content-length: 3\r\n\r\nabc"], b"200 OK: 3"),
+        ([HEAD.replace(b"/direct", b"/other") + b"content-length: 3\r\n\r\nabc"], b"200 OK: 3"),
+    ],
+)
+def test_what_came_whole_is_answered_directly_and_all_else_by_the_application(parts: list[bytes], said: bytes) -> None:
+    with served() as link:
+        for _ in range(3):  # the connection stays
+            for part in parts:
+                link.sendall(part)
+                time.sleep(0.05)
+            assert answers(link) == [said]
+
+
+def test_whoever_waits_for_a_word_to_send_the_rest_gets_it() -> None:
+    with served() as link:
+        link.sendall(HEAD + b"content-length: 3\r\nexpect: 100-continue\r\n\r\n")
+        assert link.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        link.sendall(b"abc")
+        assert answers(link) == [b"200 OK: 3"]
+
+
+def test_direct_answers_and_others_keep_the_order_of_their_requests() -> None:
+    other = HEAD.replace(b"/direct", b"/other")
+    with served() as link:
+        link.sendall(b"".join(head + b"content-length: 1\r\n\r\nx" for head in (HEAD, other, HEAD, HEAD, other)))
+        direct, by_app = b"200 OK: directly 1", b"200 OK: 1"
+        assert answers(link, 5) == [direct, by_app, direct, direct, by_app]
+
+
+@pytest.mark.parametrize("version", [b"HTTP/1.0\r\nhost: a\r\n", b"HTTP/1.1\r\nhost: a\r\nconnection: close\r\n"])
+def test_a_connection_that_ends_with_its_direct_answer_says_so(version: bytes) -> None:
+    with served() as link:
+        link.sendall(b"POST /direct " + version + b"content-length: 3\r\n\r\nabc")
+        answer = b""
+        while part := link.recv(65_536):
+            answer += part
+        assert answer.endswith(b"connection: close\r\n\r\ndirectly 3")
+
+
+def test_a_failure_of_what_answers_directly_is_uvicorns_to_answer() -> None:
+    with served() as link:
+        link.sendall(HEAD + b"content-length: 5\r\n\r\nwrong")
+        assert answers(link) == [b"500 Internal Server Error: Internal Server Error"]
+
+
+def test_a_connection_on_which_nobody_asks_any_more_is_ended_and_no_other() -> None:
+    ask = HEAD + b"content-length: 3\r\n\r\n"
+    with served() as link:
+        for pause in (0.7, 0.7, 0.7):
+            link.sendall(ask + b"abc")
+            assert answers(link) == [b"200 OK: directly 3"]
+            time.sleep(pause)
+        link.sendall(ask)
+        time.sleep(1.5)  # the rest is on its way
+        link.sendall(b"abc")
+        assert answers(link) == [b"200 OK: 3"]
+        asked = time.monotonic()
+        assert link.recv(1) == b""
+        assert 0.9 < time.monotonic() - asked < 3
