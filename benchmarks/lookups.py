@@ -235,7 +235,7 @@ def run(data: Path, only: str, port: int, runs: int) -> dict[str, Any]:
         draw, call, reader, more = windows(data, url)
         line |= more
     sides: dict[str, tuple[Callable[[int], Any], Callable[[Any], Any]]] = {
-        "asof": (draw, lambda one: in_python(call(one))), "asof_arrow": (draw, lambda one: reader.table(call(one))), "feast": feast(data, port),
+        "asof": (draw, lambda one: [list(view.values.values()) for view in call(one).views]), "asof_arrow": (draw, lambda one: reader.table(call(one))), "feast": feast(data, port),
     }  # fmt: skip
     found: dict[str, list[Times]] = {name: [] for name in sides}
     for turn in range(runs + 1):

@@ -14,7 +14,7 @@ from features.definitions.views import FeatureView
 from features.errors import EarlyError, NotLoadedError
 from features.store.columns import Columns
 from features.store.heads import Head
-from features.store.packed import Packing, Unpacked
+from features.store.packed import MANY, Packing, Unpacked
 from features.store.reads import Answer, Question
 from features.store.tails import tail_of, tail_source
 from features.store.values import Cell
@@ -173,8 +173,10 @@ class Served:
         told = self._told(head, answer.watermark)
         stale = at >= head.cut + head.horizon or self._is_silent(told, at)
         statuses: list[Status] = ["stale" if stale else _FINISHED[status] for status in found.status.tolist()]
-        columns: Mapping[str, Sequence[Cell]] = Columns(
-            features, lambda: found.cells(features), lambda: found.arrays(features)
+        columns: Mapping[str, Sequence[Cell]] = (
+            found.cells(features)
+            if len(keys) < MANY
+            else Columns(features, lambda: found.cells(features), lambda: found.arrays(features))
         )
         if None in keys or found.is_damaged:
             broken = found.damaged[asked.asks.key].tolist()

@@ -1,6 +1,6 @@
 """Values of one view, a column a feature: Python's cells and Arrow's arrays are made when somebody reads them, and each only then."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, ItemsView, Iterator, Mapping, Sequence, ValuesView
 from functools import cached_property
 
 import pyarrow as pa
@@ -29,11 +29,20 @@ class Columns(Mapping[str, Sequence[Cell]]):
         self._names, self._to_cells, self._to_arrays = names, cells, arrays
 
     @cached_property
-    def _cells(self) -> Mapping[str, Sequence[Cell]]:
-        return self._to_cells()
+    def _cells(self) -> dict[str, Sequence[Cell]]:
+        made = self._to_cells()
+        return {name: made[name] for name in self._names}
 
     def __getitem__(self, name: str) -> Sequence[Cell]:
         return self._cells[name]
+
+    def items(self) -> ItemsView[str, Sequence[Cell]]:
+        """As a dict has them: a mapping's own would ask for one after the other."""
+        return self._cells.items()
+
+    def values(self) -> ValuesView[Sequence[Cell]]:
+        """See `items`."""
+        return self._cells.values()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)

@@ -106,8 +106,11 @@ class Finished:
         """The values of features as `column` gives them."""
         return {name: self.column(name) for name in names}
 
-    def cells(self, names: Iterable[str]) -> dict[str, Sequence[Scalar]]:
+    def cells(self, names: Sequence[str]) -> dict[str, Sequence[Scalar]]:
         """The values of features; timestamps are microseconds UTC."""
+        whole, first, end = self._made.program.spans_of_whole[self._place]
+        if whole == tuple(names):
+            return dict(zip(names, self._made.listed[0][first:end], strict=True))
         found, listed, made = self._made.program.found[self._place], self._made.listed, dict[str, Sequence[Scalar]]()
         for name in names:
             if (at := found.get(name)) is not None:
@@ -160,14 +163,13 @@ class _Together:
         )
         self.requests = [one.request for one in stated]
         self.rows, self.more = self._blocks(data, sections, stated)
-        self.beside = [self._with_asks(place, one) for place, one in enumerate(stated)]
-        # What blocks told may have been more damage.
-        self.damaged: Array = (
-            (np.diff(sections.starts) > 0) & (sections.rest != sections.starts[1:])
-            if sections.unread or sections.broken
-            else np.zeros(len(held), bool)
-        )
-        self.is_damaged = bool(self.damaged.any())
+        self.beside: Sequence[Block] = self.more
+        if any(one is not None for one in self.requests):
+            self.beside = [self._with_asks(place, one) for place, one in enumerate(stated)]
+        self.damaged: Array = np.zeros(len(held), bool)
+        if sections.unread or sections.broken:  # what blocks tell may be more damage
+            self.damaged = (np.diff(sections.starts) > 0) & (sections.rest != sections.starts[1:])
+        self.is_damaged = (sections.unread or sections.broken) and bool(self.damaged.any())
         whole = program.groups[0]
         self.counted = kernels.Counted(*kernels.answer(
             sections.words, sections.at, sections.size, sections.slot, self._aside(sections), np.array([one.key for one in asks], np.int64), self.first,

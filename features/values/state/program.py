@@ -1,6 +1,6 @@
 """The plans of several views as one: the arrays that one pass over all their states takes, and which features are finished alike."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -80,6 +80,9 @@ class Program:
     found: tuple[Mapping[str, tuple[int, int]], ...]
     """Of each view: feature to its group and its place there."""
 
+    spans_of_whole: tuple[tuple[tuple[str, ...], int, int], ...]
+    """Of each view the features that are whole numbers, in order, and where they begin and end among those of all views."""
+
     more: tuple[tuple[Feature, ...], ...]
     """Of each view the features that are in no group, in order."""
 
@@ -135,10 +138,18 @@ def program_of(views: tuple[FeatureView, ...]) -> Program:
         spans=np.concatenate([np.zeros((3, 0), np.int64), *spans], axis=1), rows=rows[:-1].copy(), count=int(rows[-1]), groups=groups,
         after=np.array([int(view.include_self) for view in views], np.int64),
         lags=np.array([view.schedule.lag_us for view in views], np.int64), horizons=np.array([view.horizon_us for view in views], np.int64),
-        found=tuple(found), more=tuple(tuple(feature for feature in plan.view.features if feature.name not in plan.places) for plan in plans),
+        found=tuple(found), spans_of_whole=tuple(_spans_of_whole(len(plans), groups[0].features)), more=tuple(tuple(feature for feature in plan.view.features if feature.name not in plan.places) for plan in plans),
         kept=kept, waiting=waiting, no_rows=(tuple(map(empty, kept)), tuple(map(empty, waiting))),
         seen=np.array([row_of[view, 0][0] + 1 if some else -1 for view, some in enumerate(held)], np.int64),
     )  # fmt: skip
+
+
+def _spans_of_whole(views: int, features: Sequence[tuple[int, str]]) -> Iterator[tuple[tuple[str, ...], int, int]]:
+    at = 0
+    for view in range(views):
+        names = tuple(name for of, name in features if of == view)
+        yield names, at, at + len(names)
+        at += len(names)
 
 
 def _pieces(section: Section) -> int:

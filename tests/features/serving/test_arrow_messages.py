@@ -61,7 +61,7 @@ def test_a_null_is_pyarrows_matter(batches: list[list[Column]]) -> None:
         assert messages.message("of", columns, given_as(batch)) == batch.serialize().to_pybytes()
 
 
-def test_pyarrow_is_asked_once_a_shape_and_for_many_rows_each_time() -> None:
+def test_pyarrow_is_asked_once_a_shape() -> None:
     messages, asked = Messages(), list[int]()
 
     def message(cells: list[Cell]) -> None:
@@ -73,9 +73,9 @@ def test_pyarrow_is_asked_once_a_shape_and_for_many_rows_each_time() -> None:
 
         assert messages.message("of", columns, batch) == batch_of(columns).serialize().to_pybytes()
 
-    for rows in (1, 1, 2, 1, 65, 65):
+    for rows in (1, 1, 2, 1, 2):
         message(list(range(rows)))
-    assert asked == [1, 2, 65, 65]
+    assert asked == [1, 2]
 
 
 @pytest.mark.parametrize("of", ["one", ("two", 1)])

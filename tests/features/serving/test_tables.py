@@ -10,6 +10,7 @@ from features.serving.reader import Reader, Result
 from features.serving.tables import Tables
 from features.settings import Settings
 from features.store.columns import Columns
+from features.store.packed import MANY as PACKED_MANY
 from features.store.values import ARROW
 from tests.features.serving.habits import CUT, DAY, HOUR, PAYMENTS, put, rows
 from tests.features.serving.test_states import CATALOG as STATES
@@ -81,7 +82,7 @@ def test_values_from_states(either_store: Settings, some: tuple[str | None, ...]
         put_states(either_store, view, before)
     with Reader(either_store, STATES) as reader:
         found = reader.lookup("now", [{"card_id": card} for card in some], CUT + 2 * HOUR)
-        assert isinstance(found.views[0].values, Columns) == (None not in some)
+        assert isinstance(found.views[0].values, Columns) == (len(some) >= PACKED_MANY)
         assert same(reader, found, STATES)
         some_features = reader.lookup_features(
             {"live": ["last_shop_24h", "count_1h"]}, [{"card_id": card} for card in some], CUT + DAY
