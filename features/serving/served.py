@@ -29,6 +29,7 @@ __all__ = ["Served", "Status", "ViewColumns", "ViewValues", "answered"]
 Status = Literal["ok", "never_seen", "stale", "no_key", "overflow", "damaged"]
 _FINISHED: tuple[Status, ...] = STATUSES
 """By what is finished."""
+_STALE: tuple[Status, ...] = ("stale",) * len(_FINISHED)
 _STORED: tuple[Status, ...] = ("ok", "overflow")
 _NO_KEY, _UNSEEN, _DAMAGED = -1, -2, -3
 _OTHERWISE: dict[int, Status] = {_NO_KEY: "no_key", _UNSEEN: "never_seen", _DAMAGED: "damaged"}
@@ -160,7 +161,8 @@ class Served:
         """
         view, cut = self.view, self.live(answer.head, at).cut
         tail = [(place, entry) for place, key in enumerate(asked.keys) if key for entry in answer.tails.get(key, ())] if answer.tails else []  # fmt: skip
-        states = [answer.states.get(key) if key else None for key in asked.keys]
+        state_of = cast("Callable[[bytes | None], bytes | None]", answer.states.get)  # of None there is no state
+        states = list(map(state_of, asked.keys))
         rows = tail_of(view, tail, cut) if tail else None
         brought = {name: request[name] for name in view.request} if view.request or view.include_self else None
         return Stated(view=view, cut=cut, states=states, asks=asked.asks, tail=rows, request=brought)
@@ -172,7 +174,7 @@ class Served:
         head = self.live(answer.head, at)
         told = self._told(head, answer.watermark)
         stale = at >= head.cut + head.horizon or self._is_silent(told, at)
-        statuses: list[Status] = ["stale" if stale else _FINISHED[status] for status in found.status.tolist()]
+        statuses: list[Status] = list(map((_STALE if stale else _FINISHED).__getitem__, found.status.tolist()))
         columns: Mapping[str, Sequence[Cell]] = (
             found.cells(features)
             if len(keys) < MANY
@@ -225,7 +227,8 @@ class Places:
     def __init__(self, keys: Sequence[bytes | None], at: int, *, apart: bool) -> None:
         places = {key: place for place, key in enumerate(dict.fromkeys(keys))}
         self.keys: Sequence[bytes | None] = keys if apart else list(places)
-        key = np.arange(len(keys)) if apart else np.fromiter((places[key] for key in keys), np.int64, len(keys))
+        alone = apart or len(places) == len(keys)
+        key = np.arange(len(keys)) if alone else np.fromiter(map(places.__getitem__, keys), np.int64, len(keys))
         self.asks = Asks(key=key, instant=np.full(len(keys), at, np.int64))
 
 

@@ -43,9 +43,9 @@ class ClusterTrip(Trip):
         named = list(keys)
         self._items += ((key, packed, 1) for key, packed in zip(named, hmgets(named, fields), strict=True))
 
-    def hvals(self, key: bytes) -> None:
-        """All values of an entity's hash."""
-        self._items.append((key, HVALS + bulk(key), 1))
+    def hvals(self, keys: Iterable[bytes]) -> None:
+        """All values of entities' hashes."""
+        self._items += ((key, HVALS + bulk(key), 1) for key in keys)
 
     def steps(self) -> Iterable[tuple[Sequence[int], list[tuple[bytes, bytes, int]]]]:
         """The places of a step's commands, and the commands."""

@@ -1,7 +1,7 @@
 """Names of things in Feast's online layouts: entity keys (its version 3), Redis fields, the `_ts:` instant, tables of SQLite."""
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from features.store.values import integers, varint
 
 __all__ = [
     "PROJECT", "Records", "belongs", "collisions", "encode_instant", "encoded_keys", "entity_key", "entity_keys", "field", "instant_field",
-    "key_prefix", "murmur3", "redis_overtaking", "redis_records", "redis_states", "redis_tail", "sqlite_table", "state_field",
+    "key_prefix", "murmur3", "redis_overtaking", "redis_records", "redis_state_keys", "redis_states", "redis_tail", "redis_tail_keys", "sqlite_table", "state_field",
 ]  # fmt: skip
 
 PROJECT = "asof"
@@ -81,9 +81,20 @@ def redis_states(key: bytes) -> bytes:
     return b"asof:{" + key + _STATES
 
 
+def redis_state_keys(keys: Iterable[bytes]) -> list[bytes]:
+    """The same of some entities."""
+    return [b"asof:{%b%b" % (key, _STATES) for key in keys]
+
+
 def redis_tail(key: bytes, source: str) -> bytes:
     """The Redis key of an entity's tail of a source; in the slot of its states."""
-    return b"asof:{" + key + PROJECT.encode() + b"}:tail:" + source.encode()
+    return redis_tail_keys((key,), source)[0]
+
+
+def redis_tail_keys(keys: Iterable[bytes], source: str) -> list[bytes]:
+    """The same of some entities."""
+    after = PROJECT.encode() + b"}:tail:" + source.encode()
+    return [b"asof:{%b%b" % (key, after) for key in keys]
 
 
 def redis_overtaking(key: bytes, source: str, event_id: bytes) -> bytes:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from features.store.heads import Head
-from features.store.keys import redis_records, redis_states
+from features.store.keys import redis_records, redis_state_keys
 from features.store.reads import Answer, Question
 from features.store.redis_trips import Parsed, Trip
 
@@ -33,7 +33,7 @@ def ask_plain(trip: Trip, questions: Sequence[Question]) -> Groups:
         trip.hgetall(redis_records(question.view, tagged=trip.tagged).head)
         groups.setdefault(question.keys, []).append(place)
     for keys, places in groups.items():
-        trip.hmget(map(redis_states, keys), [packed_field(questions[place].view) for place in places])
+        trip.hmget(redis_state_keys(keys), [packed_field(questions[place].view) for place in places])
     return groups
 
 

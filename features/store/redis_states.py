@@ -14,7 +14,16 @@ from features.definitions.names import STATE
 from features.errors import BusyError
 from features.store.generations import dropped, from_text, next_number, serving, settled_states, to_text
 from features.store.heads import Head, Layout, Loaded
-from features.store.keys import PROJECT, entity_keys, key_prefix, redis_records, redis_states, redis_tail, state_field
+from features.store.keys import (
+    PROJECT,
+    entity_keys,
+    key_prefix,
+    redis_records,
+    redis_state_keys,
+    redis_states,
+    redis_tail_keys,
+    state_field,
+)
 from features.store.reads import Answer, Question
 from features.store.redis_client import client_of, each, keys_like, piped, records_of, still_ours, taken
 from features.store.redis_parts import begin_parts, load_of
@@ -69,10 +78,9 @@ class States:
             trip.hgetall(redis_records(question.view, tagged=trip.tagged).generations)
         for source, keys in asked.tails.items():
             trip.get(redis_watermark(source))
-            for key in keys:
-                trip.hvals(redis_tail(key, source))
+            trip.hvals(redis_tail_keys(keys, source))
         for of, fields in asked.fields.items():
-            trip.hmget(map(redis_states, of), list(fields.values()))
+            trip.hmget(redis_state_keys(of), list(fields.values()))
         return asked
 
     def are_known(self, asked: "Asked", found: Sequence[Any]) -> bool:

@@ -99,7 +99,7 @@ class RedisStore:
             BusyError: Redis does not answer.
         """
         asking = self.asking(questions)
-        with self.errors():
+        try:
             trip = next(asking)
             while True:
                 found = self._trips.execute(trip)
@@ -108,6 +108,9 @@ class RedisStore:
                 except StopIteration as done:
                     answers: list[Answer] = done.value
                     return answers
+        except ERRORS:
+            with self.errors():
+                raise
 
     def asking(self, questions: Sequence[Question]) -> Generator[Trip, list[Any], list[Answer]]:
         """What `ask` does between its trips: each is to be answered with what EXEC gave.

@@ -114,9 +114,9 @@ class Trip:
         """The values of the same fields of some hashes, an answer a hash."""
         self._commands += hmgets(keys, fields)
 
-    def hvals(self, key: bytes) -> None:
-        """All values of a hash."""
-        self._commands.append(HVALS + bulk(key))
+    def hvals(self, keys: Iterable[bytes]) -> None:
+        """All values of some hashes, an answer a hash."""
+        self._commands += [b"%b$%d\r\n%b\r\n" % (HVALS, len(key), key) for key in keys]
 
     def get(self, key: bytes) -> None:
         """One value."""

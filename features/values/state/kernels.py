@@ -89,8 +89,8 @@ def _first_from(words: Array, low: Number, high: Number, instant: Number) -> Num
 
 @njit(cache=True)
 def answer(
-    words: Array, at: Array, count: Array, first_slot: Array, aside: Aside, keys: Array, first_state: Array, instants: Array, settled: Array, after: Array,
-    of: Array, place: Array, kind: Array, pieces: Array, once: Array, first: Array, spans: Array, rows: Array, total: int, seen: Array, how: Array,
+    words: Array, at: Array, count: Array, first_slot: Array, begin: Array, end: Array, times: Array, since: Array, more: Array, keys: Array,
+    first_state: Array, instants: Array, settled: Array, after: Array, of: Array, place: Array, kind: Array, pieces: Array, once: Array, first: Array, spans: Array, rows: Array, total: int, seen: Array, how: Array,
     whole: Array, whose: Array, limit: Array,
 ) -> tuple[Array, Array, Array, bool, Array, Array]:  # fmt: skip
     """What every window of every ask counts, and what is finished from it in whole numbers; see `Counted`.
@@ -100,7 +100,11 @@ def answer(
         at: where those of each slot, a section of a state, stand.
         count: how many they are.
         first_slot: of each state.
-        aside: the rows beside the states; NOTHING where there are none.
+        begin: of rows beside the states, and so on, as `Aside` has it; NOTHING where there are none.
+        end: see `begin`.
+        times: see `begin`.
+        since: see `begin`.
+        more: see `begin`.
         keys: int64[views or 1, asks], the state of each ask among those of its view; one row where that is the same for all views.
         first_state: of each view.
         instants: int64[views, asks].
@@ -133,10 +137,10 @@ def answer(
             if q == 0 or now != before:
                 _edges(now, first[section], first[section + 1], spans, lowers, uppers)
                 before = now
-            begin, end = (aside.begin[slot], aside.end[slot]) if len(aside.times) else (np.int64(0), np.int64(0))
-            beside = begin, end, aside.times, aside.since, aside.more, now
+            first_beside, end_beside = (begin[slot], end[slot]) if len(times) else (np.int64(0), np.int64(0))
+            beside = first_beside, end_beside, times, since, more, now
             low, size = at[slot], count[slot]
-            if size or begin < end:
+            if size or first_beside < end_beside:
                 _windows(
                     words, low, size, first[section], first[section + 1], kind[section], pieces[section], once[section], lowers, uppers,
                     spans, settled[view], after[view], rows, beside, made, q,

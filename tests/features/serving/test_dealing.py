@@ -102,4 +102,6 @@ def _is_refused(dealer: Dealer) -> bool:
         ask(dealer).close()
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:  # it waited when the listener was closed
+        return False
     return False
