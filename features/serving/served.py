@@ -29,10 +29,11 @@ __all__ = ["Served", "Status", "ViewColumns", "ViewValues", "answered"]
 Status = Literal["ok", "never_seen", "stale", "no_key", "overflow", "damaged"]
 _FINISHED: tuple[Status, ...] = STATUSES
 """By what is finished."""
-_STALE: tuple[Status, ...] = ("stale",) * len(_FINISHED)
+_STALE: tuple[Status, ...] = ("stale", "stale", "stale")
 _STORED: tuple[Status, ...] = ("ok", "overflow")
 _NO_KEY, _UNSEEN, _DAMAGED = -1, -2, -3
 _OTHERWISE: dict[int, Status] = {_NO_KEY: "no_key", _UNSEEN: "never_seen", _DAMAGED: "damaged"}
+_FIRST = np.zeros(1, np.int64)
 _MAY_BE_STALE = frozenset[Status](("ok", "overflow", "never_seen"))
 
 
@@ -174,7 +175,8 @@ class Served:
         head = self.live(answer.head, at)
         told = self._told(head, answer.watermark)
         stale = at >= head.cut + head.horizon or self._is_silent(told, at)
-        statuses: list[Status] = list(map((_STALE if stale else _FINISHED).__getitem__, found.status.tolist()))
+        word = _STALE if stale else _FINISHED
+        statuses: list[Status] = [word[status] for status in found.status.tolist()]
         columns: Mapping[str, Sequence[Cell]] = (
             found.cells(features)
             if len(keys) < MANY
@@ -225,8 +227,12 @@ class Places:
     """
 
     def __init__(self, keys: Sequence[bytes | None], at: int, *, apart: bool) -> None:
+        self.keys: Sequence[bytes | None]
+        if len(keys) == 1:  # as most lookups have it
+            self.keys, self.asks = keys, Asks(key=_FIRST, instant=np.array((at,), np.int64))
+            return
         places = {key: place for place, key in enumerate(dict.fromkeys(keys))}
-        self.keys: Sequence[bytes | None] = keys if apart else list(places)
+        self.keys = keys if apart else list(places)
         alone = apart or len(places) == len(keys)
         key = np.arange(len(keys)) if alone else np.fromiter(map(places.__getitem__, keys), np.int64, len(keys))
         self.asks = Asks(key=key, instant=np.full(len(keys), at, np.int64))
@@ -245,19 +251,22 @@ def answered(
         NotLoadedError: the store holds nothing of a view, or of another definition.
         EarlyError: the instant is before what the store holds.
     """
-    stateful = [place for place, (served, _) in enumerate(chosen) if served.stateful]
-    kinds = {place: (id(keys[place]), chosen[place][0].view.include_self) for place in stateful}
-    asked = {
-        kind: Places(keys[place], at, apart=kind[1])
-        for kind, place in {kinds[place]: place for place in stateful}.items()
-    }
-    stated = {place: chosen[place][0].stated(asked[kinds[place]], answers[place], at, request) for place in stateful}
-    found = dict(zip(stated, finish_together(list(stated.values())) if stated else [], strict=True))
+    places: dict[tuple[int, bool], Places] = {}
+    stated: list[Stated] = []
+    for (served, _), own, answer in zip(chosen, keys, answers, strict=True):
+        if served.stateful:
+            kind = id(own), served.view.include_self
+            if kind not in places:
+                places[kind] = Places(own, at, apart=kind[1])
+            stated.append(served.stated(places[kind], answer, at, request))
+    rest = iter(zip(stated, finish_together(stated), strict=True)) if stated else iter(())
     return tuple(
-        served.finished(features, keys[place], answers[place], stated[place], found[place], at)
-        if place in found
-        else served.plain(features, keys[place], answers[place], at)
-        for place, (served, features) in enumerate(chosen)
+        [
+            served.finished(features, own, answer, *next(rest), at)
+            if served.stateful
+            else served.plain(features, own, answer, at)
+            for (served, features), own, answer in zip(chosen, keys, answers, strict=True)
+        ]
     )
 
 
