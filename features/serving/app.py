@@ -23,6 +23,7 @@ from features.definitions.compiled import hash_of
 from features.definitions.names import micros
 from features.errors import AsofError, InputError, MissingError, NotLoadedError
 from features.serving import feast_http, openapi, push_http
+from features.serving.arrow_messages import FEW_ROWS
 from features.serving.async_reader import AsyncReader
 from features.serving.deadlines import Deadlines
 from features.serving.http_protocol import DIRECT, Direct
@@ -192,9 +193,16 @@ class _Service:
         self._allow(who, asked)
         result: Result = await self._within_deadline(self._looked(asked))
         self.meters.values(result)
-        if ARROW in _header(scope, b"accept"):
-            return _Whole(self.tables.stream(result), _ARROW_TYPE)
-        return _Whole(_translated(lambda: feast_http.answer(result, asked, self.described)), _JSON_TYPE)
+        is_arrow = ARROW in _header(scope, b"accept")
+
+        def written() -> bytes:
+            if is_arrow:
+                return self.tables.stream(result)
+            return _translated(lambda: feast_http.answer(result, asked, self.described))
+
+        # What takes long to write must not hold up others.
+        body = written() if len(result.keys) <= FEW_ROWS else await self.reader.run(lambda _: written())
+        return _Whole(body, _ARROW_TYPE if is_arrow else _JSON_TYPE)
 
     async def push(self, request: Request) -> Response:
         """Events go into the tails."""

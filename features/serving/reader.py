@@ -142,7 +142,7 @@ class Reader(Lookups):
         return self.look_up(self.of_features(features), keys, at)
 
     def table(self, found: Result) -> pa.Table:
-        """What a lookup found as Arrow: the key columns, `view__feature` in its own type, `view__asof_status`; a row a key. Many values take a fifth of the time that they do in Python."""
+        """What a lookup found as Arrow: the key columns, `view__feature` in its own type, `view__asof_status`; a row a key. Where keys are many no Python value is made on the way."""
         return pa.Table.from_batches([self._tables.batch(found)])
 
     def of_service(self, service: str) -> "Chosen":

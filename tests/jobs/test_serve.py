@@ -120,6 +120,7 @@ def until(done: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("settings")
 def test_each_worker_has_half_of_the_connections_and_none_is_left_open(tmp_path: Path) -> None:
     with serving(tmp_path) as (service, port):
@@ -136,6 +137,7 @@ def test_each_worker_has_half_of_the_connections_and_none_is_left_open(tmp_path:
         assert files[1] == files[2]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("settings")
 def test_a_worker_that_is_killed_under_load_is_replaced_and_requests_go_on(tmp_path: Path) -> None:
     with serving(tmp_path) as (service, port):
@@ -174,6 +176,7 @@ def test_a_worker_that_is_killed_under_load_is_replaced_and_requests_go_on(tmp_p
             client.close()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("settings")
 def test_what_runs_when_the_service_is_ended_is_answered(tmp_path: Path) -> None:
     body = json.dumps(BODY).encode()
@@ -203,6 +206,7 @@ def is_refused(port: int) -> bool:
     return False
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("settings")
 def test_workers_end_with_whoever_started_them(tmp_path: Path) -> None:
     process = started(tmp_path, "serve", "--port", str(free_port()), "--workers", "2", ASOF_SERVING__AUTH="none")

@@ -103,6 +103,17 @@ def test_many_rows_come_as_arrow(client: httpx.Client) -> None:
     assert table["pairs__asof_status"].to_pylist()[:2] == ["ok", "never_seen"]
 
 
+def test_many_rows_say_what_each_says_alone(client: httpx.Client) -> None:
+    cards = ["c1", "c9", "c2", None] * 20
+    many = asked(client, {"feature_service": "some", "entities": {"card_id": cards}}).json()["results"][1]
+    for place, card in enumerate(cards[:4]):
+        one = asked(client, {"feature_service": "some", "entities": {"card_id": [card]}}).json()["results"][1]
+        for part, (alone,) in one.items():
+            assert many[part][place::4] == [alone] * 20
+    twice = {"features": ["habits:count_7d", "pairs:count_7d"], "entities": {"card_id": cards, "shop": ["s"] * 80}}
+    assert "full_feature_names" in asked(client, twice, 400).text  # what is refused as it is written
+
+
 @pytest.mark.parametrize(
     ("body", "code", "reason"),
     [
