@@ -104,7 +104,12 @@ class Dealer:
             self._waiting.pop().close()
 
     def _admit(self, door: socket.socket) -> None:
-        worker, _ = door.accept()
+        try:
+            worker, _ = door.accept()
+        except OSError as error:  # it waits, and is admitted later
+            log.warning("A worker cannot be admitted: %s.", error)
+            time.sleep(_PAUSE_SECONDS)
+            return
         worker.setblocking(False)
         self._workers[worker] = _Worker()
         self._selector.register(worker, selectors.EVENT_READ, self._listen)

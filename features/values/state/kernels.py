@@ -182,11 +182,11 @@ def _windows(
                 made[row + piece, q] = _summed(words, low, lo, end, (1 + piece) * size)
             if not alone:
                 _add(made[row : row + pieces, q], beside, lower, behind)
-        elif sort == DISTINCT and alone and once and (end == lo or words[np.uintp(end - 1)] < settled):
-            made[row, q] = end - lo
         elif sort == DISTINCT:
             differ = once and (end == lo or words[end - 1] < settled)
-            made[row, q] = _distinct(words, lo, end, size, beside, lower, behind, differ)
+            made[row, q] = (
+                end - lo if differ and alone else _distinct(words, lo, end, size, beside, lower, behind, differ)
+            )
         elif end > lo or not alone:
             made[row, q], made[row + 1, q] = _outermost(words, lo, end, size, beside, lower, behind, sort)
 
