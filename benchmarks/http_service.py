@@ -51,7 +51,7 @@ def fill(data: Path, url: str) -> int:
         layout = Layout.of(view, CUT)
         with store.loading(layout, CUT + view.schedule.lag_us) as load:
             load.begin()
-            written = sum(write_rows(url, layout, load.gone_features, load.token, table.to_batches()))
+            written = sum(write_rows(url, load.task, table.to_batches()))
             load.end(written=written, removed=0)
         users = len(table)
     store.close()

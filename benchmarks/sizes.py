@@ -58,7 +58,7 @@ def write(url: str, views: list[FeatureView], rows: list[pa.RecordBatch]) -> Non
         layout = Layout.of(view, LATE_CUT)
         with store.loading(layout, layout.valid_from) as load:
             load.begin()
-            written = sum(write_rows(url, layout, load.gone_features, load.token, [batch]))
+            written = sum(write_rows(url, load.task, [batch]))
             load.end(written=written, removed=0)
     store.close()
 

@@ -202,9 +202,9 @@ def _into_redis(
         rows = _typed(published(layout.cut), layout)
         parts = Parts(rows, _schema(layout))
         done = load.begin(parts.stand_for)
-        gone, token = load.gone_features, load.token
-        finish = partial(finish_part, url, layout.view, token)
-        written = parts.write(lambda batches: write_rows(url, layout, gone, token, batches), done, finish)
+        task = load.task
+        finish = partial(finish_part, url, layout.view, task.token)
+        written = parts.write(lambda batches: write_rows(url, task, batches), done, finish)
         _refuse_lost(layout, written, number_of(rows))
         ended = load.end(written=written, removed=_remove(load, url, rows, published, there))
         return replace(ended, already=sum(done.values()))
@@ -252,13 +252,13 @@ def _refuse_lost(layout: Layout, written: int, expected: int) -> None:
 
 def _remove(load: Load, url: str, rows: "Rows", published: "Published", there: frozenset[int]) -> int:
     """Keys that a cut loaded or begun before has and this one lacks."""
-    layout, cuts, gone, token = load.layout, load.cuts_before, load.gone_features, load.token
+    layout, cuts, task = load.layout, load.cuts_before, load.task
     if cuts is None or not there.issuperset(cuts):
         return load.remove_by_scan()
     if not cuts:
         return 0
     dropped = _without([_keys(published(cut), layout) for cut in cuts], _keys(rows, layout), list(layout.keys))
-    return total(dropped, lambda batches: remove_rows(url, layout, gone, token, batches))
+    return total(dropped, lambda batches: remove_rows(url, task, batches))
 
 
 def _keys(rows: "Rows", layout: Layout) -> "Rows":

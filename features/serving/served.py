@@ -96,16 +96,20 @@ class Served:
             EarlyError: the instant is before what the store holds.
         """
         head = self.live(answer.head, at)
-        row_of = cast("Callable[[bytes | None], bytes | None]", answer.rows.get)  # of None there is no row
-        found = list(map(row_of, keys))
-        if (
-            at < head.cut + head.horizon
-            and (values := self.packing.usual(found, head.valid_from, features)) is not None
-        ):
-            cuts, ages = [head.cut] * len(keys), [at - head.cut] * len(keys)
-            statuses: list[Status] = ["ok"] * len(keys)
-            return ViewColumns(self.view.name, values, statuses, cuts, ages)
-        return self._unusual(features, keys, found, head, at)
+        fresh, block = at < head.cut + head.horizon, answer.block
+        values = (
+            self.packing.usual_in(block, head.valid_from, features)
+            if block is not None and fresh and len(keys) == block.keys  # each key once, and in this order
+            else None
+        )
+        if values is None:
+            row_of = cast("Callable[[bytes | None], bytes | None]", answer.rows.get)  # of None there is no row
+            found = list(map(row_of, keys))
+            values = self.packing.usual(found, head.valid_from, features) if fresh else None
+            if values is None:
+                return self._unusual(features, keys, found, head, at)
+        statuses: list[Status] = ["ok"] * len(keys)
+        return ViewColumns(self.view.name, values, statuses, [head.cut] * len(keys), [at - head.cut] * len(keys))
 
     def _unusual(
         self, features: Sequence[str], keys: Sequence[bytes | None], found: list[bytes | None], head: Head, at: int

@@ -11,7 +11,7 @@ from features.store.keys import redis_records
 from features.store.reads import Answer, Question
 from features.store.redis_cluster import Cluster, hosts
 from features.store.redis_store import RedisStore
-from features.store.redis_trips import GET, HGETALL, HVALS, Trip, Ways, hmgets
+from features.store.redis_trips import GET, HGETALL, HVALS, Trip, Ways, getranges, hmgets
 from features.store.resp import bulk
 
 __all__ = ["ClusterStore"]
@@ -42,6 +42,11 @@ class ClusterTrip(Trip):
         """The values of the same fields of entities' hashes."""
         named = list(keys)
         self._items += ((key, packed, 1) for key, packed in zip(named, hmgets(named, fields), strict=True))
+
+    def getrange(self, keys: Iterable[bytes], first: int, end: int) -> None:
+        """Bytes of entities' strings."""
+        named = list(keys)
+        self._items += ((key, packed, 1) for key, packed in zip(named, getranges(named, first, end), strict=True))
 
     def hvals(self, keys: Iterable[bytes]) -> None:
         """All values of entities' hashes."""

@@ -15,7 +15,7 @@ from features.store.values import integers, varint
 
 __all__ = [
     "PROJECT", "Records", "belongs", "collisions", "encode_instant", "encoded_keys", "entity_key", "entity_keys", "field", "instant_field",
-    "key_prefix", "murmur3", "redis_overtaking", "redis_records", "redis_state_keys", "redis_states", "redis_tail", "redis_tail_keys", "sqlite_table", "state_field",
+    "key_prefix", "murmur3", "redis_overtaking", "redis_places", "redis_records", "redis_row_keys", "redis_rows", "redis_state_keys", "redis_states", "redis_tail", "redis_tail_keys", "sqlite_table", "state_field",
 ]  # fmt: skip
 
 PROJECT = "asof"
@@ -25,7 +25,7 @@ _STRING, _INT64 = 2, 4  # feast.value_type.ValueType
 _MASK = 0xFFFFFFFF
 _NUMBER, _VALUE = struct.Struct("<IIq"), struct.Struct("<q")
 _NUMBER_HEAD = struct.pack("<II", _INT64, 8)
-_STATES = PROJECT.encode() + b"}:states"
+_STATES, _ROWS = PROJECT.encode() + b"}:states", PROJECT.encode() + b"}:rows"
 
 
 def murmur3(data: bytes) -> int:
@@ -74,6 +74,21 @@ def redis_records(view: str, *, tagged: bool = False) -> Records:
     """Those of a view. On a cluster they are tagged with it: scripts that change several of them at once need them in one slot."""
     of = f"{{{view}}}" if tagged else view
     return Records(*(f"asof:{kind}:{PROJECT}:{of}".encode() for kind in Records._fields))
+
+
+def redis_places(keys: Sequence[str]) -> bytes:
+    """The Redis key of the record that says which bytes of an entity's rows are whose, by its key columns."""
+    return f"asof:places:{PROJECT}:{'+'.join(sorted(keys))}".encode()
+
+
+def redis_rows(key: bytes) -> bytes:
+    """The Redis key of an entity's packed rows."""
+    return b"asof:{" + key + _ROWS
+
+
+def redis_row_keys(keys: Iterable[bytes]) -> list[bytes]:
+    """The same of some entities."""
+    return [b"asof:{%b%b" % (key, _ROWS) for key in keys]
 
 
 def redis_states(key: bytes) -> bytes:

@@ -8,6 +8,7 @@ follow, in UTF-8.
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from itertools import groupby
 from typing import Any, NamedTuple, cast
 
@@ -18,6 +19,7 @@ import pyarrow.compute as pc
 from features.definitions.expressions import ColumnType
 from features.store.columns import Columns, parted, typed
 from features.store.heads import STATUS
+from features.store.reads import Block
 from features.store.values import Cell, integers
 
 __all__ = ["MANY", "OVERFLOW", "Packing", "Unpacked", "stamp_of"]
@@ -78,6 +80,19 @@ class Packing:
             [("begin", f"V{_HEAD.size + self._bits}")]
             + [(f"r{n}", _DTYPES[code], (size,)) for n, (code, size) in enumerate(self._runs)]
         )
+
+        self._among = lru_cache(maxsize=16)(self._whole_among)
+
+    def _whole_among(self, first: int, width: int) -> np.dtype[Any]:
+        """A row that begins at a byte of strings of so many."""
+        fields = cast("Mapping[str, tuple[np.dtype[Any], int]]", self._whole.fields)
+        formats, offsets = zip(*((kind, first + at) for kind, at, *_ in fields.values()), strict=True)
+        return np.dtype({"names": list(fields), "formats": formats, "offsets": offsets, "itemsize": width})
+
+    @property
+    def size(self) -> int:
+        """Bytes of any row; 0 where texts make them differ."""
+        return 0 if self._texts else self._fixed.size
 
     def pack(self, batch: pa.RecordBatch, stamp: int) -> list[bytes]:
         """One a row; `stamp` is their event timestamp."""
@@ -141,7 +156,17 @@ class Packing:
             return {name: found[name] for name in names}
         if set(map(len, there)) != {size}:
             return None
-        many = np.frombuffer(whole, self._whole)
+        return self._many(np.frombuffer(whole, self._whole), begin, names)
+
+    def usual_in(self, block: Block, stamp: int, names: Sequence[str]) -> Mapping[str, Sequence[Cell]] | None:
+        """As `usual`, of many rows."""
+        width = len(block.strings) // block.keys
+        if self._texts or block.first + self._fixed.size > width:
+            return None
+        begin = _HEAD.pack(stamp, self._kind, 0) + bytes(self._bits)
+        return self._many(np.frombuffer(block.strings, self._among(block.first, width)), begin, names)
+
+    def _many(self, many: np.ndarray, begin: bytes, names: Sequence[str]) -> Columns | None:
         if not (many["begin"] == np.void(begin)).all():
             return None
         return Columns(

@@ -1,12 +1,13 @@
 """What a lookup asks of a store and gets back, whichever store it is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from features.store.heads import Head
 
-__all__ = ["Answer", "OnlineStore", "Question"]
+__all__ = ["Answer", "Block", "OnlineStore", "Question", "Rows"]
 
 
 _NOTHING: Mapping[bytes, Any] = MappingProxyType({})
@@ -26,6 +27,37 @@ class Question(NamedTuple):
     """Of states: the source whose newly known events are asked for too."""
 
 
+class Block(NamedTuple):
+    """Rows of many entities, as they lie beside those of other views."""
+
+    strings: bytes
+    """Of all entities of a question, in its order, one after the other; all of one length."""
+    keys: int
+    """How many entities."""
+    first: int
+    """Where in each string the row begins."""
+
+
+class Rows(Mapping[bytes, bytes | None]):
+    """Rows by key, cut out once somebody asks for one."""
+
+    def __init__(self, keys: Sequence[bytes], rows: Callable[[], Sequence[bytes | None]]) -> None:
+        self._keys, self._cut = keys, rows
+
+    @cached_property
+    def _rows(self) -> dict[bytes, bytes | None]:
+        return dict(zip(self._keys, self._cut(), strict=True))
+
+    def __getitem__(self, key: bytes) -> bytes | None:
+        return self._rows[key]
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+
 class Answer(NamedTuple):
     """Of one view."""
 
@@ -33,6 +65,9 @@ class Answer(NamedTuple):
     """None: no generation was ever loaded."""
     rows: Mapping[bytes, bytes | None] = _NOTHING
     """Key to its plain values, as `features.store.packed` has them; keys that the store lacks are left out, or None. Rows older than `head` are not there any more."""
+
+    block: Block | None = None
+    """The same rows where a store has many of them in a block."""
 
     states: Mapping[bytes, bytes | None] = _NOTHING
     """Key to its state in the generation of `head`, left out or None where it has none; that is the oldest there is where none is valid at the instant."""

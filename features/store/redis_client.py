@@ -72,8 +72,8 @@ def still_ours(client: Any, view: str, token: str) -> None:  # noqa: ANN401 - se
 class Pipe(Protocol):
     """A way for writers: commands go together, then their answers are read."""
 
-    def ask(self, items: Items) -> object:
-        """What came back.
+    def ask(self, items: Items) -> list[Any]:
+        """All answers, in the order of their commands.
 
         Raises:
             redis.RedisError: Redis does not answer, or refuses one of them.
@@ -87,18 +87,28 @@ class _Pipe:
     def __init__(self, link: Link) -> None:
         self._link = link
 
-    def ask(self, items: Items) -> object:
+    def ask(self, items: Items) -> list[Any]:
         found = self._link.ask(b"".join([packed for _, packed, _ in items]), sum(count for _, _, count in items))
         if wrong := next((answer for answer in found if isinstance(answer, redis.RedisError)), None):
             raise wrong
         return found
 
 
+class _Pipes:
+    """Over those of a cluster."""
+
+    def __init__(self, client: Cluster) -> None:
+        self._client = client
+
+    def ask(self, items: Items) -> list[Any]:
+        return list(chain.from_iterable(self._client.ask(items)))
+
+
 @contextmanager
 def piped(client: Any) -> Iterator[Pipe]:  # noqa: ANN401 - see client_of
     """A connection of its own, which ends with the block; of a cluster those that it has."""
     if isinstance(client, Cluster):
-        yield client
+        yield _Pipes(client)
         return
     link = Link(client.connection_pool.make_connection())
     try:

@@ -1,61 +1,195 @@
-"""Plain values in Redis: what is asked of Feast's hashes and of head records, and what comes back."""
+"""Plain values in Redis: what is asked of packed rows and of head records, and what comes back."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import lru_cache, partial
+from typing import Any, NamedTuple, TypeAlias
 
 from features.store.heads import Head
-from features.store.keys import redis_records, redis_state_keys
-from features.store.reads import Answer, Question
+from features.store.keys import redis_records, redis_row_keys, redis_state_keys
+from features.store.packed import MANY
+from features.store.reads import Answer, Block, Question, Rows
+from features.store.redis_places import Place, place_of
 from features.store.redis_trips import Parsed, Trip
 
-__all__ = ["HEAD_FIELDS", "LAYOUT", "Groups", "ask_plain", "head_of", "packed_field", "plain_answers"]
+__all__ = ["HEAD_FIELDS", "LAYOUT", "Plain", "head_of"]
 
-LAYOUT = b"2"
-"""Beside Feast's fields each row has a packed one."""
+LAYOUT = b"3"
+"""Packed rows at places; beside them Feast's own fields."""
+_LAYOUTS = (b"2", LAYOUT)
+"""That can be read: of the second all rows are fields."""
 
 HEAD_FIELDS = ("generation", "cut", "valid_from", "horizon", "rows", "loaded_at")
 """Of a head record, those that are whole numbers."""
 
-
-def packed_field(view: str) -> bytes:
-    """The field of a view's packed row in the hash of an entity's states; those have a number behind the view's name."""
-    return view.encode()
-
-
-Groups = Mapping[tuple[bytes, ...], Sequence[int]]
-"""By the keys that questions have in common, the places of those questions."""
-
-
-def ask_plain(trip: Trip, questions: Sequence[Question]) -> Groups:
-    """Asks for head records, then for the packed rows of each group's keys; those groups."""
-    groups: dict[tuple[bytes, ...], list[int]] = {}
-    for place, question in enumerate(questions):
-        trip.hgetall(redis_records(question.view, tagged=trip.tagged).head)
-        groups.setdefault(question.keys, []).append(place)
-    for keys, places in groups.items():
-        trip.hmget(redis_state_keys(keys), [packed_field(questions[place].view) for place in places])
-    return groups
-
-
-def plain_answers(
-    questions: Sequence[Question], groups: Groups, found: Sequence[Any], heads: Parsed[Head | None]
-) -> list[Answer]:
-    """One a question, of what came back for the head records and then for the keys."""
-    rows: list[dict[bytes, bytes | None]] = [{}] * len(questions)
-    at = len(questions)
-    for keys, places in groups.items():
-        for place, column in zip(places, zip(*found[at : at + len(keys)], strict=True), strict=False):
-            rows[place] = dict(zip(keys, column, strict=True))
-        at += len(keys)
-    return [
-        Answer(head=heads.of(question.view, record), rows=some)
-        for question, record, some in zip(questions, found, rows, strict=False)
-    ]
+_BETWEEN = 512
+"""So many bytes that nobody asked for are read along with rows beside them: a command more takes longer."""
 
 
 def head_of(view: str, record: dict[bytes, bytes]) -> Head | None:
     """The live generation of a head record; None where no load was ever completed."""
-    if record.get(b"layout") != LAYOUT:  # of a store that has no packed rows nothing can be read
+    if record.get(b"layout") not in _LAYOUTS:  # of a store that has no packed rows nothing can be read
         return None
     numbers = {name: int(record[name.encode()]) for name in HEAD_FIELDS}
     return Head(view=view, definition=record[b"definition"].decode(), **numbers)
+
+
+class _Live(NamedTuple):
+    """What a head record says."""
+
+    head: Head | None
+    place: Place | None
+
+    @classmethod
+    def of(cls, view: str, record: dict[bytes, bytes]) -> "_Live":
+        head = head_of(view, record)
+        return cls(head, None if head is None else place_of(view, record.get(b"place", b"").decode()))
+
+
+_Found: TypeAlias = tuple[Mapping[bytes, bytes | None], Block | None]
+_NONE: _Found = ({}, None)
+
+
+class _Run(NamedTuple):
+    """Views whose rows are read together."""
+
+    first: int
+    end: int
+    """Bytes of each string; 0: all of it, by one command for all entities."""
+    spans: tuple[tuple[int, int, int], ...]
+    """Of each view its number, and its rows' first byte and end among those."""
+
+
+class _Plan(NamedTuple):
+    """How the rows of some views are read."""
+
+    fields: tuple[int, ...]
+    """Whose rows are fields."""
+    runs: tuple[_Run, ...]
+
+
+@lru_cache(maxsize=1024)
+def _plan(places: tuple[Place, ...], *, one_by_one: bool) -> _Plan:
+    placed = sorted((place.at, number) for number, place in enumerate(places) if place.size)
+    length = max((place.length for place in places), default=0)
+    runs = list[_Run]()
+    while placed:
+        first = end = placed[0][0] if one_by_one or placed[0][0] > _BETWEEN else 0
+        spans = list[tuple[int, int, int]]()
+        while placed and placed[0][0] <= end + _BETWEEN:
+            at, number = placed.pop(0)
+            end = at + places[number].size
+            spans.append((number, at - first, end - first))
+        is_all = not one_by_one and first == 0 and length <= end + _BETWEEN
+        runs.append(_Run(first, 0 if is_all else end, tuple(spans)))
+    return _Plan(tuple(number for number, place in enumerate(places) if not place.size), tuple(runs))
+
+
+class _Group(NamedTuple):
+    """What is asked of the same entities."""
+
+    entities: tuple[bytes, ...]
+    questions: Sequence[int]
+    plan: _Plan
+
+    def ask(self, trip: Trip, places: Sequence[Place]) -> None:
+        """For all rows that are fields, and for those of each run."""
+        if self.plan.fields:
+            trip.hmget(redis_state_keys(self.entities), [places[number].field for number in self.plan.fields])
+        for first, end, _ in self.plan.runs:
+            if end:
+                trip.getrange(redis_row_keys(self.entities), first, end)
+            else:
+                trip.mget(redis_row_keys(self.entities))
+
+    @property
+    def answers(self) -> int:
+        """How many come back."""
+        count = len(self.entities)
+        return (count if self.plan.fields else 0) + sum([count if run.end else 1 for run in self.plan.runs])
+
+    def found(self, answers: Sequence[Any], into: list[_Found]) -> None:
+        """Of each question its rows."""
+        keys, count, start = self.entities, len(self.entities), 0
+        if self.plan.fields:
+            start = count
+            for number, column in zip(self.plan.fields, zip(*answers[:count], strict=True), strict=True):
+                into[self.questions[number]] = dict(zip(keys, column, strict=True)), None
+        for _, end, spans in self.plan.runs:
+            strings = answers[start : start + count] if end else [string or b"" for string in answers[start]]
+            start += count if end else 1
+            lengths = set(map(len, strings))
+            is_whole = min(lengths) >= spans[-1][2]
+            joined = b"".join(strings) if is_whole and count >= MANY and len(lengths) == 1 else None
+            for number, first, last in spans:
+                if joined is None:
+                    rows = _cut(strings, first, last, is_whole=is_whole)
+                    into[self.questions[number]] = dict(zip(keys, rows, strict=True)), None
+                else:
+                    cut = partial(_cut, strings, first, last, is_whole=is_whole)
+                    into[self.questions[number]] = Rows(keys, cut), Block(joined, count, first)
+
+
+def _cut(strings: Sequence[bytes], first: int, end: int, *, is_whole: bool) -> list[bytes | None]:
+    """The rows between these bytes; None where there is none."""
+    rows: list[bytes | None] = [string[first:end] for string in strings]
+    if is_whole and bytes(end - first) not in rows:
+        return rows
+    return [row if row and row.strip(b"\0") else None for row in rows]
+
+
+class _Asked(NamedTuple):
+    """What was asked of plain values."""
+
+    questions: Sequence[Question]
+    places: Sequence[Place | None]
+    """Where each question's view has its rows, as far as known."""
+    groups: Sequence[_Group]
+
+    @property
+    def commands(self) -> int:
+        """How many."""
+        return len(self.questions) + sum([group.answers for group in self.groups])
+
+
+class Plain:
+    """Reads packed rows, and remembers where views have them, so that one round trip does as long as none moves."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Place] = {}
+        self._parsed = Parsed(_Live.of)
+
+    def ask(self, trip: Trip, questions: Sequence[Question]) -> _Asked:
+        """Asks for head records and, of each view whose place is known, for its rows."""
+        places = [self._known.get(question.view) for question in questions]
+        same: dict[tuple[bytes, ...], list[int]] = {}
+        for number, question in enumerate(questions):
+            trip.hgetall(redis_records(question.view, tagged=trip.tagged).head)
+            if places[number] is not None and question.keys:
+                same.setdefault(question.keys, []).append(number)
+        groups: list[_Group] = []
+        for keys, numbers in same.items():
+            own = tuple([place for number in numbers if (place := places[number]) is not None])
+            groups.append(_Group(keys, numbers, _plan(own, one_by_one=trip.tagged)))
+            groups[-1].ask(trip, own)
+        return _Asked(questions, places, groups)
+
+    def known(self, asked: _Asked, found: Sequence[Any]) -> list[_Live] | None:
+        """What the records say that came with the answer; None where rows were looked for elsewhere: from now on it is known where they are."""
+        of = self._parsed.of
+        lives = [of(question.view, record) for question, record in zip(asked.questions, found, strict=False)]
+        if [live.place for live in lives] == asked.places:
+            return lives
+        self._known |= {live.place.view: live.place for live in lives if live.place is not None}
+        for question, live in zip(asked.questions, lives, strict=True):
+            if live.place is None:
+                self._known.pop(question.view, None)
+        return None
+
+    def answers(self, asked: _Asked, lives: Sequence[_Live], found: Sequence[Any]) -> list[Answer]:
+        """One a question."""
+        made, at = [_NONE] * len(lives), len(lives)
+        for group in asked.groups:
+            ends = at + group.answers
+            group.found(found[at:ends], made)
+            at = ends
+        return [Answer(live.head, rows, block) for live, (rows, block) in zip(lives, made, strict=True)]

@@ -1,13 +1,13 @@
-"""Plain values on their way into Redis: of each row a packed field, which lookups read, and beside it Feast's own hash, where a view keeps it.
+"""Plain values on their way into Redis: of each entity a packed row, which lookups read, and beside it Feast's own hash, where a view keeps it.
 
-A row never mixes two generations (one HSET), and says which it is of. While a load runs, `begun` in the head record lists its cut, so that the next load
+A row never mixes two generations (it is one command), and says which it is of. While a load runs, `begun` in the head record lists its cut, so that the next load
 cleans up after one that was killed.
 """
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, cast
+from itertools import chain
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pyarrow as pa
 
@@ -16,35 +16,43 @@ from features.errors import BusyError
 from features.store.heads import Layout, Loaded, settled
 from features.store.keys import (
     PROJECT,
-    belongs,
     encode_instant,
     entity_keys,
     field,
     instant_field,
-    key_prefix,
-    redis_states,
 )
 from features.store.packed import Packing, stamp_of
-from features.store.redis_client import client_of, each, keys_like, piped, records_of, still_ours, taken
+from features.store.redis_client import client_of, each, piped, records_of, still_ours, taken
 from features.store.redis_parts import begin_parts
-from features.store.redis_plain import HEAD_FIELDS, LAYOUT, head_of, packed_field
+from features.store.redis_places import Place, Places, entities_in
+from features.store.redis_plain import HEAD_FIELDS, LAYOUT, head_of
 from features.store.resp import bulk, fields_and_values
 
 if TYPE_CHECKING:
     from features.definitions.entities import KeyType
 
-__all__ = ["Load", "remove_rows", "write_rows"]
+__all__ = ["Load", "Task", "remove_rows", "write_rows"]
 
 _ROWS_AT_ONCE = 2000
-_KEYS_AT_ONCE = 5000
 _HEAD_IF_OURS = """if redis.call('get', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('del', KEYS[2], KEYS[3])
 redis.call('hset', KEYS[2], unpack(ARGV, 2))
 return 1"""
 
 
+class Task(NamedTuple):
+    """What Spark's tasks need of a load."""
+
+    layout: Layout
+    place: Place
+    gone: tuple[str, ...]
+    """Features that Feast's hashes in the store may have and the layout does not write there."""
+    token: str
+    """Of the lease."""
+
+
 class Load:
-    """A load in progress: what Spark's tasks need, and how it ends."""
+    """A load in progress, and how it ends."""
 
     def __init__(self, client: Any, layout: Layout, now: int, token: str) -> None:  # noqa: ANN401 - see client_of
         self._client, self.layout, self._now, self.token = client, layout, now, token
@@ -54,11 +62,20 @@ class Load:
         self.settled = settled(self.old, layout)
         self._begun: list[list[Any]] = json.loads(record.get(b"begun", b"[]"))
         self._features: list[str] = json.loads(record.get(b"features", b"[]"))
+        self._places: Places | None = None
 
     @property
-    def gone_features(self) -> tuple[str, ...]:
-        """Features that Feast's hashes in the store may have and the layout does not write there."""
-        return tuple(sorted(set(self._features) - set(self._written)))
+    def task(self) -> Task:
+        """Of a load that has begun."""
+        gone = tuple(sorted(set(self._features) - set(self._written)))
+        return Task(self.layout, self.places.mine, gone, self.token)
+
+    @property
+    def places(self) -> Places:
+        """Where rows are; from now on those of this load have a place."""
+        if self._places is None:
+            self._places = Places.taken(self._client, self.layout, self.old.definition if self.old else None)
+        return self._places
 
     @property
     def _written(self) -> tuple[str, ...]:
@@ -67,11 +84,15 @@ class Load:
     @property
     def cuts_before(self) -> tuple[int, ...] | None:
         """The other cuts whose keys may be in the store; None where another definition's may be, which their tables no longer tell."""
-        live = ((self.old.cut, self.old.definition),) if self.old else ()
-        there = {*live, *((cut, definition) for cut, definition in self._begun)}
-        if any(definition != self.layout.definition for _, definition in there):
+        if any(definition != self.layout.definition for _, definition in self._there):
             return None
-        return tuple(sorted({cut for cut, _ in there} - {self.layout.cut}))
+        return tuple(sorted({cut for cut, _ in self._there} - {self.layout.cut}))
+
+    @property
+    def _there(self) -> set[tuple[int, str]]:
+        """The cuts and definitions whose rows may be in the store, as far as they are not counted as removed."""
+        live = ((self.old.cut, self.old.definition),) if self.old else ()
+        return {*live, *((cut, definition) for cut, definition in self._begun)}
 
     def begin(self, rows: str = "") -> dict[int, int]:
         """Records the cut as begun, before the first row is written; which parts a killed load of the same finished, and their rows.
@@ -91,18 +112,15 @@ class Load:
 
     def remove_by_scan(self) -> int:
         """Removes every row of the view that is not of this cut, by looking at all keys of the entity; how many there were."""
-        client, (before, after) = self._client, redis_states(b"\0").split(b"\0" + PROJECT.encode())
-        prefix = before + key_prefix(self.layout.keys)
-        pattern = b"".join(b"\\" + bytes((byte,)) if byte in b"*?[]\\^-" else bytes((byte,)) for byte in prefix) + b"*"
-        removed, found = 0, keys_like(client, pattern)
-        while some := list(islice(found, _KEYS_AT_ONCE)):
-            entities = {key.removeprefix(before).removesuffix(after) for key in some if key.endswith(after)}
-            keys = sorted(key for key in entities if belongs(key, self.layout.keys))
-            removed += _drop_others(client, self.layout, self.gone_features, keys)
+        client, task, removed = self._client, self.task, 0
+        others = self.places.of(definition for _, definition in self._there)
+        for entities in entities_in(client, self.layout, [task.place, *others]):
+            still_ours(client, self.layout.view, self.token)
+            removed += _drop_others(client, task, entities, others)
         return removed
 
     def end(self, *, written: int, removed: int) -> Loaded:
-        """Makes the generation the live one.
+        """Makes the generation the live one, and frees the places that nobody reads any more.
 
         Raises:
             BusyError: another load took over meanwhile.
@@ -113,34 +131,41 @@ class Load:
         values: list[Any] = list(
             chain.from_iterable((name, getattr(head, name)) for name in (*HEAD_FIELDS, "definition"))
         )
-        values += ["features", json.dumps(self._written), "layout", LAYOUT]
+        values += ["features", json.dumps(self._written), "layout", LAYOUT, "place", self.places.text]
         keys = self._records.lease, self._records.head, self._records.parts
         if not self._client.eval(_HEAD_IF_OURS, 3, *keys, self.token, *values):
             raise BusyError(taken(self.layout.view))
+        self._free()
         return Loaded(head=head, written=written, removed=removed)
 
+    def _free(self) -> None:
+        """Empties the places of definitions that no reader can be at any more: all but the one that was live until now."""
+        emptied = self.places.but(self.old.definition if self.old else None)
+        for entities in entities_in(self._client, self.layout, emptied):
+            still_ours(self._client, self.layout.view, self.token)
+            for place in emptied:
+                there = zip(entities, place.begins(self._client, entities), strict=True)
+                place.clear(self._client, [entity for entity, begin in there if begin is not None])
+        self.places.free(self._client, self.layout, emptied)
 
-def write_rows(
-    url: str, layout: Layout, gone: tuple[str, ...], token: str, batches: Iterable[pa.RecordBatch]
-) -> Iterator[int]:
-    """In a Spark task: of a row its packed field, then one HSET of Feast's; yields the rows of each batch. Doing it twice changes nothing."""
+
+def write_rows(url: str, task: Task, batches: Iterable[pa.RecordBatch]) -> Iterator[int]:
+    """In a Spark task: of each entity its packed row, then one HSET of Feast's; yields the rows of each batch. Doing it twice changes nothing."""
+    layout, place = task.layout, task.place
     client, packing = client_of(url), Packing(dict(layout.features), layout.definition)
-    whole = (b"*4\r\n$4\r\nHSET\r\n", bulk(packed_field(layout.view)))
-    beside = _Beside(layout, gone)
+    beside = _Beside(layout, task.gone)
     try:
         with piped(client) as pipe:
             for batch in batches:
-                keys = _redis_keys(layout, batch)
-                rows = zip(keys, beside.commands(keys, batch), packing.pack(batch, layout.valid_from), strict=True)
-                for _ in range(0, len(keys), _ROWS_AT_ONCE):
-                    still_ours(client, layout.view, token)
-                    made = list[tuple[bytes, bytes, int]]()
-                    for key, commands, row in islice(rows, _ROWS_AT_ONCE):
-                        states = _states(key)
-                        made.append((states, b"".join((whole[0], bulk(states), whole[1], bulk(row))), 1))
-                        if commands:
-                            made.append((key, commands, beside.count))
-                    pipe.ask(made)
+                entities, rows = _keys(layout, batch), packing.pack(batch, layout.valid_from)
+                keys = _feasts(entities)
+                commands = beside.commands(keys, batch)
+                for start in range(0, len(keys), _ROWS_AT_ONCE):
+                    still_ours(client, layout.view, task.token)
+                    some = slice(start, start + _ROWS_AT_ONCE)
+                    put = place.put(pipe, entities[some], rows[some])
+                    told = [(key, made, beside.count) for key, made in zip(keys[some], commands, strict=False) if made]
+                    pipe.ask([*put, *told])
                 yield len(keys)
     finally:
         client.close()
@@ -158,11 +183,11 @@ class _Beside:
         fields = [bulk(field(layout.view, name)) for name in gone] + ([] if layout.feast_layout else [stamp])
         self._old = (b"*%d\r\n$4\r\nHDEL\r\n" % (len(fields) + 2), b"".join(fields)) if gone else None
 
-    def commands(self, keys: Sequence[bytes], batch: pa.RecordBatch) -> Iterable[bytes]:
+    def commands(self, keys: Sequence[bytes], batch: pa.RecordBatch) -> Iterator[bytes]:
         """One a row, of `count` commands."""
         made = self._written(keys, batch) if self._layout.feast_layout else [b""] * len(keys)
         if self._old is None:
-            return made
+            return iter(made)
         head, tail = self._old
         return (written + head + bulk(key) + tail for key, written in zip(keys, made, strict=True))
 
@@ -176,48 +201,42 @@ class _Beside:
         return [b"".join((plain, bulk(key), values, stamp)) for key, values in rows]
 
 
-def remove_rows(
-    url: str, layout: Layout, gone: tuple[str, ...], token: str, batches: Iterable[pa.RecordBatch]
-) -> Iterator[int]:
-    """In a Spark task: takes the view's fields from these keys' hashes, unless they are of this cut; yields how many had any."""
+def remove_rows(url: str, task: Task, batches: Iterable[pa.RecordBatch]) -> Iterator[int]:
+    """In a Spark task: takes the view's rows from these entities, unless they are of this cut; yields how many had one."""
     client = client_of(url)
     try:
         for batch in batches:
-            keys, removed = _redis_keys(layout, batch), 0
-            for start in range(0, len(keys), _ROWS_AT_ONCE):
-                still_ours(client, layout.view, token)
-                removed += _drop_others(client, layout, gone, keys[start : start + _ROWS_AT_ONCE])
+            entities, removed = _keys(task.layout, batch), 0
+            for start in range(0, len(entities), _ROWS_AT_ONCE):
+                still_ours(client, task.layout.view, task.token)
+                removed += _drop_others(client, task, entities[start : start + _ROWS_AT_ONCE])
             yield removed
     finally:
         client.close()
 
 
-def _drop_others(client: Any, layout: Layout, gone: tuple[str, ...], keys: Sequence[bytes]) -> int:  # noqa: ANN401 - see client_of
-    """Takes the view's rows from these keys, unless they are of this cut; how many there were."""
-    rows = each(client, [(b"HGET", _states(key), packed_field(layout.view)) for key in keys])
-    wanted = stamp_of(layout.valid_from)
-    others = [key for key, row in zip(keys, rows, strict=True) if row is not None and not row.startswith(wanted)]
-    return _drop(client, layout, gone, others)
+def _drop_others(client: Any, task: Task, entities: Sequence[bytes], others: Sequence[Place] = ()) -> int:  # noqa: ANN401 - see client_of
+    """Takes the view's rows from these entities, unless they are of this cut; how many had one, here or in another place. Those stay: a reader may be there."""
+    wanted = stamp_of(task.layout.valid_from)
+    mine = task.place.begins(client, entities)
+    old = [entity for entity, begin in zip(entities, mine, strict=True) if begin is not None and begin[:8] != wanted]
+    gone = dict.fromkeys(old)
+    bare = [entity for entity, begin in zip(entities, mine, strict=True) if begin is None] if others else []
+    for place in others:
+        there = zip(bare, place.begins(client, bare), strict=True)
+        gone |= dict.fromkeys(entity for entity, begin in there if begin is not None)
+    task.place.clear(client, old)
+    features = (*(name for name, _ in task.layout.features), *task.gone)
+    fields = [instant_field(task.layout.view), *(field(task.layout.view, name) for name in features)]
+    each(client, [(b"HDEL", key, *fields) for key in _feasts(gone)])
+    return len(gone)
 
 
-def _drop(client: Any, layout: Layout, gone: tuple[str, ...], keys: Sequence[bytes]) -> int:  # noqa: ANN401 - see client_of
-    fields = [
-        instant_field(layout.view),
-        *(field(layout.view, name) for name in (*(name for name, _ in layout.features), *gone)),
-    ]
-    packed = packed_field(layout.view)
-    each(client, chain.from_iterable(((b"HDEL", _states(key), packed), (b"HDEL", key, *fields)) for key in keys))
-    return len(keys)
-
-
-def _states(key: bytes) -> bytes:
-    """The hash of packed rows and states beside one of Feast's, whose key ends with the project."""
-    return redis_states(key.removesuffix(PROJECT.encode()))
-
-
-def _redis_keys(layout: Layout, batch: pa.RecordBatch) -> list[bytes]:
+def _feasts(entities: Iterable[bytes]) -> list[bytes]:
+    """The keys of Feast's own hashes, which end with the project."""
     project = PROJECT.encode()
-    return [
-        key + project
-        for key in entity_keys({name: batch.column(name) for name in layout.keys}, cast("KeyType", layout.key_type))
-    ]
+    return [entity + project for entity in entities]
+
+
+def _keys(layout: Layout, batch: pa.RecordBatch) -> list[bytes]:
+    return entity_keys({name: batch.column(name) for name in layout.keys}, cast("KeyType", layout.key_type))

@@ -73,6 +73,8 @@ class States:
 
     def ask(self, trip: Trip, questions: Sequence[Question]) -> "Asked":
         """Asks for the records and, of the generations known so far, for the states."""
+        if not questions:
+            return _NOTHING
         asked = Asked.of(questions, [self._known.get(question.view, ()) for question in questions])
         for question in questions:
             trip.hgetall(redis_records(question.view, tagged=trip.tagged).generations)
@@ -85,6 +87,8 @@ class States:
 
     def are_known(self, asked: "Asked", found: Sequence[Any]) -> bool:
         """Whether the states were those of the right generations, by the records that came with the answer; which are known from now on."""
+        if not asked.questions:
+            return True
         heads = [
             self._parsed.of(question.view, record) for question, record in zip(asked.questions, found, strict=False)
         ]
@@ -145,6 +149,9 @@ class Asked(NamedTuple):
         """By what is known so far."""
         heads = [serving(some, question.at) for question, some in zip(questions, known, strict=True)]
         return cls(questions, known, heads, _tails(questions), _fields(questions, heads))
+
+
+_NOTHING = Asked((), (), (), {}, {})
 
 
 def _tails(questions: Sequence[Question]) -> dict[str, dict[bytes, None]]:

@@ -13,10 +13,10 @@ from features.store import redis_tails
 from features.store.heads import Head, Layout, refuse_early
 from features.store.reads import Answer, Question
 from features.store.redis_client import ERRORS, client_of, keys_like, records_of
-from features.store.redis_plain import ask_plain, head_of, plain_answers
+from features.store.redis_plain import Plain, head_of
 from features.store.redis_rows import Load
 from features.store.redis_states import StateLoad, States
-from features.store.redis_trips import Parsed, Trip, Trips, Ways
+from features.store.redis_trips import Trip, Trips, Ways
 from features.store.tails import Pushed
 
 __all__ = ["RedisStore"]
@@ -33,8 +33,7 @@ class RedisStore:
     def __init__(self, url: str) -> None:
         self.url = url
         self.client = client_of(url)
-        self._trips, self._heads = self._ways(), Parsed(head_of)
-        self._states = States(self.client)
+        self._trips, self._plain, self._states = self._ways(), Plain(), States(self.client)
 
     @property
     def where(self) -> str:
@@ -91,9 +90,9 @@ class RedisStore:
                 self.client.eval(_IF_OURS, 1, records_of(self.client, view).lease, token, "del")
 
     def ask(self, questions: Sequence[Question]) -> list[Answer]:
-        """One MULTI of the head records and one HMGET an entity key, whatever the number of views.
+        """One MULTI of the head records and a command or two an entity key, whatever the number of views.
 
-        Of states a second one where a generation was loaded or taken back since the last time.
+        A second one where a view's rows moved, or a generation of states was loaded or taken back, since the last time.
 
         Raises:
             BusyError: Redis does not answer.
@@ -120,23 +119,22 @@ class RedisStore:
         """
         plain = [question for question in questions if not question.states]
         stated = [question for question in questions if question.states]
-        if not stated:
-            trip = self._trip()
-            groups = ask_plain(trip, plain)
-            return plain_answers(plain, groups, (yield trip), self._heads)
         for _ in range(_TRIES):
             trip = self._trip()
-            groups, asked = ask_plain(trip, plain), self._states.ask(trip, stated)
+            of_plain, of_stated = self._plain.ask(trip, plain), self._states.ask(trip, stated)
             found = yield trip
-            ends = len(plain) + sum(map(len, groups))
-            if self._states.are_known(asked, found[ends:]):
+            rest = found[of_plain.commands :] if stated else ()
+            lives = self._plain.known(of_plain, found)
+            if self._states.are_known(of_stated, rest) and lives is not None:
                 break
         else:
             msg = "The online store's generations changed with each of three tries. Ask again."
             raise BusyError(msg)
-        of_plain = iter(plain_answers(plain, groups, found, self._heads))
-        of_stated = iter(self._states.answers(asked, found[ends:]))
-        return [next(of_stated if question.states else of_plain) for question in questions]
+        plains = self._plain.answers(of_plain, lives, found)
+        if not stated:
+            return plains
+        of_plains, of_states = iter(plains), iter(self._states.answers(of_stated, rest))
+        return [next(of_states if question.states else of_plains) for question in questions]
 
     def forget(self, view: str) -> None:
         """Drops the view's head record; its rows are Feast's to delete. Of states no generation can be read any more, nor is its number used again."""

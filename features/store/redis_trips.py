@@ -11,7 +11,7 @@ import redis
 from features.store.redis_link import Link
 from features.store.resp import bulk, command
 
-__all__ = ["GET", "HGETALL", "HVALS", "Parsed", "Trip", "Trips", "Ways", "answers_of", "hmgets"]
+__all__ = ["GET", "HGETALL", "HVALS", "Parsed", "Trip", "Trips", "Ways", "answers_of", "getranges", "hmgets"]
 
 T = TypeVar("T")
 
@@ -114,6 +114,14 @@ class Trip:
         """The values of the same fields of some hashes, an answer a hash."""
         self._commands += hmgets(keys, fields)
 
+    def getrange(self, keys: Iterable[bytes], first: int, end: int) -> None:
+        """Of some strings the bytes from the first to the one before the end, an answer a string."""
+        self._commands += getranges(keys, first, end)
+
+    def mget(self, keys: Sequence[bytes]) -> None:
+        """Some strings, one answer for all. A cluster has no such command."""
+        self._commands.append(command(b"MGET", *keys))
+
     def hvals(self, keys: Iterable[bytes]) -> None:
         """All values of some hashes, an answer a hash."""
         self._commands += [b"%b$%d\r\n%b\r\n" % (HVALS, len(key), key) for key in keys]
@@ -131,6 +139,12 @@ def hmgets(keys: Iterable[bytes], fields: Sequence[bytes]) -> list[bytes]:
     """One packed HMGET a key, of the same fields."""
     head, tail = _hmget(tuple(fields))
     return [b"%b$%d\r\n%b\r\n%b" % (head, len(key), key, tail) for key in keys]
+
+
+def getranges(keys: Iterable[bytes], first: int, end: int) -> list[bytes]:
+    """One packed GETRANGE a key, of the same bytes."""
+    tail = bulk(b"%d" % first) + bulk(b"%d" % (end - 1))
+    return [b"*4\r\n$8\r\nGETRANGE\r\n$%d\r\n%b\r\n%b" % (len(key), key, tail) for key in keys]
 
 
 @lru_cache(maxsize=1024)

@@ -86,6 +86,6 @@ def put(settings: Settings, view: FeatureView, batch: pa.RecordBatch, cut: int =
     redis, url = cast("RedisStore", open_store(settings, writable=True)), redis_url(settings)
     with redis.loading(layout, now) as load_:
         load_.begin()
-        written = sum(write_rows(url, layout, load_.gone_features, load_.token, [batch]))
+        written = sum(write_rows(url, load_.task, [batch]))
         load_.end(written=written, removed=load_.remove_by_scan())
     redis.close()

@@ -1,9 +1,13 @@
-"""The views that the tests of the stores share."""
+"""The views and stores that the tests of the stores share."""
+
+from collections.abc import Iterator
 
 import pytest
 
 from features import FeatureView
+from features.store.redis_store import RedisStore
 from tests.features.store.hostile_rows import make_view
+from tests.features.store.loads import URL, opened
 
 
 @pytest.fixture(
@@ -13,3 +17,23 @@ from tests.features.store.hostile_rows import make_view
 def view(request: pytest.FixtureRequest) -> FeatureView:
     """Text and number, single and composite keys."""
     return make_view(type=request.param[0], keys=request.param[1])
+
+
+@pytest.fixture(params=["redis", "redis-cluster"])
+def store(request: pytest.FixtureRequest) -> Iterator[RedisStore]:
+    """One server, and a cluster."""
+    made = RedisStore(URL) if request.param == "redis" else opened(request.getfixturevalue("redis_cluster").url)
+    made.client.flushdb()
+    yield made
+    made.client.flushdb()
+    made.close()
+
+
+@pytest.fixture
+def one() -> Iterator[RedisStore]:
+    """One server."""
+    made = RedisStore(URL)
+    made.client.flushdb()
+    yield made
+    made.client.flushdb()
+    made.close()

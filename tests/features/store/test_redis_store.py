@@ -1,9 +1,7 @@
 """Redis holds Feast's own bytes; a load ends in one generation, whatever was killed before it. Needs ASOF_TEST_REDIS_URL."""
 
-import os
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,48 +14,23 @@ from features.feast.registry import apply
 from features.settings import load
 from features.store import redis_store
 from features.store.cluster_store import ClusterStore
-from features.store.heads import Layout, Loaded
+from features.store.heads import Layout
 from features.store.keys import entity_keys
 from features.store.reads import Question
 from features.store.redis_client import records_of
-from features.store.redis_rows import Load, remove_rows, write_rows
+from features.store.redis_rows import Load, write_rows
 from features.store.redis_store import RedisStore
 from tests.feast_client import own_client
 from tests.features.store.hostile_rows import CUT, HOUR, feast_view, hostile, make_view, rows_for_feast, unpacked
+from tests.features.store.loads import NOW, SIMPLE, URL, put, simple
 
-URL = os.environ.get("ASOF_TEST_REDIS_URL", "")
 pytestmark = [
     pytest.mark.services,
     pytest.mark.skipif(not URL, reason="ASOF_TEST_REDIS_URL names no Redis"),
     pytest.mark.filterwarnings("ignore:The spark data source API"),
 ]
-NOW, DAY = CUT + 30 * HOUR, 24 * HOUR
-SIMPLE = make_view("simple", keys=("key",), features="i")
+DAY = 24 * HOUR
 BARE = replace(SIMPLE, feast_layout=False)
-
-
-@pytest.fixture(params=["redis", "redis-cluster"])
-def store(request: pytest.FixtureRequest) -> Iterator[RedisStore]:
-    """One server, and a cluster."""
-    made = RedisStore(URL) if request.param == "redis" else opened(request.getfixturevalue("redis_cluster").url)
-    made.client.flushdb()
-    yield made
-    made.client.flushdb()
-    made.close()
-
-
-@pytest.fixture
-def one() -> Iterator[RedisStore]:
-    """One server."""
-    made = RedisStore(URL)
-    made.client.flushdb()
-    yield made
-    made.client.flushdb()
-    made.close()
-
-
-def opened(url: str) -> RedisStore:
-    return ClusterStore(url.replace("://", "+cluster://"))
 
 
 def online_of(store: RedisStore) -> dict[str, str]:
@@ -67,31 +40,6 @@ def online_of(store: RedisStore) -> dict[str, str]:
 
 def lease_of(store: RedisStore) -> bytes:
     return records_of(store.client, "simple").lease
-
-
-def simple(keys: range, value: int) -> pa.RecordBatch:
-    names = [f"k{number:04}" for number in keys]
-    return pa.RecordBatch.from_pydict(
-        {"key": names, "i": pa.array([value] * len(names), pa.int64()), "asof_status": ["ok"] * len(names)}
-    )
-
-
-def put(store: RedisStore, layout: Layout, batch: pa.RecordBatch, before: pa.RecordBatch | None = None) -> Loaded:
-    """A load as the job does it, without Spark: dropped keys by a list of those before, else by scan."""
-    with store.loading(layout, NOW) as load_:
-        if load_.settled is not None:
-            return load_.settled
-        load_.begin()
-        written = sum(write_rows(store.url, layout, load_.gone_features, load_.token, [batch]))
-        if before is None:
-            removed = load_.remove_by_scan()
-        else:
-            kept = set(batch.column("key").to_pylist())
-            dropped = pa.RecordBatch.from_pydict(
-                {"key": [key for key in before.column("key").to_pylist() if key not in kept]}
-            )
-            removed = sum(remove_rows(store.url, layout, load_.gone_features, load_.token, [dropped]))
-        return load_.end(written=written, removed=removed)
 
 
 def contents(store: RedisStore) -> dict[bytes, dict[bytes, bytes]]:
@@ -173,7 +121,7 @@ def test_a_killed_load_is_cleaned_by_the_next(store: RedisStore, monkeypatch: py
     store.client.set(lease_of(store), "gone", ex=1)
     load_ = Load(store.client, killed, NOW, "gone")
     load_.begin()
-    sum(write_rows(store.url, killed, (), "gone", [simple(range(90, 150), 2)]))
+    sum(write_rows(store.url, load_.task, [simple(range(90, 150), 2)]))
     head = store.head("simple")
     assert head is not None
     assert head.cut == CUT - DAY
@@ -191,7 +139,7 @@ def test_another_definition_leaves_no_field_behind(store: RedisStore) -> None:
     wide = make_view("simple", keys=("key",), features="i s")
     put(store, Layout.of(wide, CUT), simple(range(10), 1).append_column("s", pa.array(["x"] * 10)))
     with store.loading(Layout.of(SIMPLE, CUT), NOW) as load_:
-        assert (load_.cuts_before, load_.gone_features) == (None, ("s",))
+        assert (load_.cuts_before, load_.task.gone) == (None, ("s",))
     put(store, Layout.of(SIMPLE, CUT), simple(range(10), 1))
     found = contents(store)
     store.client.flushdb()
@@ -199,8 +147,8 @@ def test_another_definition_leaves_no_field_behind(store: RedisStore) -> None:
     assert found == contents(store)
 
 
-def packed(store: RedisStore) -> dict[bytes, dict[bytes, bytes]]:
-    return {key: store.client.hgetall(key) for key in store.client.scan_iter() if key.startswith(b"asof:{")}
+def packed(store: RedisStore) -> dict[bytes, bytes]:
+    return {key: store.client.get(key) for key in store.client.scan_iter() if key.startswith(b"asof:{")}
 
 
 @pytest.mark.parametrize("by_scan", [True, False])
@@ -225,7 +173,7 @@ def test_feasts_layout_goes_and_comes_back_with_the_next_load(store: RedisStore,
     first, second, third = simple(range(30), 1), simple(range(10, 40), 2), simple(range(20, 50), 3)
     put(store, Layout.of(SIMPLE, CUT - DAY), first)
     with store.loading(Layout.of(BARE, CUT), NOW) as load_:
-        assert load_.gone_features == ("asof_status", "i")
+        assert load_.task.gone == ("asof_status", "i")
     assert put(store, Layout.of(BARE, CUT), second, None if by_scan else first).removed == 10
     assert contents(store) == {}
     assert put(store, Layout.of(SIMPLE, CUT + DAY), third, None if by_scan else second).removed == 10
@@ -255,7 +203,7 @@ def test_a_load_that_lost_its_lease_writes_nothing_more(store: RedisStore) -> No
         load_.begin()
         store.client.set(lease_of(store), "another")
         with pytest.raises(BusyError, match="Another load of view 'simple' took over while this one stood still"):
-            list(write_rows(store.url, layout, (), load_.token, [simple(range(3), 1)]))
+            list(write_rows(store.url, load_.task, [simple(range(3), 1)]))
         with pytest.raises(BusyError, match="took over"):
             load_.end(written=3, removed=0)
     assert store.head("simple") is None
