@@ -15,7 +15,7 @@ from features.errors import EarlyError, NotLoadedError
 from features.store.columns import Columns
 from features.store.heads import Head
 from features.store.packed import MANY, Packing, Unpacked
-from features.store.reads import Answer, Question
+from features.store.reads import Answer, ByKey, Question
 from features.store.tails import tail_of, tail_source
 from features.store.values import Cell
 from features.values.defaults import never_seen
@@ -103,8 +103,7 @@ class Served:
             else None
         )
         if values is None:
-            row_of = cast("Callable[[bytes | None], bytes | None]", answer.rows.get)  # of None there is no row
-            found = list(map(row_of, keys))
+            found = list(_of(answer.rows, keys))
             values = self.packing.usual(found, head.valid_from, features) if fresh else None
             if values is None:
                 return self._unusual(features, keys, found, head, at)
@@ -166,8 +165,7 @@ class Served:
         """
         view, cut = self.view, self.live(answer.head, at).cut
         tail = [(place, entry) for place, key in enumerate(asked.keys) if key for entry in answer.tails.get(key, ())] if answer.tails else []  # fmt: skip
-        state_of = cast("Callable[[bytes | None], bytes | None]", answer.states.get)  # of None there is no state
-        states = list(map(state_of, asked.keys))
+        states = _of(answer.states, asked.keys)
         rows = tail_of(view, tail, cut) if tail else None
         brought = {name: request[name] for name in view.request} if view.request or view.include_self else None
         return Stated(view=view, cut=cut, states=states, asks=asked.asks, tail=rows, request=brought)
@@ -180,7 +178,7 @@ class Served:
         told = self._told(head, answer.watermark)
         stale = at >= head.cut + head.horizon or self._is_silent(told, at)
         word = _STALE if stale else _FINISHED
-        statuses: list[Status] = [word[status] for status in found.status.tolist()]
+        statuses: list[Status] = list(map(word.__getitem__, found.status.tolist()))
         columns: Mapping[str, Sequence[Cell]] = (
             found.cells(features)
             if len(keys) < MANY
@@ -224,6 +222,13 @@ class Served:
         return head
 
 
+def _of(found: Mapping[bytes, bytes | None], keys: Sequence[bytes | None]) -> Sequence[bytes | None]:
+    """One a key; None of a key that is none, or of which there is nothing."""
+    if isinstance(found, ByKey):
+        return found.of(keys)
+    return list(map(cast("Callable[[bytes | None], bytes | None]", found.get), keys))
+
+
 class Places:
     """Keys and the instant they are asked at, as states of any view are asked: each key once, and for each in the order asked its place.
 
@@ -235,10 +240,14 @@ class Places:
         if len(keys) == 1:  # as most lookups have it
             self.keys, self.asks = keys, Asks(key=_FIRST, instant=np.array((at,), np.int64))
             return
-        places = {key: place for place, key in enumerate(dict.fromkeys(keys))}
-        self.keys = keys if apart else list(places)
-        alone = apart or len(places) == len(keys)
-        key = np.arange(len(keys)) if alone else np.fromiter(map(places.__getitem__, keys), np.int64, len(keys))
+        distinct = dict.fromkeys(keys)
+        alone = apart or len(distinct) == len(keys)
+        self.keys = keys if alone else list(distinct)
+        if alone:
+            key = np.arange(len(keys))
+        else:
+            places = dict(zip(distinct, count(), strict=False))
+            key = np.fromiter(map(places.__getitem__, keys), np.int64, len(keys))
         self.asks = Asks(key=key, instant=np.full(len(keys), at, np.int64))
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 from features.store.heads import Head
 
-__all__ = ["Answer", "Block", "OnlineStore", "Question", "Rows"]
+__all__ = ["Answer", "Block", "ByKey", "OnlineStore", "Question"]
 
 
 _NOTHING: Mapping[bytes, Any] = MappingProxyType({})
@@ -38,18 +38,27 @@ class Block(NamedTuple):
     """Where in each string the row begins."""
 
 
-class Rows(Mapping[bytes, bytes | None]):
-    """Rows by key, cut out once somebody asks for one."""
+class ByKey(Mapping[bytes, bytes | None]):
+    """Bytes by key, of the keys of a question; a table is made only where they are not read in its order.
 
-    def __init__(self, keys: Sequence[bytes], rows: Callable[[], Sequence[bytes | None]]) -> None:
-        self._keys, self._cut = keys, rows
+    Args:
+        keys: each once.
+        cut: gives one a key.
+    """
+
+    def __init__(self, keys: Sequence[bytes], cut: Callable[[], Sequence[bytes | None]]) -> None:
+        self._keys, self._cut = keys, cut
 
     @cached_property
-    def _rows(self) -> dict[bytes, bytes | None]:
+    def _table(self) -> dict[bytes, bytes | None]:
         return dict(zip(self._keys, self._cut(), strict=True))
 
+    def of(self, keys: Sequence[bytes | None]) -> Sequence[bytes | None]:
+        """One a key of those that the question was made of: keys that are as many as its own are the same in the same order, since it has each once and no None."""
+        return self._cut() if len(keys) == len(self._keys) else [key and self._table.get(key) for key in keys]
+
     def __getitem__(self, key: bytes) -> bytes | None:
-        return self._rows[key]
+        return self._table[key]
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._keys)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeAlias
 from features.store.heads import Head
 from features.store.keys import redis_records, redis_row_keys, redis_state_keys
 from features.store.packed import MANY
-from features.store.reads import Answer, Block, Question, Rows
+from features.store.reads import Answer, Block, ByKey, Question
 from features.store.redis_places import Place, place_of
 from features.store.redis_trips import Parsed, Trip
 
@@ -113,7 +113,7 @@ class _Group(NamedTuple):
         if self.plan.fields:
             start = count
             for number, column in zip(self.plan.fields, zip(*answers[:count], strict=True), strict=True):
-                into[self.questions[number]] = dict(zip(keys, column, strict=True)), None
+                into[self.questions[number]] = ByKey(keys, partial(tuple, column)), None
         for _, end, spans in self.plan.runs:
             strings = answers[start : start + count] if end else [string or b"" for string in answers[start]]
             start += count if end else 1
@@ -121,12 +121,8 @@ class _Group(NamedTuple):
             is_whole = min(lengths) >= spans[-1][2]
             joined = b"".join(strings) if is_whole and count >= MANY and len(lengths) == 1 else None
             for number, first, last in spans:
-                if joined is None:
-                    rows = _cut(strings, first, last, is_whole=is_whole)
-                    into[self.questions[number]] = dict(zip(keys, rows, strict=True)), None
-                else:
-                    cut = partial(_cut, strings, first, last, is_whole=is_whole)
-                    into[self.questions[number]] = Rows(keys, cut), Block(joined, count, first)
+                rows = ByKey(keys, partial(_cut, strings, first, last, is_whole=is_whole))
+                into[self.questions[number]] = rows, None if joined is None else Block(joined, count, first)
 
 
 def _cut(strings: Sequence[bytes], first: int, end: int, *, is_whole: bool) -> list[bytes | None]:

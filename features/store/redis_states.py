@@ -5,7 +5,8 @@ removes what a killed one left.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from functools import partial
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pyarrow as pa
@@ -24,7 +25,7 @@ from features.store.keys import (
     redis_tail_keys,
     state_field,
 )
-from features.store.reads import Answer, Question
+from features.store.reads import Answer, ByKey, Question
 from features.store.redis_client import client_of, each, keys_like, piped, records_of, still_ours, taken
 from features.store.redis_parts import begin_parts, load_of
 from features.store.redis_tails import redis_watermark
@@ -108,12 +109,10 @@ class States:
             tails[source] = {
                 key: entries for key, entries in zip(keys, islice(rest, len(keys)), strict=True) if entries
             }
-        stored: dict[int, dict[bytes, bytes | None]] = {}
+        stored: dict[int, Mapping[bytes, bytes | None]] = {}
         for of, fields in asked.fields.items():
             columns = zip(*islice(rest, len(of)), strict=True) if of else ()
-            stored |= {
-                place: dict(zip(of, column, strict=True)) for place, column in zip(fields, columns, strict=False)
-            }
+            stored |= {place: ByKey(of, partial(tuple, column)) for place, column in zip(fields, columns, strict=False)}
         made: list[Answer] = []
         for place, (question, head) in enumerate(zip(asked.questions, asked.heads, strict=True)):
             known, of_source = self._known[question.view], question.tail
@@ -138,7 +137,7 @@ class Asked(NamedTuple):
     heads: Sequence[Head | None]
     """Of those the one that each question is asked of."""
 
-    tails: Mapping[str, Mapping[bytes, None]]
+    tails: Mapping[str, Sequence[bytes]]
     """Source to the keys whose tails are asked for, each once."""
 
     fields: Mapping[tuple[bytes, ...], Mapping[int, bytes]]
@@ -154,12 +153,12 @@ class Asked(NamedTuple):
 _NOTHING = Asked((), (), (), {}, {})
 
 
-def _tails(questions: Sequence[Question]) -> dict[str, dict[bytes, None]]:
-    made: dict[str, dict[bytes, None]] = {}
+def _tails(questions: Sequence[Question]) -> dict[str, Sequence[bytes]]:
+    found: dict[str, list[tuple[bytes, ...]]] = {}
     for question in questions:
-        if question.tail:
-            made.setdefault(question.tail, {}).update(dict.fromkeys(question.keys))
-    return made
+        if question.tail and question.keys not in found.setdefault(question.tail, []):
+            found[question.tail].append(question.keys)
+    return {source: some[0] if len(some) == 1 else tuple(dict.fromkeys(chain(*some))) for source, some in found.items()}
 
 
 def _whole(text: bytes | None) -> int | None:

@@ -155,8 +155,8 @@ def the_base_knows_the_tail(patch: pytest.MonkeyPatch) -> None:
     """What became known at the cut itself is in both."""
     right = finish.finish
 
-    def wrong(view: Any, cut: int, held: Any, asks: Any, tail: Any = None) -> Any:
-        return right(view, cut, held, asks, None if tail is None else finish._joined(tail, tail))
+    def wrong(view: Any, cut: int, held: Any, asks: Any, tail: Any, request: Any) -> Any:
+        return right(view, cut, held, asks, None if tail is None else finish._joined(tail, tail), request)
 
     patch.setattr(states, "finish", wrong)
 

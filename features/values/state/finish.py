@@ -159,7 +159,14 @@ class _Together:
         held = [state or b"" for one in stated for state in one.states]
         data = b"".join(held)
         sections = read_states(
-            data, list(map(len, held)), self.first, cuts, program.first_section, program.widths, program.limbs
+            data,
+            list(map(len, held)),
+            self.first,
+            cuts,
+            program.first_section,
+            program.widths,
+            program.limbs,
+            program.seldom,
         )
         self.requests = [one.request for one in stated]
         self.rows, self.more = self._blocks(data, sections, stated)
@@ -172,7 +179,7 @@ class _Together:
         self.is_damaged = (sections.unread or sections.broken) and bool(self.damaged.any())
         whole = program.groups[0]
         self.counted = kernels.Counted(*kernels.answer(
-            sections.words, sections.at, sections.size, sections.slot, *self._aside(sections), np.array([one.key for one in asks], np.int64), self.first,
+            sections.data, sections.later, sections.words, sections.at, sections.size, sections.slot, *self._aside(sections), np.array([one.key for one in asks], np.int64), self.first,
             self.instants, settled, program.after, program.of, program.place, program.kind, program.pieces, program.once, program.first_window,
             program.spans, program.rows, program.count, program.seen, whole.ways, whole.rows, whole.views, whole.beside,
         ))  # fmt: skip

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from features.values.state.varints import Number
+from features.values.state.varints import Number, get_numbers
 from features.values.sweep import NEVER_SEEN, OK, OVERFLOW
 
 __all__ = [
@@ -89,15 +89,17 @@ def _first_from(words: Array, low: Number, high: Number, instant: Number) -> Num
 
 @njit(cache=True)
 def answer(
-    words: Array, at: Array, count: Array, first_slot: Array, begin: Array, end: Array, times: Array, since: Array, more: Array, keys: Array,
+    data: Array, later: Array, words: Array, at: Array, count: Array, first_slot: Array, begin: Array, end: Array, times: Array, since: Array, more: Array, keys: Array,
     first_state: Array, instants: Array, settled: Array, after: Array, of: Array, place: Array, kind: Array, pieces: Array, once: Array, first: Array, spans: Array, rows: Array, total: int, seen: Array, how: Array,
     whole: Array, whose: Array, limit: Array,
 ) -> tuple[Array, Array, Array, bool, Array, Array]:  # fmt: skip
     """What every window of every ask counts, and what is finished from it in whole numbers; see `Counted`.
 
     Args:
-        words: the states' rows, as `layout.read_states` gives them.
-        at: where those of each slot, a section of a state, stand.
+        data: the states' bytes, as `layout.read_states` gives them.
+        later: of each slot, a section of a state, where words are in them that are not read yet; -1 once they are.
+        words: the states' rows.
+        at: where those of each slot stand.
         count: how many they are.
         first_slot: of each state.
         begin: of rows beside the states, and so on, as `Aside` has it; NOTHING where there are none.
@@ -140,6 +142,9 @@ def answer(
             first_beside, end_beside = (begin[slot], end[slot]) if len(times) else (np.int64(0), np.int64(0))
             beside = first_beside, end_beside, times, since, more, now
             low, size = at[slot], count[slot]
+            if later[slot] >= 0 and (first_beside < end_beside or words[low + size - 1] >= settled[view]):
+                get_numbers(data, later[slot], len(data), words[low + size : low + 2 * size])
+                later[slot] = -1
             if size or first_beside < end_beside:
                 _windows(
                     words, low, size, first[section], first[section + 1], kind[section], pieces[section], once[section], lowers, uppers,

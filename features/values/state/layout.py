@@ -19,6 +19,7 @@ from features.values.state.varints import (
     put_numbers,
     put_times,
     put_varint,
+    skip_numbers,
     word_at,
 )
 
@@ -95,10 +96,12 @@ class Sections(NamedTuple):
     """The sections of some states, a slot each.
 
     The instants of its rows, ascending, are the `size` words from `at` on; then comes a word of each row, and another, as many as the section
-    has. Words of sections that are summed are the sums of all rows up to theirs.
+    has. Words of sections that are summed are the sums of all rows up to theirs; those of one that is seldom looked at may not be read yet.
     """
 
     words: Array
+    later: Array
+    """Of each slot where in `data` the words are that are not read yet; else -1."""
     at: Array
     size: Array
     slot: Array
@@ -116,10 +119,13 @@ class Sections(NamedTuple):
     broken: bool
     """Whether any that has bytes is damaged."""
 
+    data: Array
+    """All bytes."""
+
 
 def read_states(
-    data: bytes, sizes: Sequence[int], first_state: Array, cuts: Array, first: Array, widths: Array, limbs: Array
-) -> Sections:
+    data: bytes, sizes: Sequence[int], first_state: Array, cuts: Array, first: Array, widths: Array, limbs: Array, once: Array
+) -> Sections:  # fmt: skip
     """Reads states that stand one after the other, those of a view together.
 
     Args:
@@ -130,21 +136,22 @@ def read_states(
         first: each view's first section, and one more.
         widths: words of a section's rows.
         limbs: of a section: -1 where its words are not summed; else 1 where the second and third are the sum of a value, or 0.
+        once: of a section whether each row has a word that no other has, so that it does to count rows: the words are read when they are needed.
     """
     whole, lengths = np.frombuffer(data, np.uint8), np.array(sizes, np.int64)
     # A state has no more rows than bytes, save where all numbers of a list are the same: room grows until all fit. It is numpy's, which asks for large pages.
     words = np.empty(4 * len(data) + 64, np.int64)
     while True:
-        needed, found = _read_all(whole, lengths, first_state, cuts, first, widths, limbs, _CRC, words)
+        needed, found = _read_all(whole, lengths, first_state, cuts, first, widths, limbs, once, _CRC, words)
         if needed <= len(words):
-            return Sections(words, *found)
+            return Sections(words, *found, whole)
         words = np.empty(needed, np.int64)
 
 
 @njit(cache=True)
 def _read_all(
-    data: Array, sizes: Array, first_state: Array, cuts: Array, first: Array, widths: Array, limbs: Array, tables: Array, words: Array,
-) -> tuple[int, tuple[Array, Array, Array, Array, Array, bool, bool]]:  # fmt: skip
+    data: Array, sizes: Array, first_state: Array, cuts: Array, first: Array, widths: Array, limbs: Array, once: Array, tables: Array, words: Array,
+) -> tuple[int, tuple[Array, Array, Array, Array, Array, Array, bool, bool]]:  # fmt: skip
     """Fills `words`, and says how many there are, of which so many fit; the rest as `Sections` has it."""
     starts, slots = np.zeros(len(sizes) + 1, np.int64), np.zeros(len(sizes) + 1, np.int64)
     views = np.empty(len(sizes), np.int64)
@@ -154,13 +161,13 @@ def _read_all(
             starts[state + 1] = starts[state] + sizes[state]
             slots[state + 1] = slots[state] + first[view + 1] - first[view]
     rest = _whole_ones(data, starts, tables)
-    at, count = np.zeros(slots[-1], np.int64), np.zeros(slots[-1], np.int64)
-    needed = _read_states(data, starts, views, cuts, first, widths, limbs, slots, rest, at, count, words)
+    at, count, later = np.zeros(slots[-1], np.int64), np.zeros(slots[-1], np.int64), np.full(slots[-1], -1)
+    needed = _read_states(data, starts, views, cuts, first, widths, limbs, once, slots, rest, at, count, later, words)
     unread, broken = False, False
     for state in range(len(sizes)):
         unread |= rest[state] >= 0 and rest[state] != starts[state + 1]
         broken |= rest[state] < 0 and sizes[state] > 0
-    return needed, (at, count, slots, rest, starts, unread, broken)
+    return needed, (later, at, count, slots, rest, starts, unread, broken)
 
 
 def _crc_tables() -> Array:
@@ -212,8 +219,8 @@ def _byte(word: Number, place: int) -> Number:
 
 @njit(cache=True)
 def _read_states(
-    data: Array, starts: Array, views: Array, cuts: Array, first: Array, widths: Array, limbs: Array, slots: Array, rest: Array, at: Array,
-    count: Array, words: Array,
+    data: Array, starts: Array, views: Array, cuts: Array, first: Array, widths: Array, limbs: Array, once: Array, slots: Array, rest: Array, at: Array,
+    count: Array, later: Array, words: Array,
 ) -> int:  # fmt: skip
     """Fills `words` as far as they go, and says how many there are; only then `rest` moves on."""
     found, used = np.empty_like(rest), 0
@@ -222,7 +229,7 @@ def _read_states(
         place, end, view = rest[state], starts[state + 1], views[state]
         for section in range(first[view], first[view + 1]):
             slot, width = slots[state] + section - first[view], widths[section]
-            at[slot], count[slot] = used, 0
+            at[slot], count[slot], later[slot] = used, 0, -1
             if place < 0:
                 continue
             rows, place = get_varint(data, place, end)
@@ -236,7 +243,10 @@ def _read_states(
             if not fits and len(scratch) < rows:
                 scratch = np.empty(rows, np.int64)
             place = get_times(data, place, end, cuts[view], words[used : used + rows] if fits else scratch[:rows])
-            for word in range(width):
+            behind = skip_numbers(data, place, end, rows) if once[section] and place >= 0 else -1
+            if behind >= 0:
+                later[slot], place = place, behind
+            for word in range(0 if behind >= 0 else width):
                 if place >= 0:
                     low = used + (1 + word) * rows
                     place = get_numbers(data, place, end, words[low : low + rows] if fits else scratch[:rows])

@@ -61,6 +61,8 @@ class Program:
     kind: Array
     pieces: Array
     once: Array
+    seldom: Array
+    """Of a section whether its words are looked at only where rows lie beside, or may repeat one."""
     first_window: Array
     spans: Array
     rows: Array
@@ -134,7 +136,8 @@ def program_of(views: tuple[FeatureView, ...]) -> Program:
         first_section=first_section, widths=np.array([section.width for section in sections], np.int64),
         limbs=np.array([int(section.summed) if section.kind in {"counted", "matched"} else -1 for section in sections], np.int64),
         kind=np.array([_KINDS[section.kind] for section in sections], np.int64), pieces=pieces,
-        once=np.array([section.ends_now for section in sections], np.bool_), first_window=first_window,
+        once=np.array([section.ends_now for section in sections], np.bool_),
+        seldom=np.array([section.ends_now and section.kind == "distinct" for section in sections], np.bool_), first_window=first_window,
         spans=np.concatenate([np.zeros((3, 0), np.int64), *spans], axis=1), rows=rows[:-1].copy(), count=int(rows[-1]), groups=groups,
         after=np.array([int(view.include_self) for view in views], np.int64),
         lags=np.array([view.schedule.lag_us for view in views], np.int64), horizons=np.array([view.horizon_us for view in views], np.int64),

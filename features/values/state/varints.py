@@ -14,6 +14,7 @@ __all__ = [
     "put_numbers",
     "put_times",
     "put_varint",
+    "skip_numbers",
     "word_at",
 ]
 
@@ -25,6 +26,12 @@ UNITS = np.array([1, 1_000, 1_000_000, 60_000_000, 900_000_000, 3_600_000_000, 8
 
 CONSTANT, PLAIN, ZIGZAG, WORDS = 0, 1, 2, 3
 _WORD = 8
+_MORE, _ONES, _LOW_HALF = np.uint64(0x8080808080808080), np.uint64(0x0101010101010101), np.uint64(0xFFFFFFFF)
+"""Of eight bytes the bits that say that a number goes on; eight ones; the first four."""
+_MORE_TO_COME = np.uint8(128)
+"""A byte of a number from here on is not its last."""
+_SHORT = 3
+"""Bytes behind which a number that goes on further is not skipped."""
 
 
 @njit(cache=True, inline="always")
@@ -115,11 +122,8 @@ def get_numbers(data: Array, at: int, end: int, made: Array) -> int:
         if at + _WORD * len(made) > end:
             return -1
         for i in range(len(made)):
-            word = np.uint64(0)
-            for shift in range(0, 64, 8):
-                word |= np.uint64(data[at]) << np.uint64(shift)
-                at += 1
-            made[i] = np.int64(word)
+            made[i] = np.int64(word_at(data, at))
+            at += _WORD
         return at
     if way not in (PLAIN, ZIGZAG):
         return -1
@@ -129,6 +133,33 @@ def get_numbers(data: Array, at: int, end: int, made: Array) -> int:
             return -1
         made[i] = number if way == PLAIN else _unzigzag(np.uint64(number))
     return at
+
+
+@njit(cache=True)
+def skip_numbers(data: Array, at: int, end: int, count: int) -> int:
+    """Where a list of so many ends, which is read by `get_numbers` then; -1 where that must say it: of one that is short, or has large numbers, or is no list."""
+    if at >= end:
+        return -1
+    way, left = data[at], count
+    at += 1
+    if way == WORDS:
+        return at + _WORD * count if at + _WORD * count <= end else -1
+    if way not in (PLAIN, ZIGZAG):
+        return -1
+    while left > _WORD and at + _WORD <= end:
+        more = word_at(data, at) & _MORE
+        if more & _LOW_HALF == _MORE & _LOW_HALF or more >> np.uint64(32) == _MORE >> np.uint64(32):
+            return -1  # a number that is too long would have four such bytes here or in the next word
+        left -= int((((more ^ _MORE) >> np.uint64(7)) * _ONES) >> np.uint64(56))
+        at += _WORD
+    run = 0
+    while left > 0 and at < end:
+        run = run + 1 if data[at] >= np.uint8(128) else 0
+        if run == _SHORT:
+            return -1
+        left -= run == 0
+        at += 1
+    return at if left == 0 else -1
 
 
 @njit(cache=True)
@@ -162,13 +193,19 @@ def get_times(data: Array, at: int, end: int, cut: Number, made: Array) -> int:
     size = UNITS[data[at]]
     number, at = get_varint(data, at + 1, end)
     time = cut + _unzigzag(np.uint64(number)) * size
-    for i in range(len(made)):
-        if at < 0:
-            return -1
-        made[i] = time
-        if i + 1 < len(made):
+    if at < 0:
+        return -1
+    made[0] = time
+    for i in range(1, len(made)):
+        if at < end and data[np.uintp(at)] < _MORE_TO_COME:  # as most are
+            time += np.int64(data[np.uintp(at)]) * size
+            at += 1
+        else:
             number, at = get_varint(data, at, end)
+            if at < 0:
+                return -1
             time += number * size
+        made[i] = time
     return at
 
 
