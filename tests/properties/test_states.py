@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from features import (
     Entity,
@@ -130,6 +131,42 @@ def test_windows_of_lookups_begin_where_those_of_no_cut_do(window: Window) -> No
     ]  # fmt: skip
     asks = [(("c",), at * SECOND + beside) for at in range(40, 80) for beside in (-1, 0, 1)]
     assert differences(Case(view=view, raw={"s": rows}, asks=asks)) == []
+
+
+MANY = replace(
+    LIVE,
+    freshness=EventFreshness(cuts=Schedule(period="10s", publish_lag="2s")),
+    features=flat((distinct("amount", "20s 1m", limit=50), distinct("shop", "20s", limit=3), count("1m"))),
+)
+AMOUNTS = st.sampled_from([1, 90, 1 << 7, 1 << 13, 1 << 20, 1 << 27, 1 << 34, 1 << 62]).flatmap(
+    lambda most: st.integers(-1 if most > 1 << 40 else 0, most)
+)
+
+
+@settings(QUICK, max_examples=60)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 45), st.integers(-15, 15), AMOUNTS, st.booleans()), min_size=12, max_size=40
+    ),
+    st.lists(st.integers(10, 60), min_size=1, max_size=8),
+)  # fmt: skip
+def test_different_values_are_the_oracles_whether_they_are_read_or_only_counted(
+    events: list[tuple[int, int, int, bool]], instants: list[int]
+) -> None:
+    """Of long lists, with events since the cut, of the future, and values that come again; the same amount often, or never."""
+    rows = [
+        {
+            "id": f"{n}",
+            "card": "c",
+            "shop": f"s{amount % 5}",
+            "amount": events[n - 1][2] if again and n else amount,
+            "event_time": max(0, known + later) * SECOND,
+            "known": known * SECOND,
+        }
+        for n, (known, later, amount, again) in enumerate(events)
+    ]
+    asks = [(("c",), at * SECOND + beside) for at in instants for beside in (-1, 0)]
+    assert differences(Case(view=MANY, raw={"s": rows}, asks=asks)) == []
 
 
 CHUNK, CHUNKS = 40, 8
