@@ -1,4 +1,4 @@
-"""A row of plain values as one field, which is what a lookup reads; Feast's own fields stand beside it for Feast's clients.
+"""A row of plain values as one run of bytes, which is what a lookup reads; Feast's own fields stand beside it for Feast's clients.
 
 Little endian, without padding: the row's event timestamp (int64 microseconds UTC), 4 bytes that stand for the definition, a byte that is 1 where a
 value left int64, a bit a feature that is set where it is null, then the features in the order of their names: 8 bytes of a number or an instant, 1 of a boolean, 4 of a text's length. The texts

@@ -88,7 +88,7 @@ def _first_from(words: Array, low: Number, high: Number, instant: Number) -> Num
 
 
 @njit(cache=True)
-def answer(
+def answer(  # noqa: D417 - five are the fields of Aside
     data: Array, later: Array, words: Array, at: Array, count: Array, first_slot: Array, begin: Array, end: Array, times: Array, since: Array, more: Array, keys: Array,
     first_state: Array, instants: Array, settled: Array, after: Array, of: Array, place: Array, kind: Array, pieces: Array, once: Array, first: Array, spans: Array, rows: Array, total: int, seen: Array, how: Array,
     whole: Array, whose: Array, limit: Array,
@@ -102,11 +102,7 @@ def answer(
         at: where those of each slot stand.
         count: how many they are.
         first_slot: of each state.
-        begin: of rows beside the states, and so on, as `Aside` has it; NOTHING where there are none.
-        end: see `begin`.
-        times: see `begin`.
-        since: see `begin`.
-        more: see `begin`.
+        begin, end, times, since, more: of rows beside the states, as `Aside` has it; NOTHING where there are none.
         keys: int64[views or 1, asks], the state of each ask among those of its view; one row where that is the same for all views.
         first_state: of each view.
         instants: int64[views, asks].
@@ -143,8 +139,7 @@ def answer(
             beside = first_beside, end_beside, times, since, more, now
             low, size = at[slot], count[slot]
             if later[slot] >= 0 and (first_beside < end_beside or words[low + size - 1] >= settled[view]):
-                get_numbers(data, later[slot], len(data), words[low + size : low + 2 * size])
-                later[slot] = -1
+                later[slot] = _read(data, later[slot], words[low + size : low + 2 * size])
             if size or first_beside < end_beside:
                 _windows(
                     words, low, size, first[section], first[section + 1], kind[section], pieces[section], once[section], lowers, uppers,
@@ -153,6 +148,13 @@ def answer(
     overflow = np.zeros(instants.shape, np.bool_)
     values, null, some = _whole(made, instants, how, whole, whose, limit, overflow)
     return made, values, null, some, overflow, _statuses(made, seen, overflow)
+
+
+@njit(cache=True)
+def _read(data: Array, at: Number, words: Array) -> int:
+    """Reads a list that was passed over when the states were read."""
+    get_numbers(data, at, len(data), words)
+    return -1
 
 
 @njit(cache=True)
