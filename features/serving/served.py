@@ -178,7 +178,7 @@ class Served:
         told = self._told(head, answer.watermark)
         stale = at >= head.cut + head.horizon or self._is_silent(told, at)
         word = _STALE if stale else _FINISHED
-        statuses: list[Status] = list(map(word.__getitem__, found.status.tolist()))
+        statuses: list[Status] = [word[status] for status in found.status.tolist()]
         columns: Mapping[str, Sequence[Cell]] = (
             found.cells(features)
             if len(keys) < MANY
