@@ -57,8 +57,7 @@ lint: env ## Check style (ruff)
 	@$(RUN)/ruff format --check --diff features expectations jobs dags tests benchmarks
 
 types: env ## Check types (mypy strict, pyright)
-	@$(RUN)/mypy
-	@$(RUN)/pyright
+	@$(RUN)/pyright & other=$$!; $(RUN)/mypy; mine=$$?; wait $$other && exit $$mine
 
 walls: env ## Check which room imports which (import-linter)
 	@$(RUN)/lint-imports

@@ -183,6 +183,7 @@ def test_a_dag_file_that_does_not_load_is_shown_and_nothing_stays(migrated: Path
     assert len(_alive(_below(os.getpid()))) == before
 
 
+@pytest.mark.long
 def test_a_demo_that_was_killed_is_cleaned_up_by_the_next_which_ends_a_run_that_takes_too_long(
     migrated: Path, tmp_path: Path, toy: Path
 ) -> None:

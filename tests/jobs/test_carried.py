@@ -193,7 +193,7 @@ def test_a_killed_cut_leaves_nothing_that_a_later_one_follows(
 
 
 @pytest.mark.usefixtures("raw")
-@pytest.mark.parametrize("view", [COUNTED, EVERY], ids=["counts", "states"])
+@pytest.mark.parametrize("view", [pytest.param(COUNTED, marks=pytest.mark.long), EVERY], ids=["counts", "states"])
 def test_tiles_that_were_built_on_the_way_are_those_of_a_build_of_their_own(
     spark: SparkSession, home: Settings, tmp_path: Path, view: FeatureView
 ) -> None:

@@ -110,7 +110,7 @@ def test_hostile_days_and_a_parent_that_is_held_afterwards(spark: SparkSession, 
     assert disputes["waiting"]
 
 
-@pytest.mark.parametrize("daily", [True, False], ids=["day by day", "at once"])
+@pytest.mark.parametrize("daily", [pytest.param(True, marks=pytest.mark.long), False], ids=["day by day", "at once"])
 @pytest.mark.slow
 def test_whole_snapshots_one_of_them_broken(
     spark: SparkSession,

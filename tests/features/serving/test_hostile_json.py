@@ -70,7 +70,7 @@ class Here:
         return answer
 
 
-@pytest.fixture(scope="module", params=["open", "tokens"])
+@pytest.fixture(scope="module", params=[pytest.param("open", marks=pytest.mark.long), "tokens"])
 def here(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
     serving_ = OPEN if request.param == "open" else {**OPEN, "auth": "tokens"}
     settings = load(home=tmp_path_factory.mktemp("hostile"), clock="2026-01-01T02:00:00Z", serving=serving_)
