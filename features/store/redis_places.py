@@ -133,17 +133,18 @@ class Places(NamedTuple):
         return f"{self.mine.at} {self.mine.size} {self.length}"
 
     @classmethod
-    def taken(cls, client: Any, layout: Layout, live: str | None) -> "Places":  # noqa: ANN401 - see client_of
+    def taken(cls, client: Any, layout: Layout, live: str | None, place: Place) -> "Places":  # noqa: ANN401 - see client_of
         """As they are; a definition that has none gets one.
 
         Args:
             client: see `client_of`.
             layout: of the load.
             live: the definition that readers see.
+            place: of its rows, by its head record.
         """
         record = redis_places(layout.keys)
-        if live is not None:  # from before there were places?
-            client.hsetnx(record, f"{layout.view} {live}", "0 0")
+        if live is not None:  # it was loaded before there were places, or somebody removed the record
+            client.hsetnx(record, f"{layout.view} {live}", f"{place.at} {place.size}")
         size = Packing(dict(layout.features), layout.definition).size
         found = [text.decode() for text in client.eval(_TAKE, 1, record, f"{layout.view} {layout.definition}", size)]
         pairs = [(*name.split(), place_of("", text)) for name, text in zip(found[::2], found[1::2], strict=True)]

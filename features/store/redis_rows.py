@@ -24,7 +24,7 @@ from features.store.keys import (
 from features.store.packed import Packing, stamp_of
 from features.store.redis_client import client_of, each, piped, records_of, still_ours, taken
 from features.store.redis_parts import begin_parts
-from features.store.redis_places import Place, Places, entities_in
+from features.store.redis_places import Place, Places, entities_in, place_of
 from features.store.redis_plain import HEAD_FIELDS, LAYOUT, head_of
 from features.store.resp import bulk, fields_and_values
 
@@ -62,6 +62,7 @@ class Load:
         self.settled = settled(self.old, layout)
         self._begun: list[list[Any]] = json.loads(record.get(b"begun", b"[]"))
         self._features: list[str] = json.loads(record.get(b"features", b"[]"))
+        self._old_place = place_of(layout.view, record.get(b"place", b"").decode())
         self._places: Places | None = None
 
     @property
@@ -74,7 +75,8 @@ class Load:
     def places(self) -> Places:
         """Where rows are; from now on those of this load have a place."""
         if self._places is None:
-            self._places = Places.taken(self._client, self.layout, self.old.definition if self.old else None)
+            live = self.old.definition if self.old else None
+            self._places = Places.taken(self._client, self.layout, live, self._old_place)
         return self._places
 
     @property

@@ -7,7 +7,7 @@ import pytest
 from features import FeatureView
 from features.store.redis_store import RedisStore
 from tests.features.store.hostile_rows import make_view
-from tests.features.store.loads import URL, opened
+from tests.features.store.loads import opened
 
 
 @pytest.fixture(
@@ -22,7 +22,12 @@ def view(request: pytest.FixtureRequest) -> FeatureView:
 @pytest.fixture(params=["redis", "redis-cluster"])
 def store(request: pytest.FixtureRequest) -> Iterator[RedisStore]:
     """One server, and a cluster."""
-    made = RedisStore(URL) if request.param == "redis" else opened(request.getfixturevalue("redis_cluster").url)
+    alone = request.param == "redis"
+    made = (
+        RedisStore(request.getfixturevalue("redis_url"))
+        if alone
+        else opened(request.getfixturevalue("redis_cluster").url)
+    )
     made.client.flushdb()
     yield made
     made.client.flushdb()
@@ -30,10 +35,8 @@ def store(request: pytest.FixtureRequest) -> Iterator[RedisStore]:
 
 
 @pytest.fixture
-def one() -> Iterator[RedisStore]:
+def one(redis_url: str) -> Iterator[RedisStore]:
     """One server."""
-    made = RedisStore(URL)
-    made.client.flushdb()
+    made = RedisStore(redis_url)
     yield made
-    made.client.flushdb()
     made.close()

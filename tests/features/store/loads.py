@@ -1,6 +1,4 @@
-"""Loads of plain rows into Redis as the job does them, without Spark. The tests need ASOF_TEST_REDIS_URL."""
-
-import os
+"""Loads of plain rows into Redis as the job does them, without Spark."""
 
 import pyarrow as pa
 
@@ -10,9 +8,8 @@ from features.store.redis_rows import remove_rows, write_rows
 from features.store.redis_store import RedisStore
 from tests.features.store.hostile_rows import CUT, HOUR, make_view
 
-__all__ = ["NOW", "SIMPLE", "URL", "opened", "put", "simple"]
+__all__ = ["NOW", "SIMPLE", "opened", "put", "simple"]
 
-URL = os.environ.get("ASOF_TEST_REDIS_URL", "")
 NOW = CUT + 30 * HOUR
 SIMPLE = make_view("simple", keys=("key",), features="i")
 

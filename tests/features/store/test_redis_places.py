@@ -1,4 +1,4 @@
-"""Views share a string an entity, and none ever reads or writes what is another's. Needs ASOF_TEST_REDIS_URL."""
+"""Views share a string an entity, and none ever reads or writes what is another's."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -21,12 +21,9 @@ from features.store.redis_client import records_of
 from features.store.redis_rows import Load, remove_rows, write_rows
 from features.store.redis_store import RedisStore
 from tests.features.store.hostile_rows import CUT, HOUR, make_view, unpacked
-from tests.features.store.loads import NOW, SIMPLE, URL, put, simple
+from tests.features.store.loads import NOW, SIMPLE, put, simple
 
-pytestmark = [
-    pytest.mark.services,
-    pytest.mark.skipif(not URL, reason="ASOF_TEST_REDIS_URL names no Redis"),
-]
+pytestmark = pytest.mark.services
 OTHER = make_view("other", keys=("key",), features="i t")
 WIDE = make_view("simple", keys=("key",), features="i f b")
 TEXT = make_view("simple", keys=("key",), features="i s")
@@ -167,7 +164,7 @@ def test_rows_of_before_there_were_places_are_read_and_keep_their_field(store: R
 
 
 def test_a_reader_that_knew_another_place_asks_again(one: RedisStore) -> None:
-    reader = RedisStore(URL)
+    reader = RedisStore(one.url)
     put(one, Layout.of(SIMPLE, CUT), simple(range(10), 1))
     assert values(reader, SIMPLE, range(12)) == dict.fromkeys(range(10), 1)
     for turn, view in enumerate([WIDE, SIMPLE, TEXT, WIDE, SIMPLE]):
@@ -214,6 +211,18 @@ def test_of_a_broken_string_the_rows_that_are_broken_are_damaged(one: RedisStore
         fits[view.name] = packing[view.name].fitting([found.get(key(number)) for number in range(count)])
     assert fits["simple"] == [True, True, False] + [True] * (count - 3)
     assert fits["other"] == [False, True, True] + [True] * (count - 3)
+
+
+def test_a_record_of_places_that_is_lost_is_made_again_by_loads(store: RedisStore) -> None:
+    put(store, Layout.of(OTHER, CUT), rows(OTHER, range(5), 1))
+    put(store, Layout.of(SIMPLE, CUT), simple(range(5), 1))
+    before = places(store)
+    store.client.delete(RECORD)
+    put(store, Layout.of(SIMPLE, CUT + HOUR), simple(range(5), 2))
+    put(store, Layout.of(OTHER, CUT + HOUR), rows(OTHER, range(5), 3))
+    assert places(store) == before
+    assert values(store, SIMPLE, range(6)) == dict.fromkeys(range(5), 2)
+    assert values(store, OTHER, range(6)) == dict.fromkeys(range(5), 3)
 
 
 class KilledError(Exception):
@@ -324,7 +333,7 @@ def left_over(store: RedisStore, models: Mapping[str, Model]) -> None:
 )  # fmt: skip
 def test_whatever_is_loaded_and_killed_readers_find_a_definitions_own_rows(one: RedisStore, steps: Steps) -> None:
     one.client.flushdb()
-    store, models, hour = RedisStore(URL), {name: Model() for name in DEFINITIONS}, 0
+    store, models, hour = RedisStore(one.url), {name: Model() for name in DEFINITIONS}, 0
     for name, definition, keys, stage in steps:
         hour += 1
         with suppress(KilledError):

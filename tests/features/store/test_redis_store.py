@@ -1,4 +1,4 @@
-"""Redis holds Feast's own bytes; a load ends in one generation, whatever was killed before it. Needs ASOF_TEST_REDIS_URL."""
+"""Redis holds Feast's own bytes; a load ends in one generation, whatever was killed before it."""
 
 import threading
 import time
@@ -22,11 +22,10 @@ from features.store.redis_rows import Load, write_rows
 from features.store.redis_store import RedisStore
 from tests.feast_client import own_client
 from tests.features.store.hostile_rows import CUT, HOUR, feast_view, hostile, make_view, rows_for_feast, unpacked
-from tests.features.store.loads import NOW, SIMPLE, URL, put, simple
+from tests.features.store.loads import NOW, SIMPLE, put, simple
 
 pytestmark = [
     pytest.mark.services,
-    pytest.mark.skipif(not URL, reason="ASOF_TEST_REDIS_URL names no Redis"),
     pytest.mark.filterwarnings("ignore:The spark data source API"),
 ]
 DAY = 24 * HOUR
@@ -191,7 +190,7 @@ def test_two_loads_of_a_view_do_not_run_at_once(one: RedisStore, monkeypatch: py
         time.sleep(2)  # longer than a lease lasts: it is renewed
         with (
             pytest.raises(BusyError, match="Another load of view 'simple' into the online store is running"),
-            RedisStore(URL).loading(layout, NOW),
+            RedisStore(one.url).loading(layout, NOW),
         ):
             pass
         load_.end(written=0, removed=0)
