@@ -10,26 +10,26 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import lru_cache
-from typing import Any, TypeVar
-from uuid import uuid4
+from typing import Any, NamedTuple, TypeVar
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
-from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from features.definitions.catalog import Catalog, load_catalog
 from features.definitions.compiled import hash_of
 from features.definitions.names import micros
-from features.errors import AsofError, InputError, MissingError, NotLoadedError
+from features.errors import InputError
 from features.serving import feast_http, openapi, push_http
 from features.serving.arrow_messages import FEW_ROWS
 from features.serving.async_reader import AsyncReader
 from features.serving.deadlines import Deadlines
+from features.serving.feast_answers import Answers, Described
 from features.serving.http_protocol import DIRECT, Direct
 from features.serving.meters import LATER_SECONDS, Meters
 from features.serving.push import Pusher, PushResult, pushable
 from features.serving.reader import Result
+from features.serving.refusals import BAD, BUSY, LATE, NO_RIGHT, NO_TOKEN, TOO_LARGE, RefusedError, failed
 from features.serving.tables import Tables
 from features.serving.tokens import Tokens, Who
 from features.settings import Settings, load
@@ -39,8 +39,7 @@ __all__ = ["create_app", "served"]
 log = logging.getLogger("asof.serve")
 ARROW = "application/vnd.apache.arrow.stream"
 _ARROW_TYPE, _JSON_TYPE = (b"content-type", ARROW.encode()), (b"content-type", b"application/json")
-_OK, _BAD, _UNKNOWN, _TOO_LARGE, _BUSY, _LATE, _BROKEN = 200, 400, 404, 413, 503, 504, 500
-_NO_TOKEN, _NO_RIGHT, _GONE = 401, 403, 499
+_OK = 200
 _MOST_BYTES = 8 << 20
 _LOOKUP = "/get-online-features"
 _REMEMBERED = 256
@@ -49,15 +48,6 @@ _WARMING = "What lookups run is being compiled, which takes some seconds. Ask ag
 
 _Handler = Callable[[Request], Awaitable[Response]]
 T = TypeVar("T")
-R = TypeVar("R", bound=Response | None)
-
-
-class _RefusedError(Exception):
-    """An answer that is no values."""
-
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(reason)
-        self.code, self.reason = code, reason
 
 
 def create_app(settings: Settings, catalog: Catalog) -> FastAPI:
@@ -117,9 +107,7 @@ class _Service:
         self.settings, self.catalog = settings, catalog
         self.meters = Meters()
         self.tokens = None if settings.serving.auth == "none" else Tokens(settings.tokens)
-        self.described = {
-            view.name: feast_http.Described(hash_of(view), view.schedule.lag_us) for view in catalog.views
-        }
+        self.answers = Answers({view.name: Described(hash_of(view), view.schedule.lag_us) for view in catalog.views})
         # A service with a view that has no lookups is refused in a sentence when it is asked for; readiness is that of the others.
         self.services = [
             service.name for service in catalog.services if all(view.tabled for view, _ in catalog.views_of(service))
@@ -158,64 +146,76 @@ class _Service:
 
         return answered
 
-    async def _counted(self, path: str, work: Awaitable[R]) -> R | Response:
-        started = time.perf_counter()
+    async def _counted(self, path: str, work: Awaitable[Response], started: float | None = None) -> Response:
+        started = time.perf_counter() if started is None else started
         try:
-            response: R | Response = await work
-        except _RefusedError as refused:
-            response = _sentence(refused.code, refused.reason)
-        except ClientDisconnect:
-            response = Response(status_code=_GONE)  # nobody is there to read it; the counts have it
-        except Exception:
-            number = uuid4().hex[:12]
-            log.exception("Request %s failed.", number)
-            response = _sentence(
-                _BROKEN, f"The service failed, by no fault of the request. Its log has the cause under {number}."
-            )
-        if response is not None:
-            self.meters.request(path, response.status_code, time.perf_counter() - started)
+            response = await work
+        except Exception as error:  # noqa: BLE001 - the answer says it
+            response = failed(error)
+        self.meters.request(path, response.status_code, time.perf_counter() - started)
         return response
 
     async def lookup(self, request: Request) -> Response:
         """Values of a service, or of single features."""
         who = self._who(request)
-        return await self._answered(who, request.scope, await _body(request))
+        body = await _body(request)
+        return await self._looked_up(self._begun(who, request.scope, body))
 
-    async def direct(self, scope: Scope, body: bytes) -> Response | None:
-        """The same of a request that is here whole. None: of somebody unknown, whom `lookup` refuses; it knows who asks through a proxy."""
+    def direct(self, scope: Scope, body: bytes) -> Response | Awaitable[Response] | None:
+        """The same of a request that is here whole, at once where the store is. None: of somebody unknown, whom `lookup` refuses; it knows who asks through a proxy."""
         who = self._known(scope)
         if who is None and self.tokens is not None:
             return None
-        return await self._counted(_LOOKUP, self._answered(who, scope, body))
+        started = time.perf_counter()
+        try:
+            begun = self._begun(who, scope, body)
+            if not isinstance(begun.found, Result):
+                return self._counted(_LOOKUP, self._looked_up(begun), started)
+            response: Response = self._written(begun, begun.found)
+        except Exception as error:  # noqa: BLE001 - the answer says it
+            response = failed(error)
+        self.meters.request(_LOOKUP, response.status_code, time.perf_counter() - started)
+        return response
 
-    async def _answered(self, who: Who | None, scope: Scope, body: bytes) -> Response:
-        asked = _read(body)
+    def _begun(self, who: Who | None, scope: Scope, body: bytes) -> "_Begun":
+        asked = feast_http.asked(body)
         self._allow(who, asked)
-        result: Result = await self._within_deadline(self._looked(asked))
-        self.meters.values(result)
-        is_arrow = ARROW in _header(scope, b"accept")
+        at = None if asked.at is None else micros(asked.at)
+        keys = feast_http.keys_of(asked.entities)
+        if not keys:
+            msg = "The request has no row. Give each key column at least one value."
+            raise InputError(msg)
+        if asked.feature_service is not None:
+            found = self.reader.begun(asked.feature_service, keys, at)
+        else:
+            found = self.reader.begun_features(self._parted(tuple(asked.features)), keys, at)
+        return _Begun(asked, ARROW in _header(scope, b"accept"), found)
 
-        def written() -> bytes:
-            if is_arrow:
-                return self.tables.stream(result)
-            return _translated(lambda: feast_http.answer(result, asked, self.described))
-
+    async def _looked_up(self, begun: "_Begun") -> Response:
+        result = begun.found if isinstance(begun.found, Result) else await self._within_deadline(begun.found)
+        if len(result.keys) <= FEW_ROWS:
+            return self._written(begun, result)
         # What takes long to write must not hold up others.
-        body = written() if len(result.keys) <= FEW_ROWS else await self.reader.run(lambda _: written())
-        return _Whole(body, _ARROW_TYPE if is_arrow else _JSON_TYPE)
+        return await self.reader.run(lambda _: self._written(begun, result))
+
+    def _written(self, begun: "_Begun", result: Result) -> Response:
+        self.meters.values(result)
+        if begun.is_arrow:
+            return _Whole(self.tables.stream(result), _ARROW_TYPE)
+        return _Whole(self.answers.write(result, begun.asked), _JSON_TYPE)
 
     async def push(self, request: Request) -> Response:
         """Events go into the tails."""
         who = self._who(request)
         body = await _body(request)
-        asked: push_http.PushAsked = _translated(lambda: push_http.asked(body))
+        asked = push_http.asked(body)
         self._allow_push(who, asked.push_source_name)
         told = None if asked.watermark is None else micros(asked.watermark)
         rows = push_http.rows_of(asked.df)
         pushing = self.reader.run(lambda _: self._pushed(asked.push_source_name, rows, told))
         done: PushResult = await self._within_deadline(pushing)
         nothing = done.refused and not done.new and not done.known
-        return JSONResponse(push_http.answer(done, asked.watermark), _BAD if nothing else _OK)
+        return JSONResponse(push_http.answer(done, asked.watermark), BAD if nothing else _OK)
 
     def _pushed(self, source: str, rows: list[dict[str, Any]], told: int | None) -> PushResult:
         """By a connection that nobody else uses meanwhile, and that the next push finds open."""
@@ -239,10 +239,10 @@ class _Service:
     async def ready(self, _: Request) -> Response:
         """Everything is compiled, every view is loaded by its definition, and the store answers."""
         if not self.warmed.done():
-            return JSONResponse({"status": "not ready", "because": [_WARMING]}, _BUSY)
+            return JSONResponse({"status": "not ready", "because": [_WARMING]}, BUSY)
         self.warmed.result()
         wrong = await self._within_deadline(self.reader.run(lambda reader: reader.unready(self.services)))
-        return JSONResponse({"status": "not ready" if wrong else "ready", "because": wrong}, _BUSY if wrong else _OK)
+        return JSONResponse({"status": "not ready" if wrong else "ready", "because": wrong}, BUSY if wrong else _OK)
 
     async def metrics(self, _: Request) -> Response:
         """Of all workers together, which have written by then what was counted before."""
@@ -258,8 +258,8 @@ class _Service:
             client = request.client.host if request.client else "unknown"
             log.warning("Refused a request from %s: %s.", client, "unknown token" if token else "no token")
             reason = "The token is not known: it was revoked or replaced." if token else "The request has no token."
-            raise _RefusedError(
-                _NO_TOKEN,
+            raise RefusedError(
+                NO_TOKEN,
                 f"{reason} Send `Authorization: Bearer TOKEN`; `asof grant NAME --service SERVICE` makes one.",
             )
         return who
@@ -284,28 +284,18 @@ class _Service:
         if not allowed:
             log.warning("Refused %s to %s.", wanted, who.name)
             services = ", ".join(sorted(who.services)) or "no service"
-            raise _RefusedError(
-                _NO_RIGHT,
+            raise RefusedError(
+                NO_RIGHT,
                 f"The token of {who.name!r} may not read {wanted}; it may read {services}. `asof grant` gives it another right.",
             )
 
     def _allow_push(self, who: Who | None, source: str) -> None:
         if who is not None and push_http.PUSH_RIGHT + source not in who.services:
             log.warning("Refused a push to %s to %s.", source, who.name)
-            raise _RefusedError(
-                _NO_RIGHT,
+            raise RefusedError(
+                NO_RIGHT,
                 f"The token of {who.name!r} may not push to source {source!r}. `asof grant NAME --push {source}` gives a token that may.",
             )
-
-    async def _looked(self, asked: feast_http.Asked) -> Result:
-        at = None if asked.at is None else micros(asked.at)
-        keys = feast_http.keys_of(asked.entities)
-        if not keys:
-            msg = "The request has no row. Give each key column at least one value."
-            raise InputError(msg)
-        if asked.feature_service is not None:
-            return await self.reader.lookup(asked.feature_service, keys, at)
-        return await self.reader.lookup_features(self._parted(tuple(asked.features)), keys, at)
 
     def _parted(self, features: tuple[str, ...]) -> dict[str, list[str]]:
         try:
@@ -322,11 +312,18 @@ class _Service:
     async def _within_deadline(self, work: Awaitable[T]) -> T:
         try:
             return await self.deadlines.within(work)
-        except AsofError as error:
-            raise _refused(error) from error
         except TimeoutError:
             msg = f"No answer within {self.settings.serving.deadline_ms} ms, the deadline of a request (serving.deadline_ms). Ask again, or in smaller parts."
-            raise _RefusedError(_LATE, msg) from None
+            raise RefusedError(LATE, msg) from None
+
+
+class _Begun(NamedTuple):
+    """A lookup under way."""
+
+    asked: feast_http.Asked
+    is_arrow: bool
+    """What the answer is to be."""
+    found: Result | Awaitable[Result]
 
 
 class _Whole(Response):
@@ -350,38 +347,5 @@ async def _body(request: Request) -> bytes:
     async for part in request.stream():
         made += part
         if len(made) > _MOST_BYTES:
-            raise _RefusedError(_TOO_LARGE, f"The request is larger than {_MOST_BYTES >> 20} MB. Ask in parts.")
+            raise RefusedError(TOO_LARGE, f"The request is larger than {_MOST_BYTES >> 20} MB. Ask in parts.")
     return bytes(made)
-
-
-def _read(body: bytes) -> feast_http.Asked:
-    made: feast_http.Asked = _translated(lambda: feast_http.asked(body))
-    return made
-
-
-def _translated(work: Callable[[], T]) -> T:
-    """Runs it; what is wrong with a request becomes its HTTP code."""
-    try:
-        return work()
-    except AsofError as error:
-        raise _refused(error) from error
-
-
-def _refused(error: AsofError) -> _RefusedError:
-    """What is wrong with a request or the store, as its HTTP code."""
-    match error:
-        case NotLoadedError():
-            code = _BUSY
-        case MissingError():
-            code = _UNKNOWN
-        case InputError():
-            code = _BAD
-        case _:
-            code = _BUSY
-    return _RefusedError(code, str(error))
-
-
-def _sentence(code: int, reason: str) -> JSONResponse:
-    """Feast's clients show `detail`."""
-    headers = {"WWW-Authenticate": "Bearer"} if code == _NO_TOKEN else {"Retry-After": "1"} if code == _BUSY else None
-    return JSONResponse({"detail": reason}, code, headers)

@@ -14,11 +14,13 @@ import pyarrow as pa
 
 from features.store.values import Cell
 
-__all__ = ["FEW_ROWS", "Column", "Messages", "by_pyarrow"]
+__all__ = ["FEW_ROWS", "JOINED", "Column", "Messages", "by_pyarrow"]
 
 Column = tuple[str, Sequence[Cell]]
 """Its type (`string`, `int64`, `float64`, `bool` or `timestamp`) and cells."""
 _WORDS = {"int64": "q", "timestamp": "q", "float64": "d"}
+JOINED = frozenset(_WORDS)
+"""Types whose buffers are as their cells one after the other, those of a column and then those of the next."""
 _REMEMBERED = 1024
 """So many shapes are kept."""
 FEW_ROWS = 64
@@ -35,14 +37,14 @@ class Messages:
         """The message of a record batch.
 
         Args:
-            of: stands for the columns' names and types.
-            columns: in the order of the schema, each with as many cells.
+            of: stands for the columns' names and types, and for how many rows there are.
+            columns: in the order of the schema; `JOINED` ones that follow each other and are of one type may come as one.
             batch: the same as pyarrow has it; asked for where the shape is new, or a cell is null.
         """
         if any(None in cells for _, cells in columns):
             return by_pyarrow(batch())
         body, lengths = _body(columns)
-        shape = (of, len(columns[0][1]), lengths)
+        shape = (of, lengths)
         if shape not in self._heads:
             whole = by_pyarrow(batch())
             if not whole.endswith(body):

@@ -2,17 +2,18 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import pyarrow as pa
 
 from features.definitions.catalog import Catalog
-from features.serving.reader import Chosen, Reader, Result
+from features.serving.reader import Chosen, Lookup, Reader, Result
 from features.serving.warm import warm
 from features.settings import Settings
+from features.store.reads import Answer
 from features.store.redis_async import AsyncRedisStore
 from features.store.stores import redis_url
 
@@ -55,17 +56,31 @@ class AsyncReader:
 
     async def lookup(self, service: str, keys: Sequence[Mapping[str, object]], at: int | None = None) -> Result:
         """See `Reader.lookup`."""
-        if self._is_quick(keys):
-            return await self._look_up(self._here.of_service(service), keys, at, service)
-        return await self.run(lambda reader: reader.lookup(service, keys, at))
+        found = self.begun(service, keys, at)
+        return found if isinstance(found, Result) else await found
 
     async def lookup_features(
         self, features: Mapping[str, Sequence[str]], keys: Sequence[Mapping[str, object]], at: int | None = None
     ) -> Result:
         """See `Reader.lookup_features`."""
+        found = self.begun_features(features, keys, at)
+        return found if isinstance(found, Result) else await found
+
+    def begun(
+        self, service: str, keys: Sequence[Mapping[str, object]], at: int | None = None
+    ) -> Result | Coroutine[Any, Any, Result]:
+        """As `lookup`: the result where the store answered at once, else who waits for it."""
         if self._is_quick(keys):
-            return await self._look_up(self._here.of_features(features), keys, at)
-        return await self.run(lambda reader: reader.lookup_features(features, keys, at))
+            return self._look_up(self._here.of_service(service), keys, at, service)
+        return self.run(lambda reader: reader.lookup(service, keys, at))
+
+    def begun_features(
+        self, features: Mapping[str, Sequence[str]], keys: Sequence[Mapping[str, object]], at: int | None = None
+    ) -> Result | Coroutine[Any, Any, Result]:
+        """As `lookup_features` likewise."""
+        if self._is_quick(keys):
+            return self._look_up(self._here.of_features(features), keys, at)
+        return self.run(lambda reader: reader.lookup_features(features, keys, at))
 
     def table(self, found: Result) -> pa.Table:
         """See `Reader.table`."""
@@ -85,13 +100,19 @@ class AsyncReader:
         is_compiled = self._warm or not self._stateful
         return len(keys) <= _FEW and is_compiled and self._settings.online.kind == "redis"
 
-    async def _look_up(
+    def _look_up(
         self, chosen: Chosen, keys: Sequence[Mapping[str, object]], at: int | None, service: str = ""
-    ) -> Result:
+    ) -> Result | Coroutine[Any, Any, Result]:
         if self._store is None:
             self._store = AsyncRedisStore(redis_url(self._settings))
         lookup = self._here.begun(chosen, keys, at)
-        return chosen.result(service, lookup, await self._store.ask(lookup.questions))
+        found = self._store.begun(lookup.questions)
+        if isinstance(found, list):
+            return chosen.result(service, lookup, found)
+        return self._rest(chosen, lookup, found, service)
+
+    async def _rest(self, chosen: Chosen, lookup: Lookup, coming: Awaitable[Sequence[Answer]], service: str) -> Result:
+        return chosen.result(service, lookup, await coming)
 
     def _reader(self) -> Reader:
         """This thread's own."""

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, cast
 
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 __all__ = ["DIRECT", "Direct", "OneWrite"]
@@ -13,14 +13,15 @@ __all__ = ["DIRECT", "Direct", "OneWrite"]
 DIRECT = "direct"
 """In the state that an application's lifespan gives: what is answered directly, by method and path."""
 
-Direct = Mapping[tuple[str, str], Callable[[Scope, bytes], Awaitable[Response | None]]]
-"""Makes the answer of a request and its body; None where the application is to be asked as ever."""
+Direct = Mapping[tuple[str, str], Callable[[Scope, bytes], Response | Awaitable[Response] | None]]
+"""Makes the answer of a request and its body, at once or later; None where the application is to be asked as ever."""
 
 
 class OneWrite(HttpToolsProtocol):
     """uvicorn's protocol, which writes an answer's head and its body one after the other: two packets, and the asker wakes up twice.
 
-    A request that came whole may be answered directly; one that comes in parts, or waits for a word to go on, takes uvicorn's way.
+    A request that came whole may be answered directly, without a task where its answer is there at once; one that comes in parts, or waits for a word to go on,
+    takes uvicorn's way.
     """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
@@ -28,6 +29,21 @@ class OneWrite(HttpToolsProtocol):
         super().connection_made(_Joining(transport, self.loop))  # type: ignore[arg-type]  # it has all that uvicorn asks of one
         self._direct: Direct = self.app_state.get(DIRECT, {})
         self._idle_since: float | None = None
+        self._coming: RequestResponseCycle | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """A request whose rest is still to come takes uvicorn's way."""
+        super().data_received(data)
+        coming, self._coming = self._coming, None
+        if coming is not None and not self.transport.is_closing():
+            super()._start_asgi_task(coming, cast("Any", self.app))
+
+    def on_message_complete(self) -> None:
+        """A request that may be answered directly is whole."""
+        super().on_message_complete()
+        coming, self._coming = self._coming, None
+        if coming is not None:
+            self._answer(coming)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is waited for any more."""
@@ -65,42 +81,57 @@ class OneWrite(HttpToolsProtocol):
         self._idle_since = None
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:  # noqa: ANN401 - uvicorn's own type of what it calls
-        """It runs after all that came with the request's head was read."""
-        made = self._direct.get((cycle.scope["method"], cycle.scope["path"])) if app is self.app else None
-        super()._start_asgi_task(cycle, app if made is None else _Directly(cycle, app, made))  # type: ignore[arg-type]
+        """As soon as a request's head is read; of one that came before the answer to another was made, after that: it takes uvicorn's way."""
+        may_be_direct = cycle.more_body and not cycle.waiting_for_100_continue and app is self.app
+        if may_be_direct and _asked_of(cycle) in self._direct:
+            self._coming = cycle
+        else:
+            super()._start_asgi_task(cycle, app)
+
+    def _answer(self, cycle: RequestResponseCycle) -> None:
+        try:
+            made = self._direct[_asked_of(cycle)](cast("Scope", cycle.scope), bytes(cycle.body))
+        except Exception as error:  # noqa: BLE001 - uvicorn answers and logs it
+            made = _raised(error)
+        if isinstance(made, Response) and not cycle.flow.write_paused:
+            _write(cycle, made)
+        else:
+            super()._start_asgi_task(cycle, cast("Any", self.app if made is None else _Later(cycle, made)))
 
 
-class _Directly:
-    """An application for one request, whose answer it writes itself."""
+def _asked_of(cycle: RequestResponseCycle) -> tuple[str, str]:
+    return cycle.scope["method"], cycle.scope["path"]
 
-    def __init__(
-        self, cycle: RequestResponseCycle, app: ASGIApp, made: Callable[[Scope, bytes], Awaitable[Response | None]]
-    ) -> None:
-        self._cycle, self._app, self._made = cycle, app, made
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        cycle = self._cycle
-        if cycle.more_body or cycle.waiting_for_100_continue or cycle.disconnected:
-            await self._app(scope, receive, send)
-            return
-        response = await self._made(scope, bytes(cycle.body))
-        if response is None:
-            await self._app(scope, receive, send)
-            return
-        if cycle.flow.write_paused:
-            await cycle.flow.drain()
-        if cycle.disconnected:
-            return
-        parts = [STATUS_LINE[response.status_code]]
-        for name, value in cycle.default_headers + response.raw_headers:
-            parts += (name, b": ", value, b"\r\n")
-        parts.append(b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n")
-        parts.append(bytes(response.body))
-        cycle.response_started = cycle.response_complete = True
-        cast("_Joining", cycle.transport).write_through(b"".join(parts))
-        if not cycle.keep_alive:
-            cycle.transport.close()
-        cycle.on_response()
+async def _raised(error: Exception) -> Response:
+    raise error
+
+
+class _Later:
+    """An application for one request, whose answer it writes itself once it is there."""
+
+    def __init__(self, cycle: RequestResponseCycle, made: Response | Awaitable[Response]) -> None:
+        self._cycle, self._made = cycle, made
+
+    async def __call__(self, _: Scope, __: Receive, ___: Send) -> None:
+        response = self._made if isinstance(self._made, Response) else await self._made
+        if self._cycle.flow.write_paused:
+            await self._cycle.flow.drain()
+        if not self._cycle.disconnected:
+            _write(self._cycle, response)
+
+
+def _write(cycle: RequestResponseCycle, response: Response) -> None:
+    parts = [STATUS_LINE[response.status_code]]
+    for name, value in cycle.default_headers + response.raw_headers:
+        parts += (name, b": ", value, b"\r\n")
+    parts.append(b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n")
+    parts.append(bytes(response.body))
+    cycle.response_started = cycle.response_complete = True
+    cast("_Joining", cycle.transport).write_through(b"".join(parts))
+    if not cycle.keep_alive:
+        cycle.transport.close()
+    cycle.on_response()
 
 
 class _Joining:

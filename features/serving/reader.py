@@ -1,7 +1,7 @@
 """Looks values up in the online store: one round trip a request, each value with the status and age of its view."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from itertools import repeat
 from types import TracebackType
@@ -16,7 +16,7 @@ from features.definitions.views import FeatureView
 from features.errors import AsofError, BusyError, EarlyError, InputError, MissingError
 from features.serving.keys import Key, Keys
 from features.serving.policies import Rules, enforced, rules_of
-from features.serving.served import Served, Status, ViewColumns, ViewValues, answered
+from features.serving.served import Selected, Served, Status, ViewColumns, ViewValues, answered
 from features.serving.tables import Tables
 from features.settings import Settings
 from features.store.keys import encoded_keys
@@ -56,6 +56,9 @@ class Result:
     keys: tuple[Key, ...]
     views: tuple[ViewColumns, ...]
     """In the order of the service, an element a key."""
+
+    selected: Selected = field(compare=False, repr=False)
+    """The views and features, as they are."""
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:
@@ -214,9 +217,10 @@ class Chosen:
     """
 
     def __init__(self, of: str, views: Sequence[tuple[Served, Sequence[str]]], rules: Rules | None = None) -> None:
-        self.of, self.views, self.rules = of, views, rules or {}
+        self.of, self.views, self.rules = of, [(served, tuple(names)) for served, names in views], rules or {}
         for served, _ in views:
             _refuse_unserved(of, served)
+        self.selected = Selected(tuple((served.view.name, names) for served, names in self.views))
         self.keys = Keys([served.view for served, _ in views], of)
         self._entities: list[tuple[tuple[str, ...], KeyType]] = [
             (served.view.keys, served.view.entity.type) for served, _ in views
@@ -246,7 +250,7 @@ class Chosen:
             found = tuple(
                 enforced(service, self.rules, served, view) for (served, _), view in zip(self.views, found, strict=True)
             )
-        return Result(service=service, at=lookup.at, keys=tuple(lookup.keys), views=found)
+        return Result(service=service, at=lookup.at, keys=tuple(lookup.keys), views=found, selected=self.selected)
 
     def _encoded(self, keys: Sequence[Key]) -> tuple[list[list[bytes | None]], list[tuple[bytes, ...]]]:
         """The entity keys of each view, and those that are there, each once; views of one entity share both."""

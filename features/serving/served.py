@@ -12,7 +12,7 @@ from features.definitions.freshness import EventFreshness
 from features.definitions.names import cut_text, utc
 from features.definitions.views import FeatureView
 from features.errors import EarlyError, NotLoadedError
-from features.store.columns import Columns
+from features.store.columns import Columns, OneRow
 from features.store.heads import Head
 from features.store.packed import MANY, Packing, Unpacked
 from features.store.reads import Answer, ByKey, Question
@@ -24,7 +24,7 @@ from features.values.state.finish import Finished, Stated, finish_together
 from features.values.sweep import STATUSES
 from features.values.timeline import Asks
 
-__all__ = ["Served", "Status", "ViewColumns", "ViewValues", "answered"]
+__all__ = ["Selected", "Served", "Status", "ViewColumns", "ViewValues", "answered"]
 
 Status = Literal["ok", "never_seen", "stale", "no_key", "overflow", "damaged"]
 _FINISHED: tuple[Status, ...] = STATUSES
@@ -72,6 +72,15 @@ class ViewColumns(NamedTuple):
         ]
 
 
+class Selected:
+    """Views and of each some features; by it is remembered what is the same for all that ask for them, so that it is equal to nothing but itself."""
+
+    __slots__ = ("views",)
+
+    def __init__(self, views: tuple[tuple[str, tuple[str, ...]], ...]) -> None:
+        self.views = views
+
+
 class Served:
     """A view, and what is asked of it again and again."""
 
@@ -88,7 +97,7 @@ class Served:
             return Question(view=self.view.name, keys=keys, states=True, at=at, tail=self.tail)
         return Question(view=self.view.name, keys=keys)
 
-    def plain(self, features: Sequence[str], keys: Sequence[bytes | None], answer: Answer, at: int) -> ViewColumns:
+    def plain(self, features: tuple[str, ...], keys: Sequence[bytes | None], answer: Answer, at: int) -> ViewColumns:
         """Of stored values.
 
         Raises:
@@ -103,10 +112,10 @@ class Served:
             else None
         )
         if values is None:
-            found = list(_of(answer.rows, keys))
+            found = _of(answer.rows, keys)
             values = self.packing.usual(found, head.valid_from, features) if fresh else None
             if values is None:
-                return self._unusual(features, keys, found, head, at)
+                return self._unusual(features, keys, list(found), head, at)
         statuses: list[Status] = ["ok"] * len(keys)
         return ViewColumns(self.view.name, values, statuses, [head.cut] * len(keys), [at - head.cut] * len(keys))
 
@@ -171,7 +180,7 @@ class Served:
         return Stated(view=view, cut=cut, states=states, asks=asked.asks, tail=rows, request=brought)
 
     def finished(
-        self, features: Sequence[str], keys: Sequence[bytes | None], answer: Answer, asked: Stated, found: Finished, at: int
+        self, features: tuple[str, ...], keys: Sequence[bytes | None], answer: Answer, asked: Stated, found: Finished, at: int
     ) -> ViewColumns:  # fmt: skip
         """What `stated` asked for."""
         head = self.live(answer.head, at)
@@ -179,11 +188,13 @@ class Served:
         stale = at >= head.cut + head.horizon or self._is_silent(told, at)
         word = _STALE if stale else _FINISHED
         statuses: list[Status] = [word[status] for status in found.status.tolist()]
-        columns: Mapping[str, Sequence[Cell]] = (
-            found.cells(features)
-            if len(keys) < MANY
-            else Columns(features, lambda: found.cells(features), lambda: found.arrays(features))
-        )
+        columns: Mapping[str, Sequence[Cell]]
+        if len(keys) == 1:
+            columns = OneRow(features, found.row(features))
+        elif len(keys) < MANY:
+            columns = found.cells(features)
+        else:
+            columns = Columns(features, lambda: found.cells(features), lambda: found.arrays(features))
         if None in keys or found.is_damaged:
             broken = found.damaged[asked.asks.key].tolist()
             missing = [place for place, key in enumerate(keys) if key is None or broken[place]]
@@ -252,7 +263,7 @@ class Places:
 
 
 def answered(
-    chosen: Sequence[tuple[Served, Sequence[str]]],
+    chosen: Sequence[tuple[Served, tuple[str, ...]]],
     keys: Sequence[Sequence[bytes | None]],
     answers: Sequence[Answer],
     at: int,

@@ -1,16 +1,17 @@
 """Answers for many keys as Arrow tables, and in Arrow's stream format."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 from itertools import chain, groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 
 from features.definitions.catalog import Catalog
 from features.definitions.expressions import ColumnType
-from features.serving.arrow_messages import FEW_ROWS, Column, Messages, by_pyarrow
-from features.store.columns import Columns, parted
+from features.serving.arrow_messages import FEW_ROWS, JOINED, Column, Messages, by_pyarrow
+from features.serving.served import Selected
+from features.store.columns import Columns, OneRow, parted
 from features.store.values import ARROW, Cell
 
 if TYPE_CHECKING:
@@ -23,8 +24,18 @@ _END = b"\xff\xff\xff\xff\0\0\0\0"
 """Of a stream."""
 _REMEMBERED = 256
 """So many schemas are kept ready."""
-Selected = tuple[tuple[str, tuple[str, ...]], ...]
-"""Views and of each its features."""
+
+
+class _Shape(NamedTuple):
+    """What answers have that are for the same features."""
+
+    schema: pa.Schema
+    keys: tuple[tuple[str, ColumnType], ...]
+    """Its fields of keys."""
+    begin: bytes
+    """Of a stream."""
+    runs: tuple[tuple[ColumnType, int, int], ...]
+    """Columns whose buffers, of a single row, are their cells one after the other: their type, the first and the end; a text or a boolean stands alone."""
 
 
 class Tables:
@@ -36,8 +47,8 @@ class Tables:
 
     def batch(self, result: "Result") -> pa.RecordBatch:
         """The keys' columns, `view__feature` in the feature's own type, `view__asof_status`; a row a key, in the order asked."""
-        schema, of_keys, _ = self._schema(_selected(result))
-        columns = [pa.array([key[name] for key in result.keys], ARROW[kind]) for name, kind in of_keys]
+        shape = self._schema(result.selected)
+        columns = [pa.array([key[name] for key in result.keys], ARROW[kind]) for name, kind in shape.keys]
         for view in result.views:
             if isinstance(view.values, Columns):
                 columns += [*view.values.arrays(), pa.array(view.statuses, pa.string())]
@@ -47,41 +58,65 @@ class Tables:
                 some = list(names)
                 columns += _columns([view.values[name] for name in some], ARROW[kinds[some[0]]])
             columns.append(pa.array(view.statuses, pa.string()))
-        return pa.RecordBatch.from_arrays(columns, schema=schema)
+        return pa.RecordBatch.from_arrays(columns, schema=shape.schema)
 
     def stream(self, result: "Result") -> bytes:
         """The same in Arrow's stream format."""
-        selected = _selected(result)
-        _, of_keys, begin = self._schema(selected)
-        if len(result.keys) > FEW_ROWS:
-            return begin + by_pyarrow(self.batch(result)) + _END
-        columns: list[Column] = [(kind, [key[name] for key in result.keys]) for name, kind in of_keys]
+        shape, rows = self._schema(result.selected), len(result.keys)
+        if rows > FEW_ROWS:
+            return shape.begin + by_pyarrow(self.batch(result)) + _END
+        columns = _of_one(shape, result) if rows == 1 else self._of_few(shape, result)
+        return shape.begin + self._messages.message((result.selected, rows), columns, lambda: self.batch(result)) + _END
+
+    def _of_few(self, shape: _Shape, result: "Result") -> list[Column]:
+        columns: list[Column] = [(kind, [key[name] for key in result.keys]) for name, kind in shape.keys]
         for view in result.views:
             kinds = self._of(view.view)
             columns += [(kinds[name], cells) for name, cells in view.values.items()]
             columns.append(("string", view.statuses))
-        return begin + self._messages.message(selected, columns, lambda: self.batch(result)) + _END
+        return columns
 
-    def _described(self, selected: Selected) -> tuple[pa.Schema, list[tuple[str, ColumnType]], bytes]:
-        """The schema, its fields of keys, and the bytes that a stream of it begins with."""
-        views = [self._catalog.view(name) for name, _ in selected]
+    def _described(self, selected: Selected) -> _Shape:
+        views = [self._catalog.view(name) for name, _ in selected.views]
         kinds: dict[str, ColumnType] = {name: view.entity.type for view in views for name in view.keys}
-        of_keys = list(kinds.items())
-        made = pa.schema([*((name, ARROW[kind]) for name, kind in of_keys), *self._fields(selected)])
-        return made, of_keys, made.serialize().to_pybytes()
+        fields = self._fields(selected)
+        made = pa.schema(
+            [*((name, ARROW[kind]) for name, kind in kinds.items()), *((name, ARROW[kind]) for name, kind in fields)]
+        )
+        runs = tuple(_runs([*kinds.values(), *(kind for _, kind in fields)]))
+        return _Shape(made, tuple(kinds.items()), made.serialize().to_pybytes(), runs)
 
-    def _fields(self, selected: Selected) -> Iterable[tuple[str, pa.DataType]]:
-        for name, features in selected:
-            yield from ((f"{name}__{feature}", ARROW[self._of(name)[feature]]) for feature in features)
-            yield f"{name}__asof_status", pa.string()
+    def _fields(self, selected: Selected) -> list[tuple[str, ColumnType]]:
+        made = list[tuple[str, ColumnType]]()
+        for name, features in selected.views:
+            kinds = self._of(name)
+            made.extend((f"{name}__{feature}", kinds[feature]) for feature in features)
+            made.append((f"{name}__asof_status", "string"))
+        return made
 
     def _kinds(self, name: str) -> Mapping[str, ColumnType]:
         """The type of each feature of a view."""
         return self._catalog.view(name).types
 
 
-def _selected(result: "Result") -> Selected:
-    return tuple((view.view, tuple(view.values)) for view in result.views)
+def _runs(kinds: Sequence[ColumnType]) -> list[tuple[ColumnType, int, int]]:
+    made = list[tuple[ColumnType, int, int]]()
+    for at, kind in enumerate(kinds):
+        if made and made[-1][0] == kind and kind in JOINED:
+            made[-1] = kind, made[-1][1], at + 1
+        else:
+            made.append((kind, at, at + 1))
+    return made
+
+
+def _of_one(shape: _Shape, result: "Result") -> list[Column]:
+    (key,), cells = result.keys, list[Cell]()
+    cells += [key[name] for name, _ in shape.keys]
+    for view in result.views:
+        values = view.values
+        cells += values.cells if isinstance(values, OneRow) else [cell for (cell,) in values.values()]
+        cells += view.statuses
+    return [(kind, cells[first:end]) for kind, first, end in shape.runs]
 
 
 def _columns(cells: Sequence[Sequence[Cell]], kind: pa.DataType) -> list[pa.Array]:

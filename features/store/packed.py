@@ -7,9 +7,10 @@ follow, in UTF-8.
 
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from itertools import groupby
+from operator import itemgetter
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -17,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.definitions.expressions import ColumnType
-from features.store.columns import Columns, parted, typed
+from features.store.columns import Columns, OneRow, parted, typed
 from features.store.heads import STATUS
 from features.store.reads import Block
 from features.store.values import Cell, integers
@@ -82,12 +83,28 @@ class Packing:
         )
 
         self._among = lru_cache(maxsize=16)(self._whole_among)
+        self._begin = lru_cache(maxsize=4)(self._whole_begin)
+        self._picked = lru_cache(maxsize=256)(self._places)
 
     def _whole_among(self, first: int, width: int) -> np.dtype[Any]:
         """A row that begins at a byte of strings of so many."""
         fields = cast("Mapping[str, tuple[np.dtype[Any], int]]", self._whole.fields)
         formats, offsets = zip(*((kind, first + at) for kind, at, *_ in fields.values()), strict=True)
         return np.dtype({"names": list(fields), "formats": formats, "offsets": offsets, "itemsize": width})
+
+    def _whole_begin(self, stamp: int) -> bytes:
+        """How rows begin that are of this definition and one timestamp, and hold neither nulls nor what left int64."""
+        return _HEAD.pack(stamp, self._kind, 0) + bytes(self._bits)
+
+    def _places(self, names: tuple[str, ...]) -> Callable[[tuple[Cell, ...]], tuple[Cell, ...]]:
+        """Takes some features out of all of a row."""
+        if names == tuple(self._types):
+            return tuple
+        place = {name: n for n, name in enumerate(self._types)}
+        first, *more = [place[name] for name in names] or [0]
+        if more:
+            return itemgetter(first, *more)
+        return lambda cells: (cells[first],) if names else ()
 
     @property
     def size(self) -> int:
@@ -140,30 +157,32 @@ class Packing:
         return self._fixed.size + sum(int(fields[_FIRST + n]) for n in self._texts)
 
     def usual(
-        self, rows: Sequence[bytes | None], stamp: int, names: Sequence[str]
+        self, rows: Sequence[bytes | None], stamp: int, names: tuple[str, ...]
     ) -> Mapping[str, Sequence[Cell]] | None:
         """Columns of rows that are all there, of this definition and of one timestamp, and have no null, no text and nothing that left int64: nearly all are. Else None."""
         if self._texts or not rows or None in rows:
             return None
         there = cast("Sequence[bytes]", rows)
-        whole, size = b"".join(there), self._fixed.size
-        begin = _HEAD.pack(stamp, self._kind, 0) + bytes(self._bits)
+        size, begin = self._fixed.size, self._begin(stamp)
         if len(there) < MANY:
             for row in there:
                 if len(row) != size or not row.startswith(begin):
                     return None
+            if len(there) == 1:
+                return OneRow(names, self._picked(names)(self._values.unpack(there[0])))
+            whole = b"".join(there)
             found = dict(zip(self._types, zip(*self._values.iter_unpack(whole), strict=True), strict=True))
             return {name: found[name] for name in names}
         if set(map(len, there)) != {size}:
             return None
-        return self._many(np.frombuffer(whole, self._whole), begin, names)
+        return self._many(np.frombuffer(b"".join(there), self._whole), begin, names)
 
     def usual_in(self, block: Block, stamp: int, names: Sequence[str]) -> Mapping[str, Sequence[Cell]] | None:
         """As `usual`, of many rows."""
         width = len(block.strings) // block.keys
         if self._texts or block.first + self._fixed.size > width:
             return None
-        begin = _HEAD.pack(stamp, self._kind, 0) + bytes(self._bits)
+        begin = self._begin(stamp)
         return self._many(np.frombuffer(block.strings, self._among(block.first, width)), begin, names)
 
     def _many(self, many: np.ndarray, begin: bytes, names: Sequence[str]) -> Columns | None:

@@ -1,8 +1,9 @@
 """Reads of Redis from an event loop: one connection, on which the requests of many tasks are under way at once."""
 
 import asyncio
+import os
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Coroutine, Generator, Sequence
 from typing import Any, NamedTuple
 
 import hiredis
@@ -11,14 +12,15 @@ from redis import asyncio as aioredis
 
 from features.store.reads import Answer, Question
 from features.store.redis_client import ERRORS, TIMEOUT_SECONDS
-from features.store.redis_link import nonsense, refusal
+from features.store.redis_link import Awake, nonsense, refusal
 from features.store.redis_store import RedisStore
-from features.store.redis_trips import answers_of
+from features.store.redis_trips import Trip, answers_of
 
 __all__ = ["AsyncRedisStore"]
 
 
 _NEW_ONES = 2
+_ROOM = 1 << 16
 
 
 class AsyncRedisStore:
@@ -33,16 +35,39 @@ class AsyncRedisStore:
         Raises:
             BusyError: Redis does not answer.
         """
+        found = self.begun(questions)
+        return found if isinstance(found, list) else await found
+
+    def begun(self, questions: Sequence[Question]) -> list[Answer] | Coroutine[Any, Any, list[Answer]]:
+        """The answers where they came at once, which saves going to sleep and waking up; else who waits for them. Errors as `ask` has them."""
         asking = self._store.asking(questions)
         try:
-            trip = next(asking)
+            packed = next(asking).packed()
+            coming = self._trips.begun(*packed)
+            if coming is None or not coming.done() or coming.exception() is not None:
+                return self._rest(asking, self._trips.execute(*packed, coming))
+            try:
+                trip = asking.send(answers_of(coming.result()))
+            except StopIteration as done:
+                answers: list[Answer] = done.value
+                return answers
+            return self._rest(asking, self._trips.execute(*trip.packed()))
+        except ERRORS:
+            with self._store.errors():
+                raise
+
+    async def _rest(
+        self, asking: Generator[Trip, list[Any], list[Answer]], coming: Coroutine[Any, Any, list[Any]]
+    ) -> list[Answer]:
+        try:
             while True:
-                found = await self._trips.execute(*trip.packed())
+                found = await coming
                 try:
                     trip = asking.send(found)
                 except StopIteration as done:
                     answers: list[Answer] = done.value
                     return answers
+                coming = self._trips.execute(*trip.packed())
         except ERRORS:
             with self._store.errors():
                 raise
@@ -72,16 +97,41 @@ class _Link(asyncio.Protocol):
         self._found: list[Any] = []
         self._loop = asyncio.get_running_loop()
         self._watch: asyncio.TimerHandle | None = None
+        self._descriptor = int(writer.get_extra_info("socket").fileno())
+        # What is encrypted only the transport can read.
+        self._awake = None if writer.get_extra_info("ssl_object") else Awake(self._descriptor)
         self.is_open = True
 
     def ask(self, packed: bytes, count: int) -> "asyncio.Future[list[Any]]":
-        """All answers to commands that have so many."""
+        """All answers to commands that have so many; they may be there already where nobody else waits."""
+        transport, is_alone = self._writer.transport, not self._under
         future = self._loop.create_future()
         self._under.append(_Under(future, count, self._loop.time()))
         if self._watch is None:
             self._watch = self._loop.call_later(TIMEOUT_SECONDS, self._look)
-        self._writer.transport.write(packed)
+        if is_alone and self._awake is not None and not transport.get_write_buffer_size():
+            self._ask_awake(self._awake, packed, future)
+        else:
+            transport.write(packed)
         return future
+
+    def _ask_awake(self, awake: Awake, packed: bytes, future: "asyncio.Future[list[Any]]") -> None:
+        """Past the transport, which writes and reads between two turns of the loop. What goes wrong here the transport meets as well, and says it."""
+        try:
+            sent = os.write(self._descriptor, packed)
+        except OSError:
+            sent = 0
+        if sent < len(packed):
+            self._writer.transport.write(packed[sent:])
+            return
+        while not future.done() and awake.comes():
+            try:
+                data = os.read(self._descriptor, _ROOM)
+            except OSError:
+                return
+            if not data:
+                return
+            self.data_received(data)
 
     def _look(self) -> None:
         """Ends it where whoever waits longest has waited too long: one timer for all, who seldom wait."""
@@ -135,18 +185,23 @@ class _Trips:
         self._link: _Link | None = None
         self._opening = asyncio.Lock()
 
-    async def execute(self, packed: bytes, count: int) -> list[Any]:
-        """See `redis_trips.Trips.execute`; reads may be asked again, so where a connection breaks new ones do. One that breaks may be new itself."""
+    def begun(self, packed: bytes, count: int) -> "asyncio.Future[list[Any]] | None":
+        """What a connection was asked; None where none is open."""
+        link = self._link
+        return link.ask(packed, count) if link is not None and link.is_open else None
+
+    async def execute(self, packed: bytes, count: int, coming: "asyncio.Future[list[Any]] | None" = None) -> list[Any]:
+        """See `redis_trips.Trips.execute`; reads may be asked again, so where a connection breaks new ones do. One that breaks may be new itself. `coming`: what was `begun`."""
         left = _NEW_ONES
         while True:
             try:
-                if (link := self._link) is None or not link.is_open:
-                    link = await self._opened()
-                return answers_of(await link.ask(packed, count))
+                if coming is None:
+                    coming = self.begun(packed, count) or (await self._opened()).ask(packed, count)
+                return answers_of(await coming)
             except redis.ConnectionError:
                 if not left:
                     raise
-                left -= 1
+                left, coming = left - 1, None
 
     def close(self) -> None:
         if self._link is not None:

@@ -8,14 +8,14 @@ from typing import Any
 import hiredis
 import redis
 
-__all__ = ["Link", "nonsense", "refusal"]
+__all__ = ["Awake", "Link", "nonsense", "refusal"]
 
 _ROOM = 1 << 18
 _AWAKE_SECONDS = 150e-6
 """What a sleeper takes to wake up is about a third of this; an answer that takes longer is not waited for awake."""
 
 _ASLEEP = 64
-"""So many answers are waited for asleep after one that did not come in time."""
+"""So many answers are waited for asleep after one that did not come in time, where those before it did not either; after a first one a single answer, then two, four and so on."""
 
 
 def refusal(text: str) -> Exception:
@@ -26,6 +26,33 @@ def refusal(text: str) -> Exception:
 def nonsense(text: str) -> Exception:
     """What is no answer."""
     return redis.ConnectionError(text)
+
+
+class Awake:
+    """Waits for an answer awake: for a moment it is looked for again and again, which takes a processor but no time to wake up.
+
+    Args:
+        descriptor: of the socket.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._poll = select.poll()
+        self._poll.register(descriptor, select.POLLIN)
+        # Alone on a processor, Redis would wait for whoever waits.
+        self._asleep, self._next = 0 if (os.cpu_count() or 1) > 1 else -1, 1
+
+    def comes(self) -> bool:
+        """Whether there is something to read; False where it did not come in time, or where one before did not: it is to be waited for asleep."""
+        if self._asleep:
+            self._asleep -= 1
+            return False
+        ends, poll = time.perf_counter() + _AWAKE_SECONDS, self._poll.poll
+        while not poll(0):
+            if time.perf_counter() > ends:
+                self._asleep, self._next = self._next, min(2 * self._next, _ASLEEP)
+                return False
+        self._next = 1
+        return True
 
 
 class Link:
@@ -40,11 +67,7 @@ class Link:
         self._connection, self._socket = connection, connection._sock  # noqa: SLF001 - see above
         self._reader = hiredis.Reader(replyError=refusal, protocolError=nonsense)
         self._room = memoryview(bytearray(_ROOM))
-        self._poll = select.poll()
-        self._poll.register(self._socket, select.POLLIN)
-        self._asleep = (
-            0 if (os.cpu_count() or 1) > 1 else -1
-        )  # alone on a processor, Redis would wait for whoever waits
+        self._awake = Awake(self._socket.fileno())
 
     def close(self) -> None:
         """Ends it."""
@@ -56,7 +79,7 @@ class Link:
         Args:
             packed: see `features.store.resp`.
             count: of answers.
-            awake: for a moment the answer is looked for again and again, which takes a processor but no time to wake up.
+            awake: see `Awake`.
 
         Raises:
             redis.TimeoutError: no answer came; redis.ConnectionError: the connection broke. It is closed then.
@@ -65,7 +88,7 @@ class Link:
         try:
             self._socket.sendall(packed)
             if awake:
-                self._await()
+                self._awake.comes()
             found = self._answers(count)
             return found  # noqa: TRY300 - the close below must know
         except TimeoutError as error:
@@ -80,16 +103,6 @@ class Link:
         finally:
             if found is None:
                 self.close()  # what was not read must not be another's answer
-
-    def _await(self) -> None:
-        if self._asleep:
-            self._asleep -= 1
-            return
-        ends, poll = time.perf_counter() + _AWAKE_SECONDS, self._poll.poll
-        while not poll(0):
-            if time.perf_counter() > ends:
-                self._asleep = _ASLEEP
-                return
 
     def _answers(self, count: int) -> list[Any]:
         found: list[Any] = []

@@ -117,6 +117,12 @@ class _Group(NamedTuple):
         for _, end, spans in self.plan.runs:
             strings = answers[start : start + count] if end else [string or b"" for string in answers[start]]
             start += count if end else 1
+            if count == 1:  # as most lookups have it
+                (string,) = strings
+                for number, first, last in spans:
+                    row = string[first:last]
+                    into[self.questions[number]] = {keys[0]: row if row.strip(b"\0") else None}, None
+                continue
             lengths = set(map(len, strings))
             is_whole = min(lengths) >= spans[-1][2]
             joined = b"".join(strings) if is_whole and count >= MANY and len(lengths) == 1 else None

@@ -120,6 +120,13 @@ class Finished:
             made[name] = (column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column).to_pylist()
         return made
 
+    def row(self, names: tuple[str, ...]) -> tuple[Scalar, ...]:
+        """As `cells`, of a single ask."""
+        whole, first, end = self._made.program.spans_of_whole[self._place]
+        if whole == names:
+            return self._made.row[first:end]
+        return tuple([cell for (cell,) in self.cells(names).values()])
+
     @property
     def values(self) -> Values:
         """All of them."""
@@ -273,6 +280,16 @@ class _Together:
             pa.array(values.reshape(-1), mask=None if null is None else null.reshape(-1))
             for values, null in self.results
         ]
+
+    @cached_property
+    def row(self) -> tuple[Scalar, ...]:
+        """Of a single ask the results of the first group, which are whole numbers, as Python has them."""
+        values, null = self.results[0]
+        cells: list[Scalar] = values.reshape(-1).tolist()
+        if null is not None:
+            for feature in np.flatnonzero(null).tolist():
+                cells[feature] = None
+        return tuple(cells)
 
     @cached_property
     def listed(self) -> list[list[list[Scalar]]]:

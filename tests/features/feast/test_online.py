@@ -29,6 +29,7 @@ from features.errors import InputError, NotLoadedError
 from features.feast.online import AsofOnlineStore
 from features.feast.registry import Watermarks, apply
 from features.serving import feast_http, openapi
+from features.serving.feast_answers import Answers, Described
 from features.serving.push import push
 from features.serving.reader import Reader
 from features.settings import Settings, load
@@ -62,10 +63,10 @@ def of_feast(response: OnlineResponse) -> Columns:
 def of_the_service(settings: Settings, service: str, keys: Mapping[str, Sequence[Any]]) -> Columns:
     """The same of the HTTP service's answer."""
     asked = feast_http.Asked(entities={name: list(values) for name, values in keys.items()}, full_feature_names=True)
-    lags = {view.name: feast_http.Described(hash_of(view), view.schedule.lag_us) for view in CATALOG.views}
+    answers = Answers({view.name: Described(hash_of(view), view.schedule.lag_us) for view in CATALOG.views})
     with Reader(settings, CATALOG) as reader:
         result = reader.lookup(service, feast_http.keys_of(asked.entities))
-    answer = json.loads(feast_http.answer(result, asked, lags))
+    answer = json.loads(answers.write(result, asked))
     return {
         name: (column["values"], column["statuses"], column["event_timestamps"])
         for name, column in zip(answer["metadata"]["feature_names"], answer["results"], strict=True)

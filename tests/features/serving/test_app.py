@@ -251,9 +251,9 @@ def test_what_was_answered_is_counted(client: httpx.Client) -> None:
 def test_a_failure_of_ours_shows_no_trace(
     client: httpx.Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from features.serving import feast_http
+    from features.serving.feast_answers import Answers
 
-    monkeypatch.setattr(feast_http, "answer", lambda *_: 1 / 0)
+    monkeypatch.setattr(Answers, "write", lambda *_: 1 / 0)
     response = asked(client, SOME, 500)
     assert "Its log has the cause under" in response.json()["detail"]
     assert "ZeroDivisionError" not in response.text

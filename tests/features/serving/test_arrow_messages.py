@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.serving.arrow_messages import Column, Messages
+from features.serving.arrow_messages import JOINED, Column, Messages
 from features.store.values import ARROW, Cell
 
 CELLS: dict[str, st.SearchStrategy[Any]] = {
@@ -53,6 +53,20 @@ def test_a_shape_that_was_seen_gives_the_bytes_of_pyarrow(batches: list[list[Col
 
 
 @settings(max_examples=50, deadline=None)
+@given(tables())
+def test_columns_of_a_type_that_follow_each_other_may_come_as_one_of_a_row(batches: list[list[Column]]) -> None:
+    messages = Messages()
+    for columns in ([(kind, cells[:1]) for kind, cells in one] for one in batches):
+        batch, joined = batch_of(columns), list[Column]()
+        for kind, cells in columns:
+            if joined and joined[-1][0] == kind and kind in JOINED:
+                joined[-1] = kind, [*joined[-1][1], *cells]
+            else:
+                joined.append((kind, cells))
+        assert messages.message("of", joined, given_as(batch)) == batch.serialize().to_pybytes()
+
+
+@settings(max_examples=50, deadline=None)
 @given(tables(nulls=True))
 def test_a_null_is_pyarrows_matter(batches: list[list[Column]]) -> None:
     messages = Messages()
@@ -71,7 +85,7 @@ def test_pyarrow_is_asked_once_a_shape() -> None:
             asked.append(len(cells))
             return batch_of(columns)
 
-        assert messages.message("of", columns, batch) == batch_of(columns).serialize().to_pybytes()
+        assert messages.message(("of", len(cells)), columns, batch) == batch_of(columns).serialize().to_pybytes()
 
     for rows in (1, 1, 2, 1, 2):
         message(list(range(rows)))

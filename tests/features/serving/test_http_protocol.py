@@ -4,7 +4,7 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -37,14 +37,24 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def directly(_: Scope, body: bytes) -> Response | None:
-    """Tells that it was asked; leaves some to the application."""
+def directly(_: Scope, body: bytes) -> Response | Awaitable[Response] | None:
+    """Tells that it was asked, at once or later; leaves some to the application."""
     if body == b"not mine":
         return None
     if body == b"wrong":
         raise ValueError(body)
-    await asyncio.sleep(0)
+    return later(body) if b"later" in body else made(body)
+
+
+def made(body: bytes) -> Response:
     return Response(b"directly %d" % len(body), 201 if b"created" in body else 200)
+
+
+async def later(body: bytes) -> Response:
+    await asyncio.sleep(0.01)
+    if b"wrong" in body:
+        raise ValueError(body)
+    return made(body)
 
 
 @contextmanager
@@ -123,6 +133,8 @@ HEAD = b"POST /direct HTTP/1.1\r\nhost: a\r\n"
     [
         ([HEAD + b"content-length: 3\r\n\r\nabc"], b"200 OK: directly 3"),
         ([HEAD + b"content-length: 7\r\n\r\ncreated"], b"201 Created: directly 7"),
+        ([HEAD + b"content-length: 5\r\n\r\nlater"], b"200 OK: directly 5"),
+        ([HEAD + b"content-length: 13\r\n\r\ncreated later"], b"201 Created: directly 13"),
         ([HEAD + b"\r\n"], b"200 OK: directly 0"),
         ([HEAD.replace(b"direct", b"direct?a=b") + b"content-length: 3\r\n\r\nabc"], b"200 OK: directly 3"),
         ([HEAD + b"transfer-encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n"], b"200 OK: directly 3"),
@@ -151,12 +163,43 @@ def test_whoever_waits_for_a_word_to_send_the_rest_gets_it() -> None:
         assert answers(link) == [b"200 OK: 3"]
 
 
-def test_direct_answers_and_others_keep_the_order_of_their_requests() -> None:
-    other = HEAD.replace(b"/direct", b"/other")
+def test_answers_keep_the_order_of_their_requests_whoever_makes_them() -> None:
+    """Of requests that were sent together those that wait for another's answer take uvicorn's way."""
+    asked = {
+        body: head + b"content-length: %d\r\n\r\n" % len(body) + body
+        for head, body in ((HEAD, b"a"), (HEAD.replace(b"/direct", b"/other"), b"bc"), (HEAD, b"later"))
+    }
+    for bodies, direct in (
+        ([b"a", b"bc", b"a", b"a", b"bc"], 1),
+        ([b"a", b"a", b"later", b"a"], 3),
+        ([b"later", b"bc"], 1),
+    ):
+        with served() as link:
+            link.sendall(b"".join(map(asked.__getitem__, bodies)))
+            said = [b"directly %d" % len(body) for body in bodies[:direct]] + [
+                b"%d" % len(body) for body in bodies[direct:]
+            ]
+            assert answers(link, len(bodies)) == [b"200 OK: " + one for one in said]
+
+
+def test_a_request_that_is_begun_behind_others_is_answered_once_it_is_whole() -> None:
+    whole = HEAD + b"content-length: 1\r\n\r\nx"
     with served() as link:
-        link.sendall(b"".join(head + b"content-length: 1\r\n\r\nx" for head in (HEAD, other, HEAD, HEAD, other)))
-        direct, by_app = b"200 OK: directly 1", b"200 OK: 1"
-        assert answers(link, 5) == [direct, by_app, direct, direct, by_app]
+        for first in (whole, HEAD + b"content-length: 5\r\n\r\nlater"):
+            link.sendall(first + HEAD + b"content-length: 3\r\n\r\na")
+            time.sleep(0.05)
+            link.sendall(b"bc")
+            assert answers(link, 2)[1] in {b"200 OK: 3", b"200 OK: directly 3"}
+
+
+def test_what_is_no_request_behind_one_that_is_not_whole_gets_no_answer_but_that() -> None:
+    with served() as link:
+        link.sendall(HEAD + b"transfer-encoding: chunked\r\n\r\nno length\r\n")
+        answer = b""
+        while part := link.recv(65_536):
+            answer += part
+        assert answer.count(b"HTTP/1.1") == 1
+        assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
 
 
 @pytest.mark.parametrize("version", [b"HTTP/1.0\r\nhost: a\r\n", b"HTTP/1.1\r\nhost: a\r\nconnection: close\r\n"])
@@ -169,9 +212,10 @@ def test_a_connection_that_ends_with_its_direct_answer_says_so(version: bytes) -
         assert answer.endswith(b"connection: close\r\n\r\ndirectly 3")
 
 
-def test_a_failure_of_what_answers_directly_is_uvicorns_to_answer() -> None:
+@pytest.mark.parametrize("body", [b"wrong", b"wrong later"])
+def test_a_failure_of_what_answers_directly_is_uvicorns_to_answer(body: bytes) -> None:
     with served() as link:
-        link.sendall(HEAD + b"content-length: 5\r\n\r\nwrong")
+        link.sendall(HEAD + b"content-length: %d\r\n\r\n" % len(body) + body)
         assert answers(link) == [b"500 Internal Server Error: Internal Server Error"]
 
 

@@ -9,7 +9,7 @@ from features import Catalog, Entity, FeatureService, FeatureView, count, flat, 
 from features.serving.reader import Reader, Result
 from features.serving.tables import Tables
 from features.settings import Settings
-from features.store.columns import Columns
+from features.store.columns import Columns, OneRow
 from features.store.packed import MANY as PACKED_MANY
 from features.store.values import ARROW
 from tests.features.serving.habits import CUT, DAY, HOUR, PAYMENTS, put, rows
@@ -105,3 +105,12 @@ def test_cells_are_made_when_they_are_read() -> None:
     assert made == ["cells"]
     with pytest.raises(KeyError):
         columns["c"]
+
+
+def test_a_row_is_the_columns_that_it_has_a_cell_of() -> None:
+    row = OneRow(("b", "a"), (2, None))
+    assert row == {"b": (2,), "a": (None,)} == dict(row.items())
+    assert (list(row), len(row), row["a"], list(row.values())) == (["b", "a"], 2, (None,), [(2,), (None,)])
+    assert OneRow((), ()) == {}
+    with pytest.raises(KeyError):
+        row["c"]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import redis
 
-from features.store.redis_link import Link
+from features.store.redis_link import Awake, Link
 from features.store.resp import command
 
 PING = command(b"PING")
@@ -95,3 +95,36 @@ def test_what_is_wrong_is_said_and_the_connection_is_closed(
             link.ask(PING, 1)
         with pytest.raises(redis.ConnectionError, match="the connection broke"):
             link.ask(PING, 1)
+
+
+def test_whoever_waited_awake_in_vain_sleeps_longer_each_time_until_something_comes() -> None:
+    mine, other = socket.socketpair()
+    with mine, other:
+        awake = Awake(mine.fileno())
+
+        def looks() -> int:
+            """Until it is looked for again, so many answers are waited for asleep."""
+            asleep = 0
+            while True:
+                began = time.perf_counter()
+                assert not awake.comes()
+                if time.perf_counter() - began > 140e-6:
+                    return asleep
+                asleep += 1
+
+        assert [looks() for _ in range(9)] == [0, 1, 2, 4, 8, 16, 32, 64, 64]
+        for _ in range(64):
+            assert not awake.comes()
+        other.send(b"x")
+        assert awake.comes()
+        mine.recv(1)
+        assert [looks() for _ in range(3)] == [0, 1, 2]
+
+
+def test_alone_on_a_processor_nobody_waits_awake(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    mine, other = socket.socketpair()
+    with mine, other:
+        other.send(b"x")
+        awake = Awake(mine.fileno())
+        assert not any(awake.comes() for _ in range(1000))
