@@ -28,7 +28,7 @@ from features.serving.feast_answers import Answers, Described
 from features.serving.http_protocol import DIRECT, Direct
 from features.serving.meters import LATER_SECONDS, Meters
 from features.serving.push import Pusher, PushResult, pushable
-from features.serving.reader import Result
+from features.serving.reader import Chosen, Result
 from features.serving.refusals import BAD, BUSY, LATE, NO_RIGHT, NO_TOKEN, TOO_LARGE, RefusedError, failed
 from features.serving.tables import Tables
 from features.serving.tokens import Tokens, Who
@@ -119,7 +119,7 @@ class _Service:
             for service in catalog.services
         }
         self.known = frozenset(f"{view.name}:{name}" for view in catalog.views for name in view.types)
-        self._by_view = lru_cache(maxsize=_REMEMBERED)(self._by_known_view)
+        self._of_known = lru_cache(maxsize=_REMEMBERED)(self._of_known_features)
         self.tables = Tables(catalog)
         self.reader = AsyncReader(settings, catalog)
         self.pushers: deque[Pusher] = deque()
@@ -171,6 +171,7 @@ class _Service:
             begun = self._begun(who, scope, body)
             if not isinstance(begun.found, Result):
                 return self._counted(_LOOKUP, self._looked_up(begun), started)
+            self.meters.values(begun.found)
             response: Response = self._written(begun, begun.found)
         except Exception as error:  # noqa: BLE001 - the answer says it
             response = failed(error)
@@ -186,20 +187,21 @@ class _Service:
             msg = "The request has no row. Give each key column at least one value."
             raise InputError(msg)
         if asked.feature_service is not None:
-            found = self.reader.begun(asked.feature_service, keys, at)
+            chosen = self.reader.of_service(asked.feature_service)
         else:
-            found = self.reader.begun_features(self._parted(tuple(asked.features)), keys, at)
+            chosen = self._chosen(tuple(asked.features))
+        found = self.reader.begun(chosen, keys, at, asked.feature_service or "")
         return _Begun(asked, ARROW in _header(scope, b"accept"), found)
 
     async def _looked_up(self, begun: "_Begun") -> Response:
         result = begun.found if isinstance(begun.found, Result) else await self._within_deadline(begun.found)
+        self.meters.values(result)
         if len(result.keys) <= FEW_ROWS:
             return self._written(begun, result)
         # What takes long to write must not hold up others.
         return await self.reader.run(lambda _: self._written(begun, result))
 
     def _written(self, begun: "_Begun", result: Result) -> Response:
-        self.meters.values(result)
         if begun.is_arrow:
             return _Whole(self.tables.stream(result), _ARROW_TYPE)
         return _Whole(self.answers.write(result, begun.asked), _JSON_TYPE)
@@ -297,17 +299,17 @@ class _Service:
                 f"The token of {who.name!r} may not push to source {source!r}. `asof grant NAME --push {source}` gives a token that may.",
             )
 
-    def _parted(self, features: tuple[str, ...]) -> dict[str, list[str]]:
+    def _chosen(self, features: tuple[str, ...]) -> Chosen:
         try:
-            return self._by_view(features)
+            return self._of_known(features)
         except KeyError:
-            return feast_http.by_view(features)
+            return self.reader.of_features(feast_http.by_view(features))
 
-    def _by_known_view(self, features: tuple[str, ...]) -> dict[str, list[str]]:
+    def _of_known_features(self, features: tuple[str, ...]) -> Chosen:
         """Only what is there is remembered: whatever else a request names may be as long as a request."""
         if not self.known.issuperset(features):
             raise KeyError
-        return feast_http.by_view(features)
+        return self.reader.of_features(feast_http.by_view(features))
 
     async def _within_deadline(self, work: Awaitable[T]) -> T:
         try:

@@ -4,10 +4,11 @@ A message is its metadata, which say how many rows there are and where each buff
 for as many rows, and texts as long, as long as nothing is null: they are kept from a batch that pyarrow wrote, whose buffers were those that are made here.
 """
 
-from array import array
 from collections.abc import Callable, Hashable, Sequence
+from functools import lru_cache
 from itertools import accumulate, chain, groupby
 from operator import itemgetter
+from struct import pack
 from typing import Any
 
 import pyarrow as pa
@@ -66,18 +67,25 @@ def _body(columns: Sequence[Column]) -> tuple[bytes, tuple[int, ...]]:
     parts, lengths = list[bytes](), list[int]()
     for kind, some in groupby(columns, itemgetter(0)):
         if kind in _WORDS:
-            numbers: Any = chain.from_iterable(column for _, column in some)
-            parts.append(array(_WORDS[kind], numbers).tobytes())
+            numbers: list[Any] = list(chain.from_iterable([column for _, column in some]))
+            parts.append(pack(f"<{len(numbers)}{_WORDS[kind]}", *numbers))
             continue
         for _, column in some:
             if kind == "bool":
                 parts.append(_filled(_bits(column)))
             else:
-                texts = [str(cell).encode() for cell in column]
-                parts.append(_filled(array("i", accumulate(map(len, texts), initial=0)).tobytes()))
-                parts.append(_filled(b"".join(texts)))
-                lengths.append(sum(map(len, texts)))
+                texts, length = _texts(tuple(column))
+                parts.append(texts)
+                lengths.append(length)
     return b"".join(parts), tuple(lengths)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _texts(column: tuple[Cell, ...]) -> tuple[bytes, int]:
+    """The buffers of a text column, where each cell begins and the text, and how long that is; statuses are nearly always the same."""
+    texts = [str(cell).encode() for cell in column]
+    ends = list(accumulate(map(len, texts), initial=0))
+    return _filled(pack(f"<{len(ends)}i", *ends)) + _filled(b"".join(texts)), ends[-1]
 
 
 def _bits(column: Sequence[Cell]) -> bytes:

@@ -56,31 +56,37 @@ class AsyncReader:
 
     async def lookup(self, service: str, keys: Sequence[Mapping[str, object]], at: int | None = None) -> Result:
         """See `Reader.lookup`."""
-        found = self.begun(service, keys, at)
+        found = self.begun(self.of_service(service), keys, at, service)
         return found if isinstance(found, Result) else await found
 
     async def lookup_features(
         self, features: Mapping[str, Sequence[str]], keys: Sequence[Mapping[str, object]], at: int | None = None
     ) -> Result:
         """See `Reader.lookup_features`."""
-        found = self.begun_features(features, keys, at)
+        found = self.begun(self.of_features(features), keys, at)
         return found if isinstance(found, Result) else await found
 
-    def begun(
-        self, service: str, keys: Sequence[Mapping[str, object]], at: int | None = None
-    ) -> Result | Coroutine[Any, Any, Result]:
-        """As `lookup`: the result where the store answered at once, else who waits for it."""
-        if self._is_quick(keys):
-            return self._look_up(self._here.of_service(service), keys, at, service)
-        return self.run(lambda reader: reader.lookup(service, keys, at))
+    def of_service(self, service: str) -> Chosen:
+        """See `Reader.of_service`."""
+        return self._here.of_service(service)
 
-    def begun_features(
-        self, features: Mapping[str, Sequence[str]], keys: Sequence[Mapping[str, object]], at: int | None = None
+    def of_features(self, features: Mapping[str, Sequence[str]]) -> Chosen:
+        """See `Reader.of_features`."""
+        return self._here.of_features(features)
+
+    def begun(
+        self, chosen: Chosen, keys: Sequence[Mapping[str, object]], at: int | None, service: str = ""
     ) -> Result | Coroutine[Any, Any, Result]:
-        """As `lookup_features` likewise."""
-        if self._is_quick(keys):
-            return self._look_up(self._here.of_features(features), keys, at)
-        return self.run(lambda reader: reader.lookup_features(features, keys, at))
+        """A lookup of what was chosen: the result where the store answered at once, else who waits for it."""
+        if not self._is_quick(keys):
+            return self.run(lambda reader: reader.look_up(chosen, keys, at, service))
+        if self._store is None:
+            self._store = AsyncRedisStore(redis_url(self._settings))
+        lookup = self._here.begun(chosen, keys, at)
+        found = self._store.begun(lookup.questions)
+        if isinstance(found, list):
+            return chosen.result(service, lookup, found)
+        return self._rest(chosen, lookup, found, service)
 
     def table(self, found: Result) -> pa.Table:
         """See `Reader.table`."""
@@ -99,17 +105,6 @@ class AsyncReader:
         """What must be compiled first would hold up the loop for seconds."""
         is_compiled = self._warm or not self._stateful
         return len(keys) <= _FEW and is_compiled and self._settings.online.kind == "redis"
-
-    def _look_up(
-        self, chosen: Chosen, keys: Sequence[Mapping[str, object]], at: int | None, service: str = ""
-    ) -> Result | Coroutine[Any, Any, Result]:
-        if self._store is None:
-            self._store = AsyncRedisStore(redis_url(self._settings))
-        lookup = self._here.begun(chosen, keys, at)
-        found = self._store.begun(lookup.questions)
-        if isinstance(found, list):
-            return chosen.result(service, lookup, found)
-        return self._rest(chosen, lookup, found, service)
 
     async def _rest(self, chosen: Chosen, lookup: Lookup, coming: Awaitable[Sequence[Answer]], service: str) -> Result:
         return chosen.result(service, lookup, await coming)

@@ -157,7 +157,7 @@ class Reader(Lookups):
         return self._services[service]
 
     def of_features(self, features: Mapping[str, Sequence[str]]) -> "Chosen":
-        """Features of views; errors as `lookup_features` has them."""
+        """Features of views, view to their names; errors as `lookup_features` has them."""
         return self._of_features(tuple((name, tuple(names)) for name, names in features.items()))
 
     def _chosen_of(self, features: tuple[tuple[str, tuple[str, ...]], ...]) -> "Chosen":
@@ -222,9 +222,11 @@ class Chosen:
             _refuse_unserved(of, served)
         self.selected = Selected(tuple((served.view.name, names) for served, names in self.views))
         self.keys = Keys([served.view for served, _ in views], of)
-        self._entities: list[tuple[tuple[str, ...], KeyType]] = [
+        entities: list[tuple[tuple[str, ...], KeyType]] = [
             (served.view.keys, served.view.entity.type) for served, _ in views
         ]
+        self._entities = list(dict.fromkeys(entities))
+        self._of_view = [self._entities.index(one) for one in entities]
 
     def lookup(self, keys: Sequence[Mapping[str, object]], at: int, *, is_now: bool) -> Lookup:
         """Begins a look-up of these keys at an instant.
@@ -254,9 +256,9 @@ class Chosen:
 
     def _encoded(self, keys: Sequence[Key]) -> tuple[list[list[bytes | None]], list[tuple[bytes, ...]]]:
         """The entity keys of each view, and those that are there, each once; views of one entity share both."""
-        made = {(names, kind): encoded_keys(keys, names, kind) for names, kind in dict.fromkeys(self._entities)}
-        distinct = {of: tuple(filter(None, dict.fromkeys(found))) for of, found in made.items()}
-        return [made[of] for of in self._entities], [distinct[of] for of in self._entities]
+        made = [encoded_keys(keys, names, kind) for names, kind in self._entities]
+        distinct = [tuple(filter(None, dict.fromkeys(found))) for found in made]
+        return [made[place] for place in self._of_view], [distinct[place] for place in self._of_view]
 
 
 def _refuse_unserved(of: str, served: Served) -> None:

@@ -15,7 +15,7 @@ from features.store.values import integers, varint
 
 __all__ = [
     "PROJECT", "Records", "belongs", "collisions", "encode_instant", "encoded_keys", "entity_key", "entity_keys", "field", "instant_field",
-    "key_prefix", "murmur3", "redis_overtaking", "redis_places", "redis_records", "redis_row_keys", "redis_rows", "redis_state_keys", "redis_states", "redis_tail", "redis_tail_keys", "sqlite_table", "state_field",
+    "key_prefix", "murmur3", "redis_overtaking", "redis_places", "redis_records", "redis_row_keys", "redis_rows", "redis_stamp", "redis_state_keys", "redis_states", "redis_tail", "redis_tail_keys", "sqlite_table", "state_field",
 ]  # fmt: skip
 
 PROJECT = "asof"
@@ -25,6 +25,7 @@ _STRING, _INT64 = 2, 4  # feast.value_type.ValueType
 _MASK = 0xFFFFFFFF
 _NUMBER, _VALUE = struct.Struct("<IIq"), struct.Struct("<q")
 _NUMBER_HEAD = struct.pack("<II", _INT64, 8)
+_STAMP = f"asof:stamp:{PROJECT}".encode()
 _STATES, _ROWS = PROJECT.encode() + b"}:states", PROJECT.encode() + b"}:rows"
 
 
@@ -74,6 +75,11 @@ def redis_records(view: str, *, tagged: bool = False) -> Records:
     """Those of a view. On a cluster they are tagged with it: scripts that change several of them at once need them in one slot."""
     of = f"{{{view}}}" if tagged else view
     return Records(*(f"asof:{kind}:{PROJECT}:{of}".encode() for kind in Records._fields))
+
+
+def redis_stamp() -> bytes:
+    """The Redis key of what is another whenever a record of any view says something else to readers; of one server, not of a cluster."""
+    return _STAMP
 
 
 def redis_places(keys: Sequence[str]) -> bytes:

@@ -11,13 +11,13 @@ from redis.crc import key_slot
 from redis.exceptions import RedisClusterException
 
 from features.errors import BusyError, SettingsError
-from features.store.keys import Records, redis_records
+from features.store.keys import Records, redis_records, redis_stamp
 from features.store.redis_cluster import SCHEMES, Cluster
 from features.store.redis_link import Link
 from features.store.resp import Items, command
 
 __all__ = [
-    "ERRORS", "TIMEOUT_SECONDS", "Pipe", "client_of", "each", "keys_like", "piped", "records_of", "run", "still_ours", "taken",
+    "ERRORS", "TIMEOUT_SECONDS", "Pipe", "client_of", "each", "keys_like", "piped", "records_of", "run", "stamped", "still_ours", "taken",
 ]  # fmt: skip
 
 TIMEOUT_SECONDS = 30
@@ -28,6 +28,11 @@ ERRORS = (redis.RedisError, RedisClusterException)
 def records_of(client: Any, view: str) -> Records:  # noqa: ANN401 - see client_of
     """The keys of what there is once a view."""
     return redis_records(view, tagged=isinstance(client, Cluster))
+
+
+def stamped(client: Any, *keys: bytes) -> tuple[bytes, ...]:  # noqa: ANN401 - see client_of
+    """The keys of a script that changes what a record says to readers: last the stamp, which it sets anew. A cluster has none."""
+    return keys if isinstance(client, Cluster) else (*keys, redis_stamp())
 
 
 def taken(view: str) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from features.store.heads import Head
 from features.store.keys import redis_records, redis_row_keys, redis_state_keys
@@ -11,7 +11,7 @@ from features.store.reads import Answer, Block, ByKey, Question
 from features.store.redis_places import Place, place_of
 from features.store.redis_trips import Parsed, Trip
 
-__all__ = ["HEAD_FIELDS", "LAYOUT", "Plain", "head_of"]
+__all__ = ["HEAD_FIELDS", "LAYOUT", "Live", "Plain", "head_of"]
 
 LAYOUT = b"3"
 """Packed rows at places; beside them Feast's own fields."""
@@ -33,14 +33,15 @@ def head_of(view: str, record: dict[bytes, bytes]) -> Head | None:
     return Head(view=view, definition=record[b"definition"].decode(), **numbers)
 
 
-class _Live(NamedTuple):
+class Live(NamedTuple):
     """What a head record says."""
 
     head: Head | None
     place: Place | None
 
     @classmethod
-    def of(cls, view: str, record: dict[bytes, bytes]) -> "_Live":
+    def of(cls, view: str, record: dict[bytes, bytes]) -> "Live":
+        """Of a view."""
         head = head_of(view, record)
         return cls(head, None if head is None else place_of(view, record.get(b"place", b"").decode()))
 
@@ -143,29 +144,37 @@ class _Asked(NamedTuple):
     """What was asked of plain values."""
 
     questions: Sequence[Question]
-    places: Sequence[Place | None]
-    """Where each question's view has its rows, as far as known."""
+    known: Sequence[Live | None]
+    """What the record of each question's view says, as far as known."""
+    surely: bool
+    """Whether it says that as long as the stamp is the same, so that no record is asked for."""
     groups: Sequence[_Group]
+
+    @property
+    def records(self) -> int:
+        """How many are asked for."""
+        return 0 if self.surely else len(self.questions)
 
     @property
     def commands(self) -> int:
         """How many."""
-        return len(self.questions) + sum([group.answers for group in self.groups])
+        return self.records + sum([group.answers for group in self.groups])
 
 
 class Plain:
-    """Reads packed rows, and remembers where views have them, so that one round trip does as long as none moves."""
+    """Reads packed rows where they are known to be."""
 
     def __init__(self) -> None:
-        self._known: dict[str, Place] = {}
-        self._parsed = Parsed(_Live.of)
+        self._parsed = Parsed(Live.of)
 
-    def ask(self, trip: Trip, questions: Sequence[Question]) -> _Asked:
-        """Asks for head records and, of each view whose place is known, for its rows."""
-        places = [self._known.get(question.view) for question in questions]
+    def ask(self, trip: Trip, questions: Sequence[Question], known: Mapping[str, Live], *, surely: bool) -> _Asked:
+        """Asks, of each view whose place is known, for its rows; for head records too where those may say something else."""
+        lives = [known.get(question.view) for question in questions]
+        places = [None if live is None else live.place for live in lives]
         same: dict[tuple[bytes, ...], list[int]] = {}
         for number, question in enumerate(questions):
-            trip.hgetall(redis_records(question.view, tagged=trip.tagged).head)
+            if not surely:
+                trip.hgetall(redis_records(question.view, tagged=trip.tagged).head)
             if places[number] is not None and question.keys:
                 same.setdefault(question.keys, []).append(number)
         groups: list[_Group] = []
@@ -173,25 +182,22 @@ class Plain:
             own = tuple([place for number in numbers if (place := places[number]) is not None])
             groups.append(_Group(keys, numbers, _plan(own, one_by_one=trip.tagged)))
             groups[-1].ask(trip, own)
-        return _Asked(questions, places, groups)
+        return _Asked(questions, lives, surely, groups)
 
-    def known(self, asked: _Asked, found: Sequence[Any]) -> list[_Live] | None:
-        """What the records say that came with the answer; None where rows were looked for elsewhere: from now on it is known where they are."""
+    def said(self, asked: _Asked, found: Sequence[Any]) -> Sequence[Live]:
+        """What the record of each question's view says: those that came with the answer where they were asked for."""
+        if asked.surely:
+            return cast("Sequence[Live]", asked.known)
         of = self._parsed.of
-        lives = [of(question.view, record) for question, record in zip(asked.questions, found, strict=False)]
-        if [live.place for live in lives] == asked.places:
-            return lives
-        self._known |= {live.place.view: live.place for live in lives if live.place is not None}
-        for question, live in zip(asked.questions, lives, strict=True):
-            if live.place is None:
-                self._known.pop(question.view, None)
-        return None
+        return [of(question.view, record) for question, record in zip(asked.questions, found, strict=False)]
 
-    def answers(self, asked: _Asked, lives: Sequence[_Live], found: Sequence[Any]) -> list[Answer]:
-        """One a question."""
-        made, at = [_NONE] * len(lives), len(lives)
+    def answers(self, asked: _Asked, said: Sequence[Live], found: Sequence[Any]) -> list[Answer] | None:
+        """One a question; None where rows were looked for elsewhere than they are."""
+        if said is not asked.known and [live.place for live in said] != [live and live.place for live in asked.known]:
+            return None
+        made, at = [_NONE] * len(said), asked.records
         for group in asked.groups:
             ends = at + group.answers
             group.found(found[at:ends], made)
             at = ends
-        return [Answer(live.head, rows, block) for live, (rows, block) in zip(lives, made, strict=True)]
+        return [Answer(live.head, rows, block) for live, (rows, block) in zip(said, made, strict=True)]

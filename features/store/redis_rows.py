@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from uuid import uuid4
 
 import pyarrow as pa
 
@@ -22,7 +23,7 @@ from features.store.keys import (
     instant_field,
 )
 from features.store.packed import Packing, stamp_of
-from features.store.redis_client import client_of, each, piped, records_of, still_ours, taken
+from features.store.redis_client import client_of, each, piped, records_of, stamped, still_ours, taken
 from features.store.redis_parts import begin_parts
 from features.store.redis_places import Place, Places, entities_in, place_of
 from features.store.redis_plain import HEAD_FIELDS, LAYOUT, head_of
@@ -36,7 +37,8 @@ __all__ = ["Load", "Task", "remove_rows", "write_rows"]
 _ROWS_AT_ONCE = 2000
 _HEAD_IF_OURS = """if redis.call('get', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('del', KEYS[2], KEYS[3])
-redis.call('hset', KEYS[2], unpack(ARGV, 2))
+redis.call('hset', KEYS[2], unpack(ARGV, 3))
+if KEYS[4] then redis.call('set', KEYS[4], ARGV[2]) end
 return 1"""
 
 
@@ -134,8 +136,8 @@ class Load:
             chain.from_iterable((name, getattr(head, name)) for name in (*HEAD_FIELDS, "definition"))
         )
         values += ["features", json.dumps(self._written), "layout", LAYOUT, "place", self.places.text]
-        keys = self._records.lease, self._records.head, self._records.parts
-        if not self._client.eval(_HEAD_IF_OURS, 3, *keys, self.token, *values):
+        keys = stamped(self._client, self._records.lease, self._records.head, self._records.parts)
+        if not self._client.eval(_HEAD_IF_OURS, len(keys), *keys, self.token, uuid4().hex, *values):
             raise BusyError(taken(self.layout.view))
         self._free()
         return Loaded(head=head, written=written, removed=removed)

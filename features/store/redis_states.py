@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from uuid import uuid4
 
 import pyarrow as pa
 
@@ -26,7 +27,7 @@ from features.store.keys import (
     state_field,
 )
 from features.store.reads import Answer, ByKey, Question
-from features.store.redis_client import client_of, each, keys_like, piped, records_of, still_ours, taken
+from features.store.redis_client import client_of, each, keys_like, piped, records_of, stamped, still_ours, taken
 from features.store.redis_parts import begin_parts, load_of
 from features.store.redis_tails import redis_watermark
 from features.store.redis_trips import Parsed, Trip
@@ -45,6 +46,7 @@ _SHOW_IF_OURS = """if redis.call('get', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('hset', KEYS[2], ARGV[2], ARGV[3])
 redis.call('hdel', KEYS[2], ARGV[4])
 redis.call('del', KEYS[3])
+if KEYS[4] then redis.call('set', KEYS[4], ARGV[5]) end
 return 1"""
 
 _WITHDRAW = """local record = redis.call('hget', KEYS[1], ARGV[1])
@@ -52,15 +54,15 @@ if record then
   redis.call('hset', KEYS[1], ARGV[2], record)
   redis.call('hdel', KEYS[1], ARGV[1])
 end
+if KEYS[2] then redis.call('set', KEYS[2], ARGV[3]) end
 return 1"""
 
 
 class States:
-    """Reads states, and remembers which generations there are, so that one round trip does as long as nothing is loaded."""
+    """Reads states of the generations that are known."""
 
     def __init__(self, client: Any) -> None:  # noqa: ANN401 - see client_of
         self.client = client
-        self._known: dict[str, tuple[Head, ...]] = {}
         self._parsed = Parsed(lambda _, record: _heads(record))
 
     def generations(self, view: str) -> tuple[Head, ...]:
@@ -70,15 +72,19 @@ class States:
     def withdraw(self, view: str, generation: int) -> None:
         """Readers stop seeing it; its number stays used."""
         number = str(generation).encode()
-        self.client.eval(_WITHDRAW, 1, records_of(self.client, view).generations, number, _BEGUN + number)
+        keys = stamped(self.client, records_of(self.client, view).generations)
+        self.client.eval(_WITHDRAW, len(keys), *keys, number, _BEGUN + number, uuid4().hex)
 
-    def ask(self, trip: Trip, questions: Sequence[Question]) -> "Asked":
-        """Asks for the records and, of the generations known so far, for the states."""
+    def ask(
+        self, trip: Trip, questions: Sequence[Question], known: Mapping[str, tuple[Head, ...]], *, surely: bool
+    ) -> "Asked":
+        """Asks, of the generations known so far, for the states; for the records too where those may be others."""
         if not questions:
             return _NOTHING
-        asked = Asked.of(questions, [self._known.get(question.view, ()) for question in questions])
-        for question in questions:
-            trip.hgetall(redis_records(question.view, tagged=trip.tagged).generations)
+        asked = Asked.of(questions, [known.get(question.view, ()) for question in questions], surely=surely)
+        if not surely:
+            for question in questions:
+                trip.hgetall(redis_records(question.view, tagged=trip.tagged).generations)
         for source, keys in asked.tails.items():
             trip.get(redis_watermark(source))
             trip.hvals(redis_tail_keys(keys, source))
@@ -86,22 +92,22 @@ class States:
             trip.hmget(redis_state_keys(of), list(fields.values()))
         return asked
 
-    def are_known(self, asked: "Asked", found: Sequence[Any]) -> bool:
-        """Whether the states were those of the right generations, by the records that came with the answer; which are known from now on."""
-        if not asked.questions:
-            return True
-        heads = [
+    def said(self, asked: "Asked", found: Sequence[Any]) -> Sequence[tuple[Head, ...]]:
+        """The generations of each question's view, by the records that came with the answer where they were asked for."""
+        if asked.surely:
+            return asked.known
+        return [
             self._parsed.of(question.view, record) for question, record in zip(asked.questions, found, strict=False)
         ]
-        self._known |= {question.view: some for question, some in zip(asked.questions, heads, strict=True)}
-        return all(
-            some is known or serving(some, question.at) == head
-            for question, head, known, some in zip(asked.questions, asked.heads, asked.known, heads, strict=True)
-        )
 
-    def answers(self, asked: "Asked", found: Sequence[Any]) -> list[Answer]:
-        """One a question."""
-        rest = iter(found[len(asked.questions) :])
+    def answers(self, asked: "Asked", said: Sequence[tuple[Head, ...]], found: Sequence[Any]) -> list[Answer] | None:
+        """One a question; None where those were not the states of the right generations."""
+        if said is not asked.known and not all(
+            some is known or serving(some, question.at) == head
+            for question, head, known, some in zip(asked.questions, asked.heads, asked.known, said, strict=True)
+        ):
+            return None
+        rest = iter(found if asked.surely else found[len(asked.questions) :])
         told: dict[str, int | None] = {}
         tails: dict[str, dict[bytes, list[bytes]]] = {}
         for source, keys in asked.tails.items():
@@ -113,18 +119,15 @@ class States:
         for of, fields in asked.fields.items():
             columns = zip(*islice(rest, len(of)), strict=True) if of else ()
             stored |= {place: ByKey(of, partial(tuple, column)) for place, column in zip(fields, columns, strict=False)}
-        made: list[Answer] = []
-        for place, (question, head) in enumerate(zip(asked.questions, asked.heads, strict=True)):
-            known, of_source = self._known[question.view], question.tail
-            made.append(
-                Answer(
-                    head=head or (known[0] if known else None),
-                    states=stored.get(place, {}),
-                    tails=tails.get(of_source, {}),
-                    watermark=told.get(of_source),
-                )
+        return [
+            Answer(
+                head=head or (some[0] if some else None),
+                states=stored.get(place, {}),
+                tails=tails.get(question.tail, {}),
+                watermark=told.get(question.tail),
             )
-        return made
+            for place, (question, head, some) in enumerate(zip(asked.questions, asked.heads, said, strict=True))
+        ]
 
 
 class Asked(NamedTuple):
@@ -143,14 +146,17 @@ class Asked(NamedTuple):
     fields: Mapping[tuple[bytes, ...], Mapping[int, bytes]]
     """By the keys that questions have in common, the field of each question that has a generation, by its place."""
 
+    surely: bool
+    """Whether those are the generations as long as the stamp is the same, so that no record is asked for."""
+
     @classmethod
-    def of(cls, questions: Sequence[Question], known: Sequence[tuple[Head, ...]]) -> "Asked":
+    def of(cls, questions: Sequence[Question], known: Sequence[tuple[Head, ...]], *, surely: bool) -> "Asked":
         """By what is known so far."""
         heads = [serving(some, question.at) for question, some in zip(questions, known, strict=True)]
-        return cls(questions, known, heads, _tails(questions), _fields(questions, heads))
+        return cls(questions, known, heads, _tails(questions), _fields(questions, heads), surely)
 
 
-_NOTHING = Asked((), (), (), {}, {})
+_NOTHING = Asked((), (), (), {}, {}, surely=True)
 
 
 def _tails(questions: Sequence[Question]) -> dict[str, Sequence[bytes]]:
@@ -222,8 +228,9 @@ class StateLoad:
         head = self.layout.head(generation=self.generation, rows=written, loaded_at=self._now)
         number = str(self.generation)
         client = self._states.client
-        keys = self._records.lease, self._records.generations, self._records.parts
-        if not client.eval(_SHOW_IF_OURS, 3, *keys, self.token, number, to_text(head), _BEGUN + number.encode()):
+        keys = stamped(client, self._records.lease, self._records.generations, self._records.parts)
+        told = self.token, number, to_text(head), _BEGUN + number.encode(), uuid4().hex
+        if not client.eval(_SHOW_IF_OURS, len(keys), *keys, *told):
             raise BusyError(taken(self.layout.view))
         self._heads = (*self._heads, head)
         return head

@@ -4,15 +4,17 @@ import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from uuid import uuid4
 
 from features.definitions.sources import Source
 from features.errors import BusyError
 from features.store import redis_tails
 from features.store.heads import Head, Layout, refuse_early
+from features.store.keys import redis_stamp
 from features.store.reads import Answer, Question
-from features.store.redis_client import ERRORS, client_of, keys_like, records_of
+from features.store.redis_client import ERRORS, client_of, keys_like, records_of, stamped
+from features.store.redis_known import Known
 from features.store.redis_plain import Plain, head_of
 from features.store.redis_rows import Load
 from features.store.redis_states import StateLoad, States
@@ -21,10 +23,16 @@ from features.store.tails import Pushed
 
 __all__ = ["RedisStore"]
 
+T = TypeVar("T")
+
 _LEASE_SECONDS = 30
-_TRIES = 3
+_TRIES = 4
 # Releases or renews a lease only where it is still ours.
 _IF_OURS = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call(ARGV[2], KEYS[1], unpack(ARGV, 3)) else return 0 end"
+
+_FORGET = """redis.call('del', KEYS[1], KEYS[2])
+if KEYS[3] then redis.call('set', KEYS[3], ARGV[1]) end
+return 1"""
 
 
 class RedisStore:
@@ -34,6 +42,7 @@ class RedisStore:
         self.url = url
         self.client = client_of(url)
         self._trips, self._plain, self._states = self._ways(), Plain(), States(self.client)
+        self._known = Known()
 
     @property
     def where(self) -> str:
@@ -90,9 +99,9 @@ class RedisStore:
                 self.client.eval(_IF_OURS, 1, records_of(self.client, view).lease, token, "del")
 
     def ask(self, questions: Sequence[Question]) -> list[Answer]:
-        """One MULTI of the head records and a command or two an entity key, whatever the number of views.
+        """One MULTI of the stamp of all records and a command or two an entity key, whatever the number of views.
 
-        A second one where a view's rows moved, or a generation of states was loaded or taken back, since the last time.
+        A second one, with the records, where one of them changed since the last time, and a third where a view's rows moved with it.
 
         Raises:
             BusyError: Redis does not answer.
@@ -120,33 +129,46 @@ class RedisStore:
         plain = [question for question in questions if not question.states]
         stated = [question for question in questions if question.states]
         for _ in range(_TRIES):
-            trip = self._trip()
-            of_plain, of_stated = self._plain.ask(trip, plain), self._states.ask(trip, stated)
+            trip, known = self._trip(), self._known
+            surely, is_stamped = known.is_sure(questions), not trip.tagged
+            if is_stamped:
+                trip.get(redis_stamp())
+            of_plain = self._plain.ask(trip, plain, known.lives, surely=surely)
+            of_stated = self._states.ask(trip, stated, known.generations, surely=surely)
             found = yield trip
+            stamp, found = (found[0], found[1:]) if is_stamped else (None, found)
+            if surely and stamp != known.stamp:
+                self._known = known.doubted()
+                continue
             rest = found[of_plain.commands :] if stated else ()
-            lives = self._plain.known(of_plain, found)
-            if self._states.are_known(of_stated, rest) and lives is not None:
+            lives, generations = self._plain.said(of_plain, found), self._states.said(of_stated, rest)
+            if not surely:
+                self._known = self._known.told(stamp, _by_view(plain, lives), _by_view(stated, generations))
+            plains = self._plain.answers(of_plain, lives, found)
+            states = self._states.answers(of_stated, generations, rest)
+            if plains is not None and states is not None:
                 break
         else:
-            msg = "The online store's generations changed with each of three tries. Ask again."
+            msg = "The online store's generations changed with each of four tries. Ask again."
             raise BusyError(msg)
-        plains = self._plain.answers(of_plain, lives, found)
         if not stated:
             return plains
-        of_plains, of_states = iter(plains), iter(self._states.answers(of_stated, rest))
+        of_plains, of_states = iter(plains), iter(states)
         return [next(of_states if question.states else of_plains) for question in questions]
 
     def forget(self, view: str) -> None:
         """Drops the view's head record; its rows are Feast's to delete. Of states no generation can be read any more, nor is its number used again."""
         with self.errors():
             records = records_of(self.client, view)
-            self.client.delete(records.head, records.parts)
+            keys = stamped(self.client, records.head, records.parts)
+            self.client.eval(_FORGET, len(keys), *keys, uuid4().hex)
             for head in self._states.generations(view):
                 self._states.withdraw(view, head.generation)
 
     def clear(self) -> None:
         """Drops all that Asof keeps beside Feast's hashes, of every view and source."""
         with self.errors():
+            self.client.delete(redis_stamp())  # before what it stands for
             for key in keys_like(self.client, b"asof:*"):
                 self.client.unlink(key)
 
@@ -238,3 +260,7 @@ class RedisStore:
                 "The generation it served stays the live one. Mend it (online.url) and run the same command again."
             )
             raise BusyError(msg) from error
+
+
+def _by_view(questions: Sequence[Question], said: Sequence[T]) -> dict[str, T]:
+    return {question.view: one for question, one in zip(questions, said, strict=True)}
