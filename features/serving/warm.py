@@ -1,4 +1,4 @@
-"""Compiles what lookups and pushes run, by running it once on a made-up row a view: the first request then takes no longer than the next."""
+"""Compiles, and imports, what lookups and pushes run, by running it once on a made-up row a view: the first request then takes no longer than the next."""
 
 from collections.abc import Iterable
 
@@ -23,6 +23,7 @@ _SOME: dict[ColumnType, Scalar] = {"string": "some", "int64": 0, "float64": 0.0,
 
 def warm(views: Iterable[FeatureView]) -> None:
     """Nothing is read or written."""
+    pa.array((0,), pa.int64())  # the first array that pyarrow makes imports pandas, if that is there
     for view in views:
         if view.stateful:
             _warm(view)
