@@ -42,14 +42,18 @@ class Messages:
             columns: in the order of the schema; `JOINED` ones that follow each other and are of one type may come as one.
             batch: the same as pyarrow has it; asked for where the shape is new, or a cell is null.
         """
+        return self.by_hand(of, columns, batch) or by_pyarrow(batch())
+
+    def by_hand(self, of: Hashable, columns: Sequence[Column], batch: Callable[[], pa.RecordBatch]) -> bytes | None:
+        """The same; None where pyarrow has to make it."""
         if any(None in cells for _, cells in columns):
-            return by_pyarrow(batch())
+            return None
         body, lengths = _body(columns)
         shape = (of, lengths)
         if shape not in self._heads:
             whole = by_pyarrow(batch())
             if not whole.endswith(body):
-                return whole
+                return None
             if len(self._heads) >= _REMEMBERED:
                 self._heads.clear()
             self._heads[shape] = whole[: len(whole) - len(body)]
