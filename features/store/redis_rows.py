@@ -229,10 +229,10 @@ def _drop_others(client: Any, task: Task, entities: Sequence[bytes], others: Seq
     for place in others:
         there = zip(bare, place.begins(client, bare), strict=True)
         gone |= dict.fromkeys(entity for entity, begin in there if begin is not None)
-    task.place.clear(client, old)
     features = (*(name for name, _ in task.layout.features), *task.gone)
     fields = [instant_field(task.layout.view), *(field(task.layout.view, name) for name in features)]
     each(client, [(b"HDEL", key, *fields) for key in _feasts(gone)])
+    task.place.clear(client, old)  # last: by these rows a load that follows a killed one finds what is left of Feast's
     return len(gone)
 
 

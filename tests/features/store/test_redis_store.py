@@ -15,7 +15,7 @@ from features.settings import load
 from features.store import redis_store
 from features.store.cluster_store import ClusterStore
 from features.store.heads import Layout
-from features.store.keys import entity_keys
+from features.store.keys import entity_keys, redis_rows
 from features.store.reads import Question
 from features.store.redis_client import records_of
 from features.store.redis_rows import Load, write_rows
@@ -262,6 +262,33 @@ def test_readers_during_a_load_never_see_a_mixture_within_a_key(store: RedisStor
     thread.join()
     assert not wrong
     assert len(seen) > 2
+
+
+@pytest.mark.parametrize("line", ["features.store.redis_rows.each", "features.store.redis_places.Place.clear"])
+@pytest.mark.parametrize("by_scan", [True, False])
+def test_of_a_removal_that_is_killed_between_rows_and_feasts_hashes_the_next_load_leaves_nothing(
+    store: RedisStore,
+    by_scan: bool,  # noqa: FBT001
+    line: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    before, after = simple(range(6), 1), simple(range(2), 2)
+    put(store, Layout.of(SIMPLE, CUT), before)
+    later = Layout.of(SIMPLE, CUT + HOUR)
+    with monkeypatch.context() as patch:
+        patch.setattr(line, killed)
+        with pytest.raises(Killed):
+            put(store, later, after, None if by_scan else before)
+    put(store, later, after, None if by_scan else before)
+    every = entity_keys({"key": before.column("key")}, "string")
+    assert [store.client.exists(key + b"asof") for key in every] == [1, 1, 0, 0, 0, 0]
+    assert [store.client.exists(redis_rows(key)) for key in every] == [1, 1, 0, 0, 0, 0]
 
 
 def test_a_connection_that_the_server_closed_is_replaced(one: RedisStore) -> None:
