@@ -105,11 +105,13 @@ class _Link(asyncio.Protocol):
     def ask(self, packed: bytes, count: int) -> "asyncio.Future[list[Any]]":
         """All answers to commands that have so many; they may be there already where nobody else waits."""
         transport, is_alone = self._writer.transport, not self._under
+        # Its descriptor may be another's once it is closed.
+        is_idle = is_alone and not transport.is_closing() and not transport.get_write_buffer_size()
         future = self._loop.create_future()
         self._under.append(_Under(future, count, self._loop.time()))
         if self._watch is None:
             self._watch = self._loop.call_later(TIMEOUT_SECONDS, self._look)
-        if is_alone and self._awake is not None and not transport.get_write_buffer_size():
+        if is_idle and self._awake is not None:
             self._ask_awake(self._awake, packed, future)
         else:
             transport.write(packed)
