@@ -178,8 +178,8 @@ def _speak(link: socket.socket, answer: bytes) -> None:
     [
         (b"HTTP/1.1 400 Bad Request\r\n", r"it sent what is no answer"),
         (b"-LOADING Redis is loading the dataset in memory\r\n" * 9, r"loading the dataset"),
-        (b"+OK\r\n" * 3, r"EXEC gave b'OK'"),
-        (b"+OK\r\n" * 2 + b"*1\r\n$5\r\nhel", r"no answer within 1 s"),
+        (b"+OK\r\n" * 4, r"EXEC gave b'OK'"),
+        (b"+OK\r\n" * 3 + b"*1\r\n$5\r\nhel", r"no answer within 1 s"),
     ],
 )
 def test_what_is_no_answer_is_said(answer: bytes, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
