@@ -106,7 +106,11 @@ class Served:
         """
         head = self.live(answer.head, at)
         fresh, block = at < head.cut + head.horizon, answer.block
-        values = (
+        if fresh and len(keys) == 1:
+            row = self.packing.usual_one(_of(answer.rows, keys)[0], head.valid_from, features)
+            if row is not None:
+                return ViewColumns(self.view.name, row, ["ok"], [head.cut], [at - head.cut])
+        values: Mapping[str, Sequence[Cell]] | None = (
             self.packing.usual_in(block, head.valid_from, features)
             if block is not None and fresh and len(keys) == block.keys  # each key once, and in this order
             else None

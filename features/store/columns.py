@@ -86,6 +86,9 @@ class OneRow(Mapping[str, Sequence[Cell]]):
         """See `Columns.items`."""
         return self._columns().values()
 
+    def __repr__(self) -> str:
+        return repr(self._columns())
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)
 

@@ -168,14 +168,18 @@ class Packing:
             for row in there:
                 if len(row) != size or not row.startswith(begin):
                     return None
-            if len(there) == 1:
-                return OneRow(names, self._picked(names)(self._values.unpack(there[0])))
             whole = b"".join(there)
             found = dict(zip(self._types, zip(*self._values.iter_unpack(whole), strict=True), strict=True))
             return {name: found[name] for name in names}
         if set(map(len, there)) != {size}:
             return None
         return self._many(np.frombuffer(b"".join(there), self._whole), begin, names)
+
+    def usual_one(self, row: bytes | None, stamp: int, names: tuple[str, ...]) -> OneRow | None:
+        """As `usual`, of a single row."""
+        if row is None or self._texts or len(row) != self._fixed.size or not row.startswith(self._begin(stamp)):
+            return None
+        return OneRow(names, self._picked(names)(self._values.unpack(row)))
 
     def usual_in(self, block: Block, stamp: int, names: Sequence[str]) -> Mapping[str, Sequence[Cell]] | None:
         """As `usual`, of many rows."""

@@ -83,6 +83,8 @@ def test_usual_rows_are_read_at_once_and_no_others(
         wanted = batch_of(ALIKE, rows, statuses)
         assert usual.arrays() == [wanted.column(name) for name in names]
     assert (packing.usual(packed, other, names) is None) == (stamp != other)
+    assert repr(packing.usual_one(packed[odd], stamp, names)) == repr({name: (rows[odd][name],) for name in names})
+    assert (packing.usual_one(packed[odd], other, names) is None) == (stamp != other)
     if beyond is not None:
         name, value = beyond
         changed = {**rows[odd], name: value}
@@ -95,6 +97,7 @@ def test_usual_rows_are_read_at_once_and_no_others(
             st.sampled_from([None, b"", foreign, (packed[odd] or b"")[:-1], (packed[odd] or b"") + b"x"])
         )
     assert packing.usual(packed, stamp, names) is None
+    assert packing.usual_one(packed[odd], stamp, names) is None
 
 
 def test_the_bytes_are_as_they_are_documented() -> None:
