@@ -106,18 +106,15 @@ class Served:
         """
         head = self.live(answer.head, at)
         fresh, block = at < head.cut + head.horizon, answer.block
-        if fresh and len(keys) == 1:
-            row = self.packing.usual_one(_of(answer.rows, keys)[0], head.valid_from, features)
-            if row is not None:
-                return ViewColumns(self.view.name, row, ["ok"], [head.cut], [at - head.cut])
-        values: Mapping[str, Sequence[Cell]] | None = (
-            self.packing.usual_in(block, head.valid_from, features)
-            if block is not None and fresh and len(keys) == block.keys  # each key once, and in this order
-            else None
-        )
+        values: Mapping[str, Sequence[Cell]] | None = None
+        if fresh and block is not None and len(keys) == block.keys:  # each key once, and in this order
+            values = self.packing.usual_in(block, head.valid_from, features)
         if values is None:
             found = _of(answer.rows, keys)
-            values = self.packing.usual(found, head.valid_from, features) if fresh else None
+            if fresh:
+                by, stamp = self.packing, head.valid_from
+                is_one = len(keys) == 1
+                values = by.usual_one(found[0], stamp, features) if is_one else by.usual(found, stamp, features)
             if values is None:
                 return self._unusual(features, keys, list(found), head, at)
         statuses: list[Status] = ["ok"] * len(keys)

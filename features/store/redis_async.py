@@ -13,7 +13,7 @@ from redis import asyncio as aioredis
 from features.store.reads import Answer, Question
 from features.store.redis_client import ERRORS, TIMEOUT_SECONDS
 from features.store.redis_link import Awake, nonsense, refusal
-from features.store.redis_store import RedisStore
+from features.store.redis_store import RedisStore, after
 from features.store.redis_trips import Trip, answers_of
 
 __all__ = ["AsyncRedisStore"]
@@ -46,12 +46,8 @@ class AsyncRedisStore:
             coming = self._trips.begun(*packed)
             if coming is None or not coming.done() or coming.exception() is not None:
                 return self._rest(asking, self._trips.execute(*packed, coming))
-            try:
-                trip = asking.send(answers_of(coming.result()))
-            except StopIteration as done:
-                answers: list[Answer] = done.value
-                return answers
-            return self._rest(asking, self._trips.execute(*trip.packed()))
+            step = after(asking, answers_of(coming.result()))
+            return self._rest(asking, self._trips.execute(*step.packed())) if isinstance(step, Trip) else step
         except ERRORS:
             with self._store.errors():
                 raise
@@ -60,14 +56,10 @@ class AsyncRedisStore:
         self, asking: Generator[Trip, list[Any], list[Answer]], coming: Coroutine[Any, Any, list[Any]]
     ) -> list[Answer]:
         try:
-            while True:
-                found = await coming
-                try:
-                    trip = asking.send(found)
-                except StopIteration as done:
-                    answers: list[Answer] = done.value
-                    return answers
-                coming = self._trips.execute(*trip.packed())
+            step = after(asking, await coming)
+            while isinstance(step, Trip):
+                step = after(asking, await self._trips.execute(*step.packed()))
+            return step  # noqa: TRY300 - see RedisStore.ask
         except ERRORS:
             with self._store.errors():
                 raise

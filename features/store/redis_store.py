@@ -21,7 +21,7 @@ from features.store.redis_states import StateLoad, States
 from features.store.redis_trips import Trip, Trips, Ways
 from features.store.tails import Pushed
 
-__all__ = ["RedisStore"]
+__all__ = ["RedisStore", "after"]
 
 T = TypeVar("T")
 
@@ -108,14 +108,10 @@ class RedisStore:
         """
         asking = self.asking(questions)
         try:
-            trip = next(asking)
-            while True:
-                found = self._trips.execute(trip)
-                try:
-                    trip = asking.send(found)
-                except StopIteration as done:
-                    answers: list[Answer] = done.value
-                    return answers
+            step: Trip | list[Answer] = next(asking)
+            while isinstance(step, Trip):
+                step = after(asking, self._trips.execute(step))
+            return step  # noqa: TRY300 - what the next line does is of what may fail
         except ERRORS:
             with self.errors():
                 raise
@@ -260,6 +256,15 @@ class RedisStore:
                 "The generation it served stays the live one. Mend it (online.url) and run the same command again."
             )
             raise BusyError(msg) from error
+
+
+def after(asking: Generator[Trip, list[Any], list[Answer]], found: list[Any]) -> Trip | list[Answer]:
+    """The next trip once one was answered, or what was asked for; see `RedisStore.asking`."""
+    try:
+        return asking.send(found)
+    except StopIteration as done:
+        answers: list[Answer] = done.value
+        return answers
 
 
 def _by_view(questions: Sequence[Question], said: Sequence[T]) -> dict[str, T]:
