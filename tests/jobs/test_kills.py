@@ -75,17 +75,23 @@ class Home:
             passed(self.settings, CUT)
         return time.monotonic() - started
 
-    def kill(self, command: str, after: float) -> bool:
-        """Starts the command, kills its whole group so many seconds later; False where it was done before."""
+    def kill(self, command: str, after: float) -> float:
+        """Starts the command and kills its whole group so many seconds later, or earlier where it was done by then; gives the seconds."""
+        kept = self.copy.with_name("kept")
+        shutil.rmtree(kept, ignore_errors=True)
+        shutil.copytree(self.settings.home, kept, symlinks=True)
         process = self.start("-m", "jobs", command, "--cut", utc(CUT).isoformat())
         try:
             said, _ = process.communicate(timeout=after)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate(timeout=60)
-            return True
+            return after
         assert process.returncode == 0, said
-        return False
+        # The machine has become faster: once more, from the same home.
+        shutil.rmtree(self.settings.home)
+        kept.rename(self.settings.home)
+        return self.kill(command, after * 0.7)
 
 
 def passed(settings: Settings, cut: int) -> None:
@@ -157,20 +163,18 @@ def test_a_rerun_after_kill_9_gives_what_an_undisturbed_run_gives(home: Home) ->
     assert all(wanted[0].values())
     assert any(len(rows) > 1 for name, rows in wanted[1].items() if name != "heads")
     rng = random.Random(SEED)  # noqa: S311 - not for secrets
-    killed: list[str] = []
-    started = 0
-    while started < KILLS:
+    killed = 0
+    while killed < KILLS:
         home.restore()
         moments = []
         for command in COMMANDS:
-            if started < KILLS:
+            if killed < KILLS:
                 # The JVM takes about the first half: every other moment falls after it.
-                after = seconds[command] * rng.uniform(0.5 if started % 2 == 0 else 0.05, 0.98)
+                drawn = seconds[command] * rng.uniform(0.5 if killed % 2 == 0 else 0.05, 0.98)
+                after = home.kill(command, drawn)
                 moments.append(f"{command} after {after:.2f} of {seconds[command]:.2f} s")
-                killed += [command] * home.kill(command, after)
-                started += 1
+                killed += 1
             home.finish(command)
         got = tables(home.settings, catalog), store(home.settings)
         assert got == wanted, f"seed {SEED}, {moments}"
-    print(f"{len(killed)} of {started} processes were killed before their end; commands took {seconds} s")  # noqa: T201
-    assert len(killed) * 2 > KILLS, "most processes were done before they were killed, so nothing was shown"
+    print(f"{killed} processes were killed before their end; commands took {seconds} s")  # noqa: T201
