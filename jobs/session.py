@@ -44,6 +44,8 @@ _SPEED = {
     "spark.ui.showConsoleProgress": "false",
     "spark.sql.adaptive.enabled": "true",
     "spark.python.worker.reuse": "true",
+    # Else each expression tells the JVM, in ten calls, which line made it.
+    "spark.python.sql.dataFrameDebugging.enabled": "false",
     "spark.sql.execution.arrow.maxRecordsPerBatch": "65536",
     # Small tables: no scan of statistics we do not use, no listing by a Spark job.
     "spark.sql.statistics.size.autoUpdate.enabled": "false",
@@ -152,7 +154,7 @@ def _local(settings: Settings) -> dict[str, str]:
             "-Duser.timezone=UTC",
             f"-Dderby.stream.error.file={logs / 'derby.log'}",
         ),
-        *(["-XX:TieredStopAtLevel=1"] if settings.spark.compiler == "quick" else []),
+        *(["-XX:TieredStopAtLevel=1", "-XX:ReservedCodeCacheSize=240m"] if settings.spark.compiler == "quick" else []),
         class_archive.java_options(java_home),
     )
     return {
