@@ -84,9 +84,9 @@ class AsyncReader:
             self._store = AsyncRedisStore(redis_url(self._settings))
         lookup = self._here.begun(chosen, keys, at)
         found = self._store.begun(lookup.questions)
-        if isinstance(found, list):
-            return chosen.result(service, lookup, found)
-        return self._rest(chosen, lookup, found, service)
+        if isinstance(found, Coroutine):
+            return self._rest(chosen, lookup, found, service)
+        return chosen.result(service, lookup, found)
 
     def table(self, found: Result) -> pa.Table:
         """See `Reader.table`."""

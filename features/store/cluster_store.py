@@ -95,7 +95,7 @@ class ClusterStore(RedisStore):
         """What messages call it; no password is in it."""
         return f"redis-cluster://{','.join(hosts(self.url))}"
 
-    def asking(self, questions: Sequence[Question]) -> Generator[Trip, list[Any], list[Answer]]:
+    def asking(self, questions: Sequence[Question]) -> Generator[Trip, list[Any], Sequence[Answer]]:
         """As one server is asked. A state that is not there may have been removed between two steps, with its generation: that is looked at again.
 
         Raises:

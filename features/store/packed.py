@@ -23,7 +23,7 @@ from features.store.heads import STATUS
 from features.store.reads import Block
 from features.store.values import Cell, integers
 
-__all__ = ["MANY", "OVERFLOW", "Packing", "Unpacked", "stamp_of"]
+__all__ = ["MANY", "OVERFLOW", "Packing", "Unpacked", "stamp_of", "taking"]
 
 OVERFLOW = "overflow"
 _CODES: dict[ColumnType, str] = {"string": "I", "int64": "q", "timestamp": "q", "float64": "d", "bool": "?"}
@@ -56,6 +56,22 @@ class Unpacked(NamedTuple):
     """Timestamps are microseconds UTC."""
 
 
+def taking(
+    all_names: tuple[str, ...], names: tuple[str, ...], first: int
+) -> Callable[[tuple[Cell, ...]], tuple[Cell, ...]]:
+    """Takes some features out of fields, among which from a place on are all of a row's.
+
+    >>> taking(("a", "b", "c"), ("c", "a"), 1)((0, 10, 20, 30))
+    (30, 10)
+    """
+    if names == all_names:
+        return itemgetter(slice(first, first + len(names)))
+    places = [first + all_names.index(name) for name in names]
+    if len(places) > 1:
+        return itemgetter(*places)
+    return lambda fields: tuple(fields[place] for place in places)
+
+
 class Packing:
     """How the rows of one definition are packed."""
 
@@ -64,7 +80,13 @@ class Packing:
         self._types: dict[str, ColumnType] = {name: types[name] for name in sorted(types) if name != STATUS}
         self._bits = (len(self._types) + 7) // 8
         codes = [_CODES[kind] for kind in self._types.values()]
-        self._fixed = struct.Struct(f"<qIB{self._bits}s" + "".join(codes))
+        self.names, self.codes = tuple(self._types), "".join(codes)
+        """Of all features in the order of a row: their names, and how `struct` reads them."""
+
+        self.begin_size = _HEAD.size + self._bits
+        """Bytes before them."""
+
+        self._fixed = struct.Struct(f"<qIB{self._bits}s{self.codes}")
         self._dtype = np.dtype(
             [("stamp", "<i8"), ("kind", "<u4"), ("overflow", "u1"), ("nulls", "u1", (self._bits,))]
             + [(f"f{n}", _DTYPES[code]) for n, code in enumerate(codes)]
@@ -76,15 +98,15 @@ class Packing:
         )
         self._stands = struct.pack("<I", self._kind)
         self._texts = [n for n, kind in enumerate(self._types.values()) if kind == "string"]
-        self._values = struct.Struct(f"<{_HEAD.size + self._bits}x" + "".join(codes))
+        self._values = struct.Struct(f"<{self.begin_size}x{self.codes}")
         self._whole = np.dtype(
-            [("begin", f"V{_HEAD.size + self._bits}")]
+            [("begin", f"V{self.begin_size}")]
             + [(f"r{n}", _DTYPES[code], (size,)) for n, (code, size) in enumerate(self._runs)]
         )
 
         self._among = lru_cache(maxsize=16)(self._whole_among)
-        self._begin = lru_cache(maxsize=4)(self._whole_begin)
-        self._picked = lru_cache(maxsize=256)(self._places)
+        self.begin = lru_cache(maxsize=4)(self._whole_begin)
+        self._picked = lru_cache(maxsize=256)(lambda names: taking(self.names, names, 0))
 
     def _whole_among(self, first: int, width: int) -> np.dtype[Any]:
         """A row that begins at a byte of strings of so many."""
@@ -95,16 +117,6 @@ class Packing:
     def _whole_begin(self, stamp: int) -> bytes:
         """How rows begin that are of this definition and one timestamp, and hold neither nulls nor what left int64."""
         return _HEAD.pack(stamp, self._kind, 0) + bytes(self._bits)
-
-    def _places(self, names: tuple[str, ...]) -> Callable[[tuple[Cell, ...]], tuple[Cell, ...]]:
-        """Takes some features out of all of a row."""
-        if names == tuple(self._types):
-            return tuple
-        place = {name: n for n, name in enumerate(self._types)}
-        first, *more = [place[name] for name in names] or [0]
-        if more:
-            return itemgetter(first, *more)
-        return lambda cells: (cells[first],) if names else ()
 
     @property
     def size(self) -> int:
@@ -163,7 +175,7 @@ class Packing:
         if self._texts or not rows or None in rows:
             return None
         there = cast("Sequence[bytes]", rows)
-        size, begin = self._fixed.size, self._begin(stamp)
+        size, begin = self._fixed.size, self.begin(stamp)
         if len(there) < MANY:
             for row in there:
                 if len(row) != size or not row.startswith(begin):
@@ -177,7 +189,7 @@ class Packing:
 
     def usual_one(self, row: bytes | None, stamp: int, names: tuple[str, ...]) -> OneRow | None:
         """As `usual`, of a single row."""
-        if row is None or self._texts or len(row) != self._fixed.size or not row.startswith(self._begin(stamp)):
+        if row is None or self._texts or len(row) != self._fixed.size or not row.startswith(self.begin(stamp)):
             return None
         return OneRow(names, self._picked(names)(self._values.unpack(row)))
 
@@ -186,7 +198,7 @@ class Packing:
         width = len(block.strings) // block.keys
         if self._texts or block.first + self._fixed.size > width:
             return None
-        begin = self._begin(stamp)
+        begin = self.begin(stamp)
         return self._many(np.frombuffer(block.strings, self._among(block.first, width)), begin, names)
 
     def _many(self, many: np.ndarray, begin: bytes, names: Sequence[str]) -> Columns | None:

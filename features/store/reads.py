@@ -91,7 +91,7 @@ class Answer(NamedTuple):
 class OnlineStore(Protocol):
     """What readers need. Loads differ: SQLite's goes through the driver, Redis's comes from Spark's tasks."""
 
-    def ask(self, questions: Sequence[Question]) -> list[Answer]:
+    def ask(self, questions: Sequence[Question]) -> Sequence[Answer]:
         """One answer a question, all of one instant, in one round trip.
 
         Raises:

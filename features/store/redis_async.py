@@ -29,16 +29,16 @@ class AsyncRedisStore:
     def __init__(self, url: str) -> None:
         self._store, self._trips = RedisStore(url), _Trips(url)
 
-    async def ask(self, questions: Sequence[Question]) -> list[Answer]:
+    async def ask(self, questions: Sequence[Question]) -> Sequence[Answer]:
         """See `RedisStore.ask`.
 
         Raises:
             BusyError: Redis does not answer.
         """
         found = self.begun(questions)
-        return found if isinstance(found, list) else await found
+        return await found if isinstance(found, Coroutine) else found
 
-    def begun(self, questions: Sequence[Question]) -> list[Answer] | Coroutine[Any, Any, list[Answer]]:
+    def begun(self, questions: Sequence[Question]) -> Sequence[Answer] | Coroutine[Any, Any, Sequence[Answer]]:
         """The answers where they came at once, which saves going to sleep and waking up; else who waits for them. Errors as `ask` has them."""
         asking = self._store.asking(questions)
         try:
@@ -53,8 +53,8 @@ class AsyncRedisStore:
                 raise
 
     async def _rest(
-        self, asking: Generator[Trip, list[Any], list[Answer]], coming: Coroutine[Any, Any, list[Any]]
-    ) -> list[Answer]:
+        self, asking: Generator[Trip, list[Any], Sequence[Answer]], coming: Coroutine[Any, Any, list[Any]]
+    ) -> Sequence[Answer]:
         try:
             step = after(asking, await coming)
             while isinstance(step, Trip):

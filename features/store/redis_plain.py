@@ -10,6 +10,7 @@ from features.store.packed import MANY
 from features.store.reads import Answer, Block, ByKey, Question
 from features.store.redis_places import Place, place_of
 from features.store.redis_trips import Parsed, Trip
+from features.store.together import Span, Together
 
 __all__ = ["HEAD_FIELDS", "LAYOUT", "Live", "Plain", "head_of"]
 
@@ -66,6 +67,8 @@ class _Plan(NamedTuple):
     fields: tuple[int, ...]
     """Whose rows are fields."""
     runs: tuple[_Run, ...]
+    spans: tuple[Span, ...] | None
+    """Of each view where its rows lie, if all lie in one run."""
 
 
 @lru_cache(maxsize=1024)
@@ -82,7 +85,9 @@ def _plan(places: tuple[Place, ...], *, one_by_one: bool) -> _Plan:
             spans.append((number, at - first, end - first))
         is_all = not one_by_one and first == 0 and length <= end + _BETWEEN
         runs.append(_Run(first, 0 if is_all else end, tuple(spans)))
-    return _Plan(tuple(number for number, place in enumerate(places) if not place.size), tuple(runs))
+    fields = tuple(number for number, place in enumerate(places) if not place.size)
+    is_one = len(runs) == 1 and not fields
+    return _Plan(fields, tuple(runs), tuple(Span(*span) for _, *span in sorted(runs[0].spans)) if is_one else None)
 
 
 class _Group(NamedTuple):
@@ -107,6 +112,14 @@ class _Group(NamedTuple):
         """How many come back."""
         count = len(self.entities)
         return (count if self.plan.fields else 0) + sum([count if run.end else 1 for run in self.plan.runs])
+
+    def together(self, answers: Sequence[Any], said: Sequence[Live]) -> Together | None:
+        """All answers at once, where they are of one entity whose rows lie in one run; None where these are not all, or not such."""
+        spans = self.plan.spans
+        if spans is None or len(self.entities) > 1 or len(self.questions) < len(said):
+            return None
+        string: bytes = answers[0] if self.plan.runs[0].end else answers[0][0] or b""
+        return Together([live.head for live in said], self.entities[0], string, spans)
 
     def found(self, answers: Sequence[Any], into: list[_Found]) -> None:
         """Of each question its rows."""
@@ -191,10 +204,12 @@ class Plain:
         of = self._parsed.of
         return [of(question.view, record) for question, record in zip(asked.questions, found, strict=False)]
 
-    def answers(self, asked: _Asked, said: Sequence[Live], found: Sequence[Any]) -> list[Answer] | None:
+    def answers(self, asked: _Asked, said: Sequence[Live], found: Sequence[Any]) -> Sequence[Answer] | None:
         """One a question; None where rows were looked for elsewhere than they are."""
         if said is not asked.known and [live.place for live in said] != [live and live.place for live in asked.known]:
             return None
+        if len(asked.groups) == 1 and (whole := asked.groups[0].together(found[asked.records :], said)) is not None:
+            return whole
         made, at = [_NONE] * len(said), asked.records
         for group in asked.groups:
             ends = at + group.answers

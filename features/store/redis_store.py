@@ -98,7 +98,7 @@ class RedisStore:
                 renewal.join()
                 self.client.eval(_IF_OURS, 1, records_of(self.client, view).lease, token, "del")
 
-    def ask(self, questions: Sequence[Question]) -> list[Answer]:
+    def ask(self, questions: Sequence[Question]) -> Sequence[Answer]:
         """One MULTI of the stamp of all records and a command or two an entity key, whatever the number of views.
 
         A second one, with the records, where one of them changed since the last time, and a third where a view's rows moved with it.
@@ -108,7 +108,7 @@ class RedisStore:
         """
         asking = self.asking(questions)
         try:
-            step: Trip | list[Answer] = next(asking)
+            step: Trip | Sequence[Answer] = next(asking)
             while isinstance(step, Trip):
                 step = after(asking, self._trips.execute(step))
             return step  # noqa: TRY300 - what the next line does is of what may fail
@@ -116,7 +116,7 @@ class RedisStore:
             with self.errors():
                 raise
 
-    def asking(self, questions: Sequence[Question]) -> Generator[Trip, list[Any], list[Answer]]:
+    def asking(self, questions: Sequence[Question]) -> Generator[Trip, list[Any], Sequence[Answer]]:
         """What `ask` does between its trips: each is to be answered with what EXEC gave.
 
         Raises:
@@ -258,12 +258,12 @@ class RedisStore:
             raise BusyError(msg) from error
 
 
-def after(asking: Generator[Trip, list[Any], list[Answer]], found: list[Any]) -> Trip | list[Answer]:
+def after(asking: Generator[Trip, list[Any], Sequence[Answer]], found: list[Any]) -> Trip | Sequence[Answer]:
     """The next trip once one was answered, or what was asked for; see `RedisStore.asking`."""
     try:
         return asking.send(found)
     except StopIteration as done:
-        answers: list[Answer] = done.value
+        answers: Sequence[Answer] = done.value
         return answers
 
 

@@ -99,7 +99,7 @@ class SqliteStore:
             self._write_head(head)
         return Loaded(head=head, written=rows, removed=len(before))
 
-    def ask(self, questions: Sequence[Question]) -> list[Answer]:
+    def ask(self, questions: Sequence[Question]) -> Sequence[Answer]:
         """One SELECT a view inside one read transaction.
 
         Raises:

@@ -1,0 +1,73 @@
+"""What some views say of one entity, as nearly every lookup asks: all from one string, and what is the same for all entities made once."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from features.serving.served import Served, Status, ViewColumns
+from features.store.heads import Head
+from features.store.together import Span, StringRows, Together, fits
+
+__all__ = ["OneEntity"]
+
+
+class _Ready(NamedTuple):
+    """For views whose head records say this, and whose rows lie there."""
+
+    heads: Sequence[Head | None]
+    spans: Sequence[Span]
+    rows: StringRows | None
+    """None where they cannot be read so, or must not be served."""
+    begins: Sequence[bytes]
+    cuts: Sequence[tuple[str, int]]
+    """Of each view its name and cut."""
+    first: int
+    end: int
+    """Instants, in microseconds UTC, from the first of which to before the other all values are served and none is stale."""
+
+
+class OneEntity:
+    """Lookups of the same features again and again; errors and rare cases are left to `Served.plain`."""
+
+    def __init__(self, views: Sequence[tuple[Served, tuple[str, ...]]]) -> None:
+        self._views = views
+        self._ready: _Ready | None = None
+
+    def columns(self, answers: Together, at: int) -> tuple[ViewColumns, ...] | None:
+        """Of one row, asked at an instant (microseconds UTC); None where a view's row is missing, damaged, older or stale, holds nulls, or may not be served."""
+        ready = self._ready
+        if ready is None or ready.heads != answers.heads or ready.spans != answers.spans:
+            # Replaced as a whole: threads may share it.
+            ready = self._ready = self._made(answers)
+        if ready.rows is None or not ready.first <= at < ready.end:
+            return None
+        found = ready.rows.read(answers.string, ready.begins)
+        if found is None:
+            return None
+        return tuple(
+            [
+                ViewColumns(view, row, _OK, (cut,), (at - cut,))
+                for (view, cut), row in zip(ready.cuts, found, strict=True)
+            ]
+        )
+
+    def _made(self, answers: Together) -> _Ready:
+        heads, spans = answers.heads, answers.spans
+        packings = [served.packing for served, _ in self._views]
+        there = [head for head in heads if head is not None]
+        are_ours = len(there) == len(self._views) and all(
+            head.definition == served.definition for head, (served, _) in zip(there, self._views, strict=True)
+        )
+        if not are_ours or not fits(packings, spans):
+            return _Ready(heads, spans, None, (), (), 0, 0)
+        return _Ready(
+            heads,
+            spans,
+            StringRows(packings, [names for _, names in self._views], spans),
+            [packing.begin(head.valid_from) for packing, head in zip(packings, there, strict=True)],
+            [(head.view, head.cut) for head in there],
+            max(head.valid_from for head in there),
+            min(head.cut + head.horizon for head in there),
+        )
+
+
+_OK: tuple[Status] = ("ok",)
