@@ -116,7 +116,7 @@ class _Group(NamedTuple):
     def together(self, answers: Sequence[Any], said: Sequence[Live]) -> Together | None:
         """All answers at once, where they are of one entity whose rows lie in one run; None where these are not all, or not such."""
         spans = self.plan.spans
-        if spans is None or len(self.entities) > 1 or len(self.questions) < len(said):
+        if spans is None or len(self.entities) != 1 or len(self.questions) < len(said):
             return None
         string: bytes = answers[0] if self.plan.runs[0].end else answers[0][0] or b""
         return Together([live.head for live in said], self.entities[0], string, spans)
