@@ -15,7 +15,7 @@ from features.definitions.names import micros
 from features.definitions.views import FeatureView
 from features.errors import AsofError, BusyError, EarlyError, InputError, MissingError
 from features.serving.keys import Key, Keys
-from features.serving.one_entity import OneEntity
+from features.serving.one_key import OneKey
 from features.serving.policies import Rules, enforced, rules_of
 from features.serving.served import Selected, Served, Status, ViewColumns, ViewValues, answered
 from features.serving.tables import Tables
@@ -223,7 +223,7 @@ class Chosen:
         for served, _ in views:
             _refuse_unserved(of, served)
         self.selected = Selected(tuple((served.view.name, names) for served, names in self.views))
-        self._one_entity = OneEntity(self.views)
+        self._one_key = OneKey(self.views)
         self.keys = Keys([served.view for served, _ in views], of)
         entities: list[tuple[tuple[str, ...], KeyType]] = [
             (served.view.keys, served.view.entity.type) for served, _ in views
@@ -246,7 +246,7 @@ class Chosen:
         """Ends it with what the store said; errors as `Reader` has them."""
         found: tuple[ViewColumns, ...] | None = None
         if isinstance(answers, Together) and len(lookup.keys) == 1:
-            found = self._one_entity.columns(answers, lookup.at)
+            found = self._one_key.columns(answers, lookup.at)
         try:
             if found is None:
                 found = answered(self.views, lookup.encoded, answers, lookup.at, lookup.request)

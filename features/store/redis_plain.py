@@ -10,7 +10,7 @@ from features.store.packed import MANY
 from features.store.reads import Answer, Block, ByKey, Question
 from features.store.redis_places import Place, place_of
 from features.store.redis_trips import Parsed, Trip
-from features.store.together import Span, Together
+from features.store.together import Lie, Span, Together
 
 __all__ = ["HEAD_FIELDS", "LAYOUT", "Live", "Plain", "head_of"]
 
@@ -113,13 +113,16 @@ class _Group(NamedTuple):
         count = len(self.entities)
         return (count if self.plan.fields else 0) + sum([count if run.end else 1 for run in self.plan.runs])
 
-    def together(self, answers: Sequence[Any], said: Sequence[Live]) -> Together | None:
-        """All answers at once, where they are of one entity whose rows lie in one run; None where these are not all, or not such."""
+    @property
+    def lie(self) -> Lie | None:
+        """Which rows are in the string of the only entity; None where there are several, or rows elsewhere."""
         spans = self.plan.spans
-        if spans is None or len(self.entities) != 1 or len(self.questions) < len(said):
-            return None
-        string: bytes = answers[0] if self.plan.runs[0].end else answers[0][0] or b""
-        return Together([live.head for live in said], self.entities[0], string, spans)
+        return None if spans is None or len(self.entities) != 1 else Lie(self.questions, spans)
+
+    def string(self, answer: Any) -> bytes:  # noqa: ANN401 - see Trips
+        """The bytes of the only entity, of which the answer is the only one."""
+        found = answer if self.plan.runs[0].end else answer[0]
+        return found or b""
 
     def found(self, answers: Sequence[Any], into: list[_Found]) -> None:
         """Of each question its rows."""
@@ -174,6 +177,16 @@ class _Asked(NamedTuple):
         return self.records + sum([group.answers for group in self.groups])
 
 
+def _together(asked: _Asked, said: Sequence[Live], found: Sequence[Any]) -> Together | None:
+    """All answers at once, where each view is asked for one entity, whose rows lie in one run."""
+    groups = asked.groups
+    lies = [lie for group in groups if (lie := group.lie) is not None]
+    if not groups or len(lies) < len(groups) or sum([len(lie.views) for lie in lies]) < len(said):
+        return None
+    strings = [group.string(answer) for group, answer in zip(groups, found[asked.records :], strict=False)]
+    return Together([live.head for live in said], lies, [group.entities[0] for group in groups], strings)
+
+
 class Plain:
     """Reads packed rows where they are known to be."""
 
@@ -208,7 +221,7 @@ class Plain:
         """One a question; None where rows were looked for elsewhere than they are."""
         if said is not asked.known and [live.place for live in said] != [live and live.place for live in asked.known]:
             return None
-        if len(asked.groups) == 1 and (whole := asked.groups[0].together(found[asked.records :], said)) is not None:
+        if (whole := _together(asked, said, found)) is not None:
             return whole
         made, at = [_NONE] * len(said), asked.records
         for group in asked.groups:

@@ -1,9 +1,9 @@
-"""One entity's rows of several views as they lie in one string: read at once, not view by view. Nearly every lookup is of one entity."""
+"""Rows of several views about one key each, as they lie in a string an entity: read at once, not view by view. Nearly every lookup is of one key."""
 
 import struct
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import NamedTuple, overload
+from typing import NamedTuple, TypeAlias, overload
 
 from features.store.columns import OneRow
 from features.store.heads import Head
@@ -11,7 +11,9 @@ from features.store.packed import Packing, taking
 from features.store.reads import Answer
 from features.store.values import Cell
 
-__all__ = ["Span", "StringRows", "Together", "fits"]
+__all__ = ["Lie", "RowsTogether", "Span", "Together", "fits"]
+
+_Cells: TypeAlias = Callable[[tuple[Cell, ...]], tuple[Cell, ...]]
 
 
 class Span(NamedTuple):
@@ -22,20 +24,31 @@ class Span(NamedTuple):
     """The one after the last."""
 
 
+class Lie(NamedTuple):
+    """Which rows are in a string."""
+
+    views: Sequence[int]
+    """Whose, by their numbers, which ascend."""
+    spans: tuple[Span, ...]
+    """Where the row of each lies."""
+
+
 class Together(Sequence[Answer]):
-    """Answers about one entity whose rows lie in one string; one is made where somebody looks at it.
+    """Answers about one entity a view, of which each entity's rows lie in one string; an answer is made where somebody looks at it.
 
     Args:
         heads: of each view.
-        key: the entity's.
-        string: all its rows; where it ends early there are none.
-        spans: of each view where its row lies.
+        lies: of each string what is in it; each view is in one.
+        keys: of each string its entity.
+        strings: where one ends early there are no rows.
     """
 
-    __slots__ = ("heads", "key", "spans", "string")
+    __slots__ = ("heads", "keys", "lies", "strings")
 
-    def __init__(self, heads: Sequence[Head | None], key: bytes, string: bytes, spans: tuple[Span, ...]) -> None:
-        self.heads, self.key, self.string, self.spans = heads, key, string, spans
+    def __init__(
+        self, heads: Sequence[Head | None], lies: Sequence[Lie], keys: Sequence[bytes], strings: Sequence[bytes]
+    ) -> None:
+        self.heads, self.lies, self.keys, self.strings = heads, lies, keys, strings
 
     def __len__(self) -> int:
         return len(self.heads)
@@ -52,49 +65,90 @@ class Together(Sequence[Answer]):
     def __getitem__(self, place: slice) -> Sequence[Answer]: ...
     def __getitem__(self, place: int | slice) -> Answer | Sequence[Answer]:
         """Of a view; zeros where a row would be are none."""
-        if isinstance(place, slice):
-            return [self[number] for number in range(*place.indices(len(self)))]
-        span = self.spans[place]
-        row = self.string[span.first : span.end]
-        return Answer(self.heads[place], {self.key: row if row.strip(b"\0") else None})
+        numbers = range(len(self))[place]
+        if isinstance(numbers, range):
+            return [self[number] for number in numbers]
+        (found,) = [
+            (key, string[first:end])
+            for lie, key, string in zip(self.lies, self.keys, self.strings, strict=True)
+            for number, (first, end) in zip(lie.views, lie.spans, strict=True)
+            if number == numbers
+        ]
+        key, row = found
+        return Answer(self.heads[numbers], {key: row if row.strip(b"\0") else None})
 
 
-class StringRows:
-    """How the rows of some views are read from a string in which each has its span.
+class RowsTogether:
+    """How the rows of some views are read where they lie.
 
     Args:
         packings: of each view.
         names: of each view the features that are asked for.
-        spans: of each view. They do not overlap, and each is as long as its packing's rows, which have no texts.
+        begins: of each view how a row begins that is read, see `Packing.begin`.
+        lies: see `Together`; they fit.
     """
 
-    def __init__(self, packings: Sequence[Packing], names: Sequence[tuple[str, ...]], spans: Sequence[Span]) -> None:
+    def __init__(
+        self,
+        packings: Sequence[Packing],
+        names: Sequence[tuple[str, ...]],
+        begins: Sequence[bytes],
+        lies: Sequence[Lie],
+    ) -> None:
+        self._strings = [_StringRows.of(packings, names, begins, lie) for lie in lies]
+        numbers = [number for lie in lies for number in lie.views]
+        self._order = sorted(range(len(numbers)), key=numbers.__getitem__) if len(lies) > 1 else None
+
+    def read(self, strings: Sequence[bytes]) -> list[OneRow] | None:
+        """A row a view. None where one does not begin so: it is missing, of another time or definition, or holds nulls."""
+        made = list[OneRow]()
+        for rows, string in zip(self._strings, strings, strict=True):
+            if len(string) < rows.struct.size:
+                return None
+            fields = rows.struct.unpack_from(string)
+            if [fields[place] for place in rows.first] != rows.begins:
+                return None
+            made += [OneRow(names, cells(fields)) for names, cells in rows.cells]
+        return made if self._order is None else [made[place] for place in self._order]
+
+
+class _StringRows(NamedTuple):
+    """How those of one string are read."""
+
+    struct: struct.Struct
+    """Of each row how it begins and all its features, in the order in which they lie."""
+    first: Sequence[int]
+    """Of each view the place among those of how its row begins."""
+    begins: list[bytes]
+    cells: Sequence[tuple[tuple[str, ...], _Cells]]
+    """The features asked for, and what takes them."""
+
+    @classmethod
+    def of(
+        cls, packings: Sequence[Packing], names: Sequence[tuple[str, ...]], begins: Sequence[bytes], lie: Lie
+    ) -> "_StringRows":
         codes, at, fields = ["<"], 0, 0
-        first = [0] * len(spans)
-        for number in sorted(range(len(spans)), key=spans.__getitem__):
-            packing, span = packings[number], spans[number]
+        first = dict[int, int]()
+        for span, number in sorted(zip(lie.spans, lie.views, strict=True)):
+            packing = packings[number]
             codes.append(f"{span.first - at}x{packing.begin_size}s{packing.codes}")
             first[number], at = fields, span.end
             fields += 1 + len(packing.codes)
-        self._struct = struct.Struct("".join(codes))
-        self._first = tuple(first)
-        self._rows: list[tuple[tuple[str, ...], Callable[[tuple[Cell, ...]], tuple[Cell, ...]]]] = [
-            (some, taking(packing.names, some, place + 1)) for packing, some, place in zip(packings, names, first, strict=True)
-        ]  # fmt: skip
-
-    def read(self, string: bytes, begins: Sequence[bytes]) -> list[OneRow] | None:
-        """A row a view, if each begins so (see `Packing.begin`). Else None: one is missing, of another time or definition, or holds nulls."""
-        if len(string) < self._struct.size:
-            return None
-        fields = self._struct.unpack_from(string)
-        if [fields[place] for place in self._first] != begins:
-            return None
-        return [OneRow(names, cells(fields)) for names, cells in self._rows]
+        return cls(
+            struct.Struct("".join(codes)),
+            [first[number] for number in lie.views],
+            [begins[number] for number in lie.views],
+            [(names[number], taking(packings[number].names, names[number], first[number] + 1)) for number in lie.views],
+        )
 
 
-def fits(packings: Sequence[Packing], spans: Sequence[Span]) -> bool:
-    """Whether each span is as long as its packing's rows, which have no texts, and none overlaps another."""
-    ends = [Span(0, 0), *sorted(spans)]
-    return all(one.end <= other.first for one, other in pairwise(ends)) and all(
-        0 < packing.size == span.end - span.first for packing, span in zip(packings, spans, strict=True)
-    )
+def fits(packings: Sequence[Packing], lies: Sequence[Lie]) -> bool:
+    """Whether each span is as long as its packing's rows, which have no texts, and none overlaps another of its string."""
+    for lie in lies:
+        ends = [Span(0, 0), *sorted(lie.spans)]
+        if any(one.end > other.first for one, other in pairwise(ends)):
+            return False
+        for number, (first, end) in zip(lie.views, lie.spans, strict=True):
+            if not 0 < packings[number].size == end - first:
+                return False
+    return True

@@ -96,6 +96,14 @@ def test_several_keys_keep_their_order_and_repeat(reader: Reader) -> None:
     assert result.at == NOW
 
 
+def test_a_key_alone_is_said_what_it_is_said_among_others(reader: Reader) -> None:
+    """Of views of two entities; one of them, or both, may lack it, or hold what is not usual."""
+    keys = [{"card_id": card, "shop": shop} for card in ("c1", "c2", "nobody", None) for shop in ("s", "t", None)]
+    rows = reader.lookup("both", keys).rows
+    assert [reader.lookup("both", [key]).rows for key in keys] == [(row,) for row in rows]
+    assert {tuple(view.status for view in row.views) for row in rows} >= {("ok", "ok"), ("overflow", "never_seen")}
+
+
 def test_number_keys_are_read_from_text_and_timestamps_are_microseconds(reader: Reader) -> None:
     assert one(reader, "till", till_id="-7").values == {"tills__opened": -1}
     assert one(reader, "till", till_id=8).values == {"tills__opened": None}

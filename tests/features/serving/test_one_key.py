@@ -1,4 +1,4 @@
-"""A lookup of one entity gives what a lookup that goes view by view gives, whatever lies in the store and whenever it is asked."""
+"""A lookup of one key gives what a lookup that goes view by view gives, whatever lies in the store and whenever it is asked."""
 
 import struct
 from collections.abc import Sequence
@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from features import FeatureService, FeatureView, Policy, flat, mean, sum_
 from features.errors import AsofError
-from features.serving.one_entity import OneEntity
+from features.serving.one_key import OneKey
 from features.serving.policies import rules_of
 from features.serving.reader import Chosen
 from features.serving.served import Served
 from features.store.heads import Head, Layout
 from features.store.reads import Answer
-from features.store.together import Span, Together
+from features.store.together import Lie, Span, Together
 from features.store.values import Cell
 from tests.features.serving.habits import CARD, CUT, DAY, HABITS, HOUR, PAYMENTS, rows
 
@@ -58,14 +58,20 @@ def stored(view: FeatureView, how: str, cut: int) -> Stored:
     return Stored(replace(head, definition="another") if how == "another definition" else head, row)
 
 
-def together(found: Sequence[Stored], cut_off: int = 0, order: Sequence[int] = (1, 0), gap: int = 0) -> Together:
-    """The rows in one string in some order, before each so many bytes of nobody's, without so many of the last bytes."""
-    string, spans = b"", [Span(0, 0)] * len(found)
-    for number in order:
-        string += b"\7" * gap
-        spans[number] = Span(len(string), len(string) + len(found[number].row))
-        string += found[number].row
-    return Together([one.head for one in found], KEY, string[: len(string) - cut_off], tuple(spans))
+def together(
+    found: Sequence[Stored], cut_off: int = 0, order: Sequence[int] = (1, 0), gap: int = 0, *, apart: bool = False
+) -> Together:
+    """The rows in one string, or in one each, in some order, before each so many bytes of nobody's, without so many of the last bytes."""
+    strings, lies = list[bytes](), list[Lie]()
+    for views in [[number] for number in order] if apart else [order]:
+        string, spans = b"", dict[int, Span]()
+        for number in views:
+            string += b"\7" * gap
+            spans[number] = Span(len(string), len(string) + len(found[number].row))
+            string += found[number].row
+        strings.append(string[: len(string) - cut_off])
+        lies.append(Lie(sorted(views), tuple(spans[number] for number in sorted(views))))
+    return Together([one.head for one in found], lies, [KEY] * len(strings), strings)
 
 
 def said(chosen: Chosen, answers: Sequence[Answer], at: int, keys: int = 1) -> object:
@@ -91,17 +97,18 @@ class Asked(NamedTuple):
     gap: int
     at: int
     keys: int
+    apart: bool
 
 
 USUALLY = st.sampled_from(HOW) | st.just("as usual")
 ASKED = st.builds(
     Asked, how=st.tuples(USUALLY, USUALLY), late=st.tuples(st.integers(0, 2), st.integers(0, 2)), cut_off=st.sampled_from([0, 0, 0, 1, 40]),
-    order=st.permutations((0, 1)), gap=st.sampled_from([0, 3]), at=st.sampled_from(INSTANTS), keys=st.sampled_from([1, 1, 2]),
+    order=st.permutations((0, 1)), gap=st.sampled_from([0, 3]), at=st.sampled_from(INSTANTS), keys=st.sampled_from([1, 1, 2]), apart=st.booleans(),
 )  # fmt: skip
 
 
 @given(st.lists(ASKED, min_size=1, max_size=5), CHOICES, st.integers(1, 5))
-def test_one_entity_is_said_what_is_said_view_by_view(
+def test_of_one_key_is_said_what_is_said_view_by_view(
     asked: list[Asked], names: tuple[list[str], list[str]], some: int
 ) -> None:
     """One after the other by the same choice, so that what was remembered of the one before is not said of the next."""
@@ -110,7 +117,7 @@ def test_one_entity_is_said_what_is_said_view_by_view(
     )
     for one in asked:
         found = [stored(view, how, CUT + late * HOUR) for view, how, late in zip(VIEWS, one.how, one.late, strict=True)]
-        answers = together(found, one.cut_off, one.order, one.gap)
+        answers = together(found, one.cut_off, one.order, one.gap, apart=one.apart)
         assert repr(said(chosen, answers, one.at, one.keys)) == repr(said(chosen, list(answers), one.at, one.keys))
 
 
@@ -127,7 +134,7 @@ def test_what_is_said_has_its_cut_and_age(at: int, status: str) -> None:
     ]
 
 
-def test_policies_hold_for_one_entity_too() -> None:
+def test_policies_hold_for_one_key_too() -> None:
     service = FeatureService(
         name="all", views=VIEWS, policies=tuple(Policy(view=view.name, stale="null") for view in VIEWS)
     )
@@ -157,7 +164,7 @@ def test_the_oldest_view_says_when_the_first_is_stale_and_the_newest_from_when_a
     cuts = [CUT + HOUR, CUT + HOUR]
     cuts[older] = CUT
     found = together([stored(view, "as usual", cut) for view, cut in zip(VIEWS, cuts, strict=True)])
-    one = OneEntity([(Served(view), tuple(view.types)) for view in VIEWS])
+    one = OneKey([(Served(view), tuple(view.types)) for view in VIEWS])
     served = [
         at for at in (CUT + 2 * HOUR - 1, CUT + 2 * HOUR, CUT + HORIZON - 1, CUT + HORIZON) if one.columns(found, at)
     ]
@@ -166,6 +173,17 @@ def test_the_oldest_view_says_when_the_first_is_stale_and_the_newest_from_when_a
 
 def test_rows_that_moved_are_read_at_once_where_they_are() -> None:
     found = [stored(view, "as usual", CUT) for view in VIEWS]
-    one = OneEntity([(Served(view), tuple(view.types)) for view in VIEWS])
-    for order, gap in (((0, 1), 0), ((1, 0), 0), ((0, 1), 5)):
-        assert one.columns(together(found, order=order, gap=gap), CUT + HOUR)
+    one = OneKey([(Served(view), tuple(view.types)) for view in VIEWS])
+    for order, gap, apart in (((0, 1), 0, False), ((1, 0), 0, False), ((0, 1), 5, False), ((1, 0), 0, True)):
+        assert one.columns(together(found, order=order, gap=gap, apart=apart), CUT + HOUR)
+
+
+def test_what_the_records_say_anew_holds_at_once() -> None:
+    one = OneKey([(Served(view), tuple(view.types)) for view in VIEWS])
+    before, after = (together([stored(view, "as usual", cut) for view in VIEWS]) for cut in (CUT, CUT + HOUR))
+    foreign = together([stored(HABITS, "as usual", CUT), stored(SUMS, "another definition", CUT)])
+    at = CUT + 3 * HOUR
+    assert one.columns(before, at)
+    assert one.columns(foreign, at) is None
+    assert [view.cuts for view in one.columns(after, at) or ()] == [(CUT + HOUR,)] * 2
+    assert [view.ages for view in one.columns(before, at) or ()] == [(3 * HOUR,)] * 2
