@@ -67,12 +67,12 @@ class _Plan(NamedTuple):
     fields: tuple[int, ...]
     """Whose rows are fields."""
     runs: tuple[_Run, ...]
-    spans: tuple[Span, ...] | None
-    """Of each view where its rows lie, if all lie in one run."""
+    lies: tuple[Lie] | None
+    """Which rows are in an entity's string, if all are in one run."""
 
 
 @lru_cache(maxsize=1024)
-def _plan(places: tuple[Place, ...], *, one_by_one: bool) -> _Plan:
+def _plan(places: tuple[Place, ...], questions: tuple[int, ...], *, one_by_one: bool) -> _Plan:
     placed = sorted((place.at, number) for number, place in enumerate(places) if place.size)
     length = max((place.length for place in places), default=0)
     runs = list[_Run]()
@@ -87,7 +87,8 @@ def _plan(places: tuple[Place, ...], *, one_by_one: bool) -> _Plan:
         runs.append(_Run(first, 0 if is_all else end, tuple(spans)))
     fields = tuple(number for number, place in enumerate(places) if not place.size)
     is_one = len(runs) == 1 and not fields
-    return _Plan(fields, tuple(runs), tuple(Span(*span) for _, *span in sorted(runs[0].spans)) if is_one else None)
+    lies = (Lie(questions, tuple(Span(*span) for _, *span in sorted(runs[0].spans))),) if is_one else None
+    return _Plan(fields, tuple(runs), lies)
 
 
 class _Group(NamedTuple):
@@ -112,12 +113,6 @@ class _Group(NamedTuple):
         """How many come back."""
         count = len(self.entities)
         return (count if self.plan.fields else 0) + sum([count if run.end else 1 for run in self.plan.runs])
-
-    @property
-    def lie(self) -> Lie | None:
-        """Which rows are in the string of the only entity; None where there are several, or rows elsewhere."""
-        spans = self.plan.spans
-        return None if spans is None or len(self.entities) != 1 else Lie(self.questions, spans)
 
     def string(self, answer: Any) -> bytes:  # noqa: ANN401 - see Trips
         """The bytes of the only entity, of which the answer is the only one."""
@@ -165,6 +160,8 @@ class _Asked(NamedTuple):
     surely: bool
     """Whether it says that as long as the stamp is the same, so that no record is asked for."""
     groups: Sequence[_Group]
+    lies: tuple[Lie, ...] | None
+    """Of each group which rows are in its only entity's string; None where not all are in such."""
 
     @property
     def records(self) -> int:
@@ -177,14 +174,17 @@ class _Asked(NamedTuple):
         return self.records + sum([group.answers for group in self.groups])
 
 
-def _together(asked: _Asked, said: Sequence[Live], found: Sequence[Any]) -> Together | None:
-    """All answers at once, where each view is asked for one entity, whose rows lie in one run."""
-    groups = asked.groups
-    lies = [lie for group in groups if (lie := group.lie) is not None]
-    if not groups or len(lies) < len(groups) or sum([len(lie.views) for lie in lies]) < len(said):
-        return None
-    strings = [group.string(answer) for group, answer in zip(groups, found[asked.records :], strict=False)]
-    return Together([live.head for live in said], lies, [group.entities[0] for group in groups], strings)
+def _lies(groups: Sequence[_Group], views: int) -> tuple[Lie, ...] | None:
+    """See `_Asked`; of so many views."""
+    if len(groups) == 1:  # as most lookups have it
+        (group,) = groups
+        return group.plan.lies if len(group.entities) == 1 and len(group.questions) == views else None
+    made = list[Lie]()
+    for group in groups:
+        if group.plan.lies is None or len(group.entities) != 1:
+            return None
+        made += group.plan.lies
+    return tuple(made) if made and sum([len(lie.views) for lie in made]) == views else None
 
 
 class Plain:
@@ -206,9 +206,9 @@ class Plain:
         groups: list[_Group] = []
         for keys, numbers in same.items():
             own = tuple([place for number in numbers if (place := places[number]) is not None])
-            groups.append(_Group(keys, numbers, _plan(own, one_by_one=trip.tagged)))
+            groups.append(_Group(keys, numbers, _plan(own, tuple(numbers), one_by_one=trip.tagged)))
             groups[-1].ask(trip, own)
-        return _Asked(questions, lives, surely, groups)
+        return _Asked(questions, lives, surely, groups, _lies(groups, len(questions)))
 
     def said(self, asked: _Asked, found: Sequence[Any]) -> Sequence[Live]:
         """What the record of each question's view says: those that came with the answer where they were asked for."""
@@ -221,10 +221,13 @@ class Plain:
         """One a question; None where rows were looked for elsewhere than they are."""
         if said is not asked.known and [live.place for live in said] != [live and live.place for live in asked.known]:
             return None
-        if (whole := _together(asked, said, found)) is not None:
-            return whole
-        made, at = [_NONE] * len(said), asked.records
-        for group in asked.groups:
+        at, groups = asked.records, asked.groups
+        if asked.lies is not None:
+            strings = [group.string(answer) for group, answer in zip(groups, found[at:], strict=False)]
+            keys = groups[0].entities if len(groups) == 1 else [group.entities[0] for group in groups]
+            return Together([live.head for live in said], asked.lies, keys, strings)
+        made = [_NONE] * len(said)
+        for group in groups:
             ends = at + group.answers
             group.found(found[at:ends], made)
             at = ends

@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import NamedTuple, TypeAlias, overload
+from typing import Any, NamedTuple, TypeAlias, overload
 
 from features.store.columns import OneRow
 from features.store.heads import Head
@@ -102,25 +102,27 @@ class RowsTogether:
     def read(self, strings: Sequence[bytes]) -> list[OneRow] | None:
         """A row a view. None where one does not begin so: it is missing, of another time or definition, or holds nulls."""
         made = list[OneRow]()
-        for rows, string in zip(self._strings, strings, strict=True):
-            if len(string) < rows.struct.size:
+        for (size, unpack, first, begins, taken), string in zip(self._strings, strings, strict=False):
+            if len(string) < size:
                 return None
-            fields = rows.struct.unpack_from(string)
-            if [fields[place] for place in rows.first] != rows.begins:
+            fields = unpack(string)
+            if [fields[place] for place in first] != begins:
                 return None
-            made += [OneRow(names, cells(fields)) for names, cells in rows.cells]
+            made += [OneRow(names, cells(fields)) for names, cells in taken]
         return made if self._order is None else [made[place] for place in self._order]
 
 
 class _StringRows(NamedTuple):
     """How those of one string are read."""
 
-    struct: struct.Struct
+    size: int
+    """Bytes up to the end of the last."""
+    unpack: Callable[[bytes], tuple[Any, ...]]
     """Of each row how it begins and all its features, in the order in which they lie."""
     first: Sequence[int]
     """Of each view the place among those of how its row begins."""
     begins: list[bytes]
-    cells: Sequence[tuple[tuple[str, ...], _Cells]]
+    taken: Sequence[tuple[tuple[str, ...], _Cells]]
     """The features asked for, and what takes them."""
 
     @classmethod
@@ -134,8 +136,10 @@ class _StringRows(NamedTuple):
             codes.append(f"{span.first - at}x{packing.begin_size}s{packing.codes}")
             first[number], at = fields, span.end
             fields += 1 + len(packing.codes)
+        made = struct.Struct("".join(codes))
         return cls(
-            struct.Struct("".join(codes)),
+            made.size,
+            made.unpack_from,
             [first[number] for number in lie.views],
             [begins[number] for number in lie.views],
             [(names[number], taking(packings[number].names, names[number], first[number] + 1)) for number in lie.views],
