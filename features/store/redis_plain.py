@@ -10,7 +10,7 @@ from features.store.packed import MANY
 from features.store.reads import Answer, Block, ByKey, Question
 from features.store.redis_places import Place, place_of
 from features.store.redis_trips import Parsed, Trip
-from features.store.together import Lie, Span, Together
+from features.store.together import Span, StringLayout, Together
 
 __all__ = ["HEAD_FIELDS", "LAYOUT", "Live", "Plain", "head_of"]
 
@@ -67,7 +67,7 @@ class _Plan(NamedTuple):
     fields: tuple[int, ...]
     """Whose rows are fields."""
     runs: tuple[_Run, ...]
-    lies: tuple[Lie] | None
+    layout: StringLayout | None
     """Which rows are in an entity's string, if all are in one run."""
 
 
@@ -87,8 +87,8 @@ def _plan(places: tuple[Place, ...], questions: tuple[int, ...], *, one_by_one: 
         runs.append(_Run(first, 0 if is_all else end, tuple(spans)))
     fields = tuple(number for number, place in enumerate(places) if not place.size)
     is_one = len(runs) == 1 and not fields
-    lies = (Lie(questions, tuple(Span(*span) for _, *span in sorted(runs[0].spans))),) if is_one else None
-    return _Plan(fields, tuple(runs), lies)
+    layout = StringLayout(questions, tuple(Span(*span) for _, *span in sorted(runs[0].spans))) if is_one else None
+    return _Plan(fields, tuple(runs), layout)
 
 
 class _Group(NamedTuple):
@@ -129,12 +129,6 @@ class _Group(NamedTuple):
         for _, end, spans in self.plan.runs:
             strings = answers[start : start + count] if end else [string or b"" for string in answers[start]]
             start += count if end else 1
-            if count == 1:  # as most lookups have it
-                (string,) = strings
-                for number, first, last in spans:
-                    row = string[first:last]
-                    into[self.questions[number]] = {keys[0]: row if row.strip(b"\0") else None}, None
-                continue
             lengths = set(map(len, strings))
             is_whole = min(lengths) >= spans[-1][2]
             joined = b"".join(strings) if is_whole and count >= MANY and len(lengths) == 1 else None
@@ -160,7 +154,7 @@ class _Asked(NamedTuple):
     surely: bool
     """Whether it says that as long as the stamp is the same, so that no record is asked for."""
     groups: Sequence[_Group]
-    lies: tuple[Lie, ...] | None
+    layouts: Sequence[StringLayout] | None
     """Of each group which rows are in its only entity's string; None where not all are in such."""
 
     @property
@@ -174,17 +168,10 @@ class _Asked(NamedTuple):
         return self.records + sum([group.answers for group in self.groups])
 
 
-def _lies(groups: Sequence[_Group], views: int) -> tuple[Lie, ...] | None:
+def _layouts(groups: Sequence[_Group], views: int) -> Sequence[StringLayout] | None:
     """See `_Asked`; of so many views."""
-    if len(groups) == 1:  # as most lookups have it
-        (group,) = groups
-        return group.plan.lies if len(group.entities) == 1 and len(group.questions) == views else None
-    made = list[Lie]()
-    for group in groups:
-        if group.plan.lies is None or len(group.entities) != 1:
-            return None
-        made += group.plan.lies
-    return tuple(made) if made and sum([len(lie.views) for lie in made]) == views else None
+    made = [group.plan.layout for group in groups if group.plan.layout is not None and len(group.entities) == 1]
+    return made if made and sum([len(layout.views) for layout in made]) == views else None
 
 
 class Plain:
@@ -208,7 +195,7 @@ class Plain:
             own = tuple([place for number in numbers if (place := places[number]) is not None])
             groups.append(_Group(keys, numbers, _plan(own, tuple(numbers), one_by_one=trip.tagged)))
             groups[-1].ask(trip, own)
-        return _Asked(questions, lives, surely, groups, _lies(groups, len(questions)))
+        return _Asked(questions, lives, surely, groups, _layouts(groups, len(questions)))
 
     def said(self, asked: _Asked, found: Sequence[Any]) -> Sequence[Live]:
         """What the record of each question's view says: those that came with the answer where they were asked for."""
@@ -222,10 +209,11 @@ class Plain:
         if said is not asked.known and [live.place for live in said] != [live and live.place for live in asked.known]:
             return None
         at, groups = asked.records, asked.groups
-        if asked.lies is not None:
+        if asked.layouts is not None:
             strings = [group.string(answer) for group, answer in zip(groups, found[at:], strict=False)]
-            keys = groups[0].entities if len(groups) == 1 else [group.entities[0] for group in groups]
-            return Together([live.head for live in said], asked.lies, keys, strings)
+            return Together(
+                [live.head for live in said], asked.layouts, [group.entities[0] for group in groups], strings
+            )
         made = [_NONE] * len(said)
         for group in groups:
             ends = at + group.answers

@@ -11,7 +11,7 @@ from features.store.packed import Packing, taking
 from features.store.reads import Answer
 from features.store.values import Cell
 
-__all__ = ["Lie", "RowsTogether", "Span", "Together", "fits"]
+__all__ = ["RowsTogether", "Span", "StringLayout", "Together", "fits"]
 
 _Cells: TypeAlias = Callable[[tuple[Cell, ...]], tuple[Cell, ...]]
 
@@ -24,7 +24,7 @@ class Span(NamedTuple):
     """The one after the last."""
 
 
-class Lie(NamedTuple):
+class StringLayout(NamedTuple):
     """Which rows are in a string."""
 
     views: Sequence[int]
@@ -38,17 +38,22 @@ class Together(Sequence[Answer]):
 
     Args:
         heads: of each view.
-        lies: of each string what is in it; each view is in one.
+        layouts: of each string what is in it; each view is in one.
         keys: of each string its entity.
         strings: where one ends early there are no rows.
     """
 
-    __slots__ = ("heads", "keys", "lies", "strings")
+    __slots__ = ("_made", "heads", "keys", "layouts", "strings")
 
     def __init__(
-        self, heads: Sequence[Head | None], lies: Sequence[Lie], keys: Sequence[bytes], strings: Sequence[bytes]
+        self,
+        heads: Sequence[Head | None],
+        layouts: Sequence[StringLayout],
+        keys: Sequence[bytes],
+        strings: Sequence[bytes],
     ) -> None:
-        self.heads, self.lies, self.keys, self.strings = heads, lies, keys, strings
+        self.heads, self.layouts, self.keys, self.strings = heads, layouts, keys, strings
+        self._made: list[Answer] | None = None
 
     def __len__(self) -> int:
         return len(self.heads)
@@ -65,17 +70,14 @@ class Together(Sequence[Answer]):
     def __getitem__(self, place: slice) -> Sequence[Answer]: ...
     def __getitem__(self, place: int | slice) -> Answer | Sequence[Answer]:
         """Of a view; zeros where a row would be are none."""
-        numbers = range(len(self))[place]
-        if isinstance(numbers, range):
-            return [self[number] for number in numbers]
-        (found,) = [
-            (key, string[first:end])
-            for lie, key, string in zip(self.lies, self.keys, self.strings, strict=True)
-            for number, (first, end) in zip(lie.views, lie.spans, strict=True)
-            if number == numbers
-        ]
-        key, row = found
-        return Answer(self.heads[numbers], {key: row if row.strip(b"\0") else None})
+        if self._made is None:
+            rows = {
+                number: {key: string[first:end] if string[first:end].strip(b"\0") else None}
+                for layout, key, string in zip(self.layouts, self.keys, self.strings, strict=True)
+                for number, (first, end) in zip(layout.views, layout.spans, strict=True)
+            }
+            self._made = [Answer(head, rows[number]) for number, head in enumerate(self.heads)]
+        return self._made[place]
 
 
 class RowsTogether:
@@ -85,7 +87,7 @@ class RowsTogether:
         packings: of each view.
         names: of each view the features that are asked for.
         begins: of each view how a row begins that is read, see `Packing.begin`.
-        lies: see `Together`; they fit.
+        layouts: see `Together`; they fit.
     """
 
     def __init__(
@@ -93,11 +95,11 @@ class RowsTogether:
         packings: Sequence[Packing],
         names: Sequence[tuple[str, ...]],
         begins: Sequence[bytes],
-        lies: Sequence[Lie],
+        layouts: Sequence[StringLayout],
     ) -> None:
-        self._strings = [_StringRows.of(packings, names, begins, lie) for lie in lies]
-        numbers = [number for lie in lies for number in lie.views]
-        self._order = sorted(range(len(numbers)), key=numbers.__getitem__) if len(lies) > 1 else None
+        self._strings = [_StringRows.of(packings, names, begins, layout) for layout in layouts]
+        numbers = [number for layout in layouts for number in layout.views]
+        self._order = sorted(range(len(numbers)), key=numbers.__getitem__) if len(layouts) > 1 else None
 
     def read(self, strings: Sequence[bytes]) -> list[OneRow] | None:
         """A row a view. None where one does not begin so: it is missing, of another time or definition, or holds nulls."""
@@ -127,11 +129,15 @@ class _StringRows(NamedTuple):
 
     @classmethod
     def of(
-        cls, packings: Sequence[Packing], names: Sequence[tuple[str, ...]], begins: Sequence[bytes], lie: Lie
+        cls,
+        packings: Sequence[Packing],
+        names: Sequence[tuple[str, ...]],
+        begins: Sequence[bytes],
+        layout: StringLayout,
     ) -> "_StringRows":
         codes, at, fields = ["<"], 0, 0
         first = dict[int, int]()
-        for span, number in sorted(zip(lie.spans, lie.views, strict=True)):
+        for span, number in sorted(zip(layout.spans, layout.views, strict=True)):
             packing = packings[number]
             codes.append(f"{span.first - at}x{packing.begin_size}s{packing.codes}")
             first[number], at = fields, span.end
@@ -140,19 +146,22 @@ class _StringRows(NamedTuple):
         return cls(
             made.size,
             made.unpack_from,
-            [first[number] for number in lie.views],
-            [begins[number] for number in lie.views],
-            [(names[number], taking(packings[number].names, names[number], first[number] + 1)) for number in lie.views],
+            [first[number] for number in layout.views],
+            [begins[number] for number in layout.views],
+            [
+                (names[number], taking(packings[number].names, names[number], first[number] + 1))
+                for number in layout.views
+            ],
         )
 
 
-def fits(packings: Sequence[Packing], lies: Sequence[Lie]) -> bool:
+def fits(packings: Sequence[Packing], layouts: Sequence[StringLayout]) -> bool:
     """Whether each span is as long as its packing's rows, which have no texts, and none overlaps another of its string."""
-    for lie in lies:
-        ends = [Span(0, 0), *sorted(lie.spans)]
+    for layout in layouts:
+        ends = [Span(0, 0), *sorted(layout.spans)]
         if any(one.end > other.first for one, other in pairwise(ends)):
             return False
-        for number, (first, end) in zip(lie.views, lie.spans, strict=True):
+        for number, (first, end) in zip(layout.views, layout.spans, strict=True):
             if not 0 < packings[number].size == end - first:
                 return False
     return True

@@ -17,7 +17,7 @@ from features.serving.reader import Chosen
 from features.serving.served import Served
 from features.store.heads import Head, Layout
 from features.store.reads import Answer
-from features.store.together import Lie, Span, Together
+from features.store.together import Span, StringLayout, Together
 from features.store.values import Cell
 from tests.features.serving.habits import CARD, CUT, DAY, HABITS, HOUR, PAYMENTS, rows
 
@@ -62,7 +62,7 @@ def together(
     found: Sequence[Stored], cut_off: int = 0, order: Sequence[int] = (1, 0), gap: int = 0, *, apart: bool = False
 ) -> Together:
     """The rows in one string, or in one each, in some order, before each so many bytes of nobody's, without so many of the last bytes."""
-    strings, lies = list[bytes](), list[Lie]()
+    strings, layouts = list[bytes](), list[StringLayout]()
     for views in [[number] for number in order] if apart else [order]:
         string, spans = b"", dict[int, Span]()
         for number in views:
@@ -70,8 +70,8 @@ def together(
             spans[number] = Span(len(string), len(string) + len(found[number].row))
             string += found[number].row
         strings.append(string[: len(string) - cut_off])
-        lies.append(Lie(sorted(views), tuple(spans[number] for number in sorted(views))))
-    return Together([one.head for one in found], lies, [KEY] * len(strings), strings)
+        layouts.append(StringLayout(sorted(views), tuple(spans[number] for number in sorted(views))))
+    return Together([one.head for one in found], layouts, [KEY] * len(strings), strings)
 
 
 def said(chosen: Chosen, answers: Sequence[Answer], at: int, keys: int = 1) -> object:

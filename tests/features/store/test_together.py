@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from features.definitions.expressions import ColumnType
 from features.store.packed import Packing
 from features.store.reads import Answer
-from features.store.together import Lie, RowsTogether, Span, Together, fits
+from features.store.together import RowsTogether, Span, StringLayout, Together, fits
 from features.store.values import Cell
 from tests.features.store.test_packed import OF, WHOLE, batch_of
 
@@ -16,7 +16,7 @@ VIEWS = st.lists(st.dictionaries(st.sampled_from(NAMES), KINDS), min_size=1, max
 """Of each view its features and their types."""
 
 
-def laid(rows: dict[int, bytes], gaps: list[int], order: list[int]) -> tuple[bytes, Lie]:
+def laid(rows: dict[int, bytes], gaps: list[int], order: list[int]) -> tuple[bytes, StringLayout]:
     """The rows of views in one string in some order, before each so many bytes of nobody's; where they lie."""
     string, spans = b"", dict[int, Span]()
     for number in order:
@@ -24,7 +24,7 @@ def laid(rows: dict[int, bytes], gaps: list[int], order: list[int]) -> tuple[byt
         spans[number] = Span(len(string), len(string) + len(rows[number]))
         string += rows[number]
     views = sorted(rows)
-    return string, Lie(views, tuple(spans[number] for number in views))
+    return string, StringLayout(views, tuple(spans[number] for number in views))
 
 
 @given(VIEWS, WHOLE, st.data())
@@ -41,10 +41,10 @@ def test_rows_read_at_once_are_those_read_one_by_one(
     order = data.draw(st.permutations(range(len(views))))
     cut = data.draw(st.integers(1, len(views)))
     parts = [part for part in (order[:cut], order[cut:]) if part]
-    strings, lies = map(list, zip(*(laid({n: rows[n] for n in part}, gaps, part) for part in parts), strict=True))
+    strings, layouts = map(list, zip(*(laid({n: rows[n] for n in part}, gaps, part) for part in parts), strict=True))
     names = [tuple(data.draw(st.permutations(list(types)))[: data.draw(st.integers(0, len(types)))]) for types in views]
-    assert fits(packings, lies)
-    reads = RowsTogether(packings, names, [packing.begin(stamp) for packing in packings], lies)
+    assert fits(packings, layouts)
+    reads = RowsTogether(packings, names, [packing.begin(stamp) for packing in packings], layouts)
     for longer in (b"", b"\0\0", b"x"):
         found = reads.read([string + longer for string in strings])
         assert found is not None
@@ -53,9 +53,9 @@ def test_rows_read_at_once_are_those_read_one_by_one(
         ]
     # Whatever is changed of what a row begins with, or cut off, it is not read.
     odd = data.draw(st.integers(0, len(strings) - 1))
-    string, place = strings[odd], data.draw(st.integers(0, len(lies[odd].views) - 1))
-    size = packings[lies[odd].views[place]].begin_size
-    at = lies[odd].spans[place].first + data.draw(st.integers(0, size - 1))
+    string, place = strings[odd], data.draw(st.integers(0, len(layouts[odd].views) - 1))
+    size = packings[layouts[odd].views[place]].begin_size
+    at = layouts[odd].spans[place].first + data.draw(st.integers(0, size - 1))
     for other in (
         string[:at] + bytes([string[at] ^ 1]) + string[at + 1 :],
         string[: data.draw(st.integers(0, len(string) - 1))],
@@ -72,21 +72,23 @@ def test_spans_that_overlap_or_are_not_as_long_as_rows_do_not_fit(
     odd = data.draw(st.sampled_from(numbers))
     first, end = spans[odd]
     moved = data.draw(st.sampled_from([Span(first, end + 1), Span(first + 1, end), Span(first, first)]))
-    assert fits(packings, [Lie(numbers, spans)])
-    assert fits([*packings, packings[odd]], [Lie(numbers, spans), Lie([len(views)], (spans[odd],))])
-    assert not fits(packings, [Lie(numbers, (*spans[:odd], moved, *spans[odd + 1 :]))])
-    assert not fits([*packings, packings[odd]], [Lie([*numbers, len(views)], (*spans, spans[odd]))])
+    assert fits(packings, [StringLayout(numbers, spans)])
+    assert fits([*packings, packings[odd]], [StringLayout(numbers, spans), StringLayout([len(views)], (spans[odd],))])
+    assert not fits(packings, [StringLayout(numbers, (*spans[:odd], moved, *spans[odd + 1 :]))])
+    assert not fits([*packings, packings[odd]], [StringLayout([*numbers, len(views)], (*spans, spans[odd]))])
     text = Span(spans[-1].end, spans[-1].end + 17)
-    assert not fits([*packings, Packing({"s": "string"}, "one")], [Lie([*numbers, len(views)], (*spans, text))])
+    assert not fits(
+        [*packings, Packing({"s": "string"}, "one")], [StringLayout([*numbers, len(views)], (*spans, text))]
+    )
 
 
 def test_an_answer_is_made_where_it_is_looked_at() -> None:
-    lies = [Lie([0, 2], (Span(2, 4), Span(0, 2))), Lie([1], (Span(1, 3),))]
-    answers = Together([None] * 3, lies, [b"k", b"o"], [b"\0\0ab\0\0", b"xyz"])
+    layouts = [StringLayout([0, 2], (Span(2, 4), Span(0, 2))), StringLayout([1], (Span(1, 3),))]
+    answers = Together([None] * 3, layouts, [b"k", b"o"], [b"\0\0ab\0\0", b"xyz"])
     made = [Answer(None, {b"k": b"ab"}), Answer(None, {b"o": b"yz"}), Answer(None, {b"k": None})]
     assert list(answers) == made == answers
     assert answers != [*made[1:], made[0]]
-    assert answers == Together([None] * 3, lies, [b"k", b"o"], [b"\0\0ab", b"yyz"])
+    assert answers == Together([None] * 3, layouts, [b"k", b"o"], [b"\0\0ab", b"yyz"])
     assert (answers[-1], answers[-2], len(answers)) == (made[2], made[1], 3)
     assert [answers[1:], answers[:0]] == [made[1:], []]
-    assert Together([None], [Lie([0], (Span(2, 4),))], [b"k"], [b""])[0] == made[2]
+    assert Together([None], [StringLayout([0], (Span(2, 4),))], [b"k"], [b""])[0] == made[2]
