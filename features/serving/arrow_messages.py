@@ -1,25 +1,28 @@
-"""Record batches as bytes of Arrow's stream, put together by hand where their shape was seen before: pyarrow takes ten times as long for a hundred columns of a row.
+"""Record batches as bytes of Arrow's stream, put together by hand where their columns were seen before: pyarrow takes ten times as long for a hundred columns of a row.
 
-A message is its metadata, which say how many rows there are and where each buffer lies, and the buffers one after the other, each filled up to 8 bytes. Metadata are the same
-for as many rows, and texts as long, as long as nothing is null: they are kept from a batch that pyarrow wrote, whose buffers were those that are made here.
+A message is its metadata, which say how many rows there are, how many nulls each column has and where each buffer lies, and the buffers one after the other, each filled up to
+8 bytes. How metadata are laid out is the same for the same columns and as many rows: they are kept from a batch that pyarrow wrote, and other nulls and lengths of texts are
+written over. Metadata that were made once are kept as well.
 """
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from functools import lru_cache
 from itertools import accumulate, chain, groupby
 from operator import itemgetter
 from struct import pack
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from features.store.values import Cell
+from features.definitions.expressions import ColumnType
+from features.serving.arrow_metadata import Metadata
+from features.store.values import ARROW, Cell
 
 __all__ = ["FEW_ROWS", "JOINED", "Column", "Messages", "by_pyarrow"]
 
-Column = tuple[str, Sequence[Cell]]
-"""Its type (`string`, `int64`, `float64`, `bool` or `timestamp`) and cells."""
-_WORDS = {"int64": "q", "timestamp": "q", "float64": "d"}
+Column = tuple[ColumnType, Sequence[Cell]]
+"""Its type and cells."""
+_WORDS: dict[ColumnType, str] = {"int64": "q", "timestamp": "q", "float64": "d"}
 JOINED = frozenset(_WORDS)
 """Types whose buffers are as their cells one after the other, those of a column and then those of the next."""
 _REMEMBERED = 1024
@@ -28,36 +31,62 @@ FEW_ROWS = 64
 """Of more rows texts are hardly ever as long, and pyarrow takes less a row."""
 
 
+class _Body(NamedTuple):
+    """The buffers of a batch, and what its metadata say of them."""
+
+    buffers: bytes
+    lengths: tuple[int, ...]
+    """Of the text of each text column."""
+    nulls: bytes
+    """How many each column has; none: no column has one."""
+
+
 class Messages:
     """Remembers shapes; of one thread, or of an event loop."""
 
     def __init__(self) -> None:
+        self._metadata: dict[Hashable, Metadata | None] = {}
         self._heads: dict[Hashable, bytes] = {}
 
-    def message(self, of: Hashable, columns: Sequence[Column], batch: Callable[[], pa.RecordBatch]) -> bytes:
-        """The message of a record batch.
+    def message(self, of: Hashable, rows: int, columns: Sequence[Column]) -> bytes | None:
+        """The message of a record batch; None where pyarrow lays such out in an unknown way, and has to make it.
 
         Args:
-            of: stands for the columns' names and types, and for how many rows there are.
-            columns: in the order of the schema; `JOINED` ones that follow each other and are of one type may come as one.
-            batch: the same as pyarrow has it; asked for where the shape is new, or a cell is null.
+            of: stands for the columns' names and types.
+            rows: how many there are.
+            columns: in the order of the schema; of a single row `JOINED` ones that follow each other and are of one type may come as one.
         """
-        return self.by_hand(of, columns, batch) or by_pyarrow(batch())
-
-    def by_hand(self, of: Hashable, columns: Sequence[Column], batch: Callable[[], pa.RecordBatch]) -> bytes | None:
-        """The same; None where pyarrow has to make it."""
-        if any(None in cells for _, cells in columns):
-            return None
-        body, lengths = _body(columns)
-        shape = (of, lengths)
-        if shape not in self._heads:
-            whole = by_pyarrow(batch())
-            if not whole.endswith(body):
+        body = _body(columns, rows)
+        shape = (of, rows, body.lengths, body.nulls)
+        head = self._heads.get(shape)
+        if head is None:
+            metadata = self._of((of, rows), columns, rows)
+            if metadata is None:
                 return None
             if len(self._heads) >= _REMEMBERED:
                 self._heads.clear()
-            self._heads[shape] = whole[: len(whole) - len(body)]
-        return self._heads[shape] + body
+            head = self._heads[shape] = metadata.written(body.lengths, body.nulls)
+        return head + body.buffers
+
+    def _of(self, key: Hashable, columns: Sequence[Column], rows: int) -> Metadata | None:
+        if key not in self._metadata:
+            if len(self._metadata) >= _REMEMBERED:
+                self._metadata.clear()
+            self._metadata[key] = _metadata(columns, rows)
+        return self._metadata[key]
+
+
+def _metadata(columns: Sequence[Column], rows: int) -> Metadata | None:
+    """As pyarrow writes them of arrays that share nothing; None where they, or the buffers behind them, are not what is made here."""
+    alone = [(kind, cells[at : at + rows]) for kind, cells in columns for at in range(0, len(cells), rows)]
+    arrays = [
+        pa.array(cells, pa.int64()).cast(ARROW[kind]) if kind == "timestamp" else pa.array(cells, ARROW[kind])
+        for kind, cells in alone
+    ]
+    whole = by_pyarrow(pa.RecordBatch.from_arrays(arrays, names=[""] * len(arrays)))
+    body = _body(columns, rows)
+    made = Metadata.of(whole[: len(whole) - len(body.buffers)], [kind for kind, _ in alone], rows)
+    return made if made and made.written(body.lengths, body.nulls) + body.buffers == whole else None
 
 
 def by_pyarrow(batch: pa.RecordBatch) -> bytes:
@@ -66,30 +95,60 @@ def by_pyarrow(batch: pa.RecordBatch) -> bytes:
     return made
 
 
-def _body(columns: Sequence[Column]) -> tuple[bytes, tuple[int, ...]]:
-    """The buffers, and how long the text of each text column is."""
-    parts, lengths = list[bytes](), list[int]()
+def _body(columns: Sequence[Column], rows: int) -> _Body:
+    parts, lengths, nulls = list[bytes](), list[int](), list[bytes]()
     for kind, some in groupby(columns, itemgetter(0)):
         if kind in _WORDS:
-            numbers: list[Any] = list(chain.from_iterable([column for _, column in some]))
-            parts.append(pack(f"<{len(numbers)}{_WORDS[kind]}", *numbers))
+            cells: list[Any] = list(chain.from_iterable([column for _, column in some]))
+            words, missing = _words(cells, rows, _WORDS[kind])
+            parts.append(words)
+            nulls.append(missing)
             continue
         for _, column in some:
+            missing = bytes([column.count(None)])
+            if missing != b"\0":
+                parts.append(_present(column))
             if kind == "bool":
                 parts.append(_filled(_bits(column)))
             else:
                 texts, length = _texts(tuple(column))
                 parts.append(texts)
                 lengths.append(length)
-    return b"".join(parts), tuple(lengths)
+            nulls.append(missing)
+    whole = b"".join(nulls)
+    return _Body(b"".join(parts), tuple(lengths), whole if whole.strip(b"\0") else b"")
+
+
+def _words(cells: list[Any], rows: int, code: str) -> tuple[bytes, bytes]:
+    """The buffers of columns of numbers, and how many nulls each has."""
+    if None not in cells:
+        return pack(f"<{len(cells)}{code}", *cells), bytes(len(cells) // rows)
+    if rows == 1:
+        # No bit is set of one that is null, and its number may be any: two words of zeros.
+        words = list(chain.from_iterable([(0, 0) if cell is None else (cell,) for cell in cells]))
+        return pack(f"<{len(words)}{code}", *words), bytes([cell is None for cell in cells])
+    parts, missing = list[bytes](), bytearray()
+    for at in range(0, len(cells), rows):
+        column = cells[at : at + rows]
+        missing.append(column.count(None))
+        if missing[-1]:
+            parts.append(_present(column))
+            column = [0 if cell is None else cell for cell in column]
+        parts.append(pack(f"<{rows}{code}", *column))
+    return b"".join(parts), bytes(missing)
 
 
 @lru_cache(maxsize=_REMEMBERED)
 def _texts(column: tuple[Cell, ...]) -> tuple[bytes, int]:
     """The buffers of a text column, where each cell begins and the text, and how long that is; statuses are nearly always the same."""
-    texts = [str(cell).encode() for cell in column]
+    texts = [b"" if cell is None else str(cell).encode() for cell in column]
     ends = list(accumulate(map(len, texts), initial=0))
     return _filled(pack(f"<{len(ends)}i", *ends)) + _filled(b"".join(texts)), ends[-1]
+
+
+def _present(column: Sequence[Cell]) -> bytes:
+    """The buffer that says which cells are no nulls."""
+    return _filled(_bits([cell is not None for cell in column]))
 
 
 def _bits(column: Sequence[Cell]) -> bytes:

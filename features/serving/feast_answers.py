@@ -23,6 +23,8 @@ _FEW = 16
 _REMEMBERED = 256
 """So many times: names of features, and what stands beside their values, which is the same until a view's next cut."""
 _VALUES = b'{"values":'
+_NULL_CELL = b"null"
+_NULL = b"[null]"
 
 
 class Described(NamedTuple):
@@ -44,6 +46,8 @@ class _Run(NamedTuple):
     times: bytes
     beside: bytes
     """What stands beside the values of a feature."""
+    beside_null: bytes
+    """The same where its only value is null."""
     between: bytes
     """And what stands between two cells of a row: the end of one feature and the beginning of the next."""
 
@@ -98,7 +102,8 @@ class Answers:
             if not features:
                 continue
             if not runs or runs[-1].beside != beside:
-                runs.append(_Run([], told, times, beside, b"]" + beside + b"," + _VALUES + b"["))
+                of_null = _beside(with_nulls([None] * len(told), told), times)
+                runs.append(_Run([], told, times, beside, of_null, b"]" + beside + b"," + _VALUES + b"["))
             runs[-1].views.append(place)
         rows = len(statuses[0])
         return to_json(views), runs, _beside(["PRESENT"] * rows, to_json([_NEVER] * rows))
@@ -113,8 +118,9 @@ def _columns(run: _Run, views: Sequence[ViewColumns]) -> bytes:
         row += view.values.cells
     else:
         written = _written(row)
-        if _is_plain(written):
-            return _VALUES + written.replace(b",", run.between) + run.beside
+        if written.count(b",") == len(row) - 1:  # so no text has one
+            made = _VALUES + written.replace(b",", run.between) + run.beside
+            return made.replace(_NULL + run.beside, _NULL + run.beside_null) if _NULL_CELL in written else made
     columns = [column for view in views for column in view.values.values()]
     written = _written(columns)
     if _is_plain(written):

@@ -1,71 +1,143 @@
-"""What some views say of one key, as nearly every lookup asks: all rows at once, and what is the same for all keys made once."""
+"""What some views say of one key, as nearly every lookup asks: rows that lie in one string are read at once, and what is the same for all keys is made once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from features.serving.served import Served, Status, ViewColumns
+from features.serving.served import Served, Status, ViewColumns, answered
+from features.store.columns import OneRow
 from features.store.heads import Head
-from features.store.together import RowsTogether, StringLayout, Together, fits
+from features.store.together import StringLayout, StringRows, Together, fitting
+from features.values.requests import Request
 
 __all__ = ["OneKey"]
 
-_OK: tuple[Status] = ("ok",)
+_FOREVER = 1 << 63
+_REMEMBERED = 1024
+"""So many strings are known."""
+
+
+class _View(NamedTuple):
+    """What is said of a view beside the values."""
+
+    place: int
+    """Among all."""
+    head: Head
+    status: tuple[Status]
+    """Of a row that is there."""
+    unseen: OneRow
+    """Where there is none."""
+    unseen_status: tuple[Status]
+
+
+class _String(NamedTuple):
+    """How the rows in the string of an entity are read."""
+
+    layout: StringLayout
+    """Where they lie; kept, so that nothing else has its identity."""
+    rows: StringRows
+    views: Sequence[_View]
 
 
 class _Ready(NamedTuple):
-    """For views whose head records say this, and whose rows lie there."""
+    """What is the same for all keys while head records say this."""
 
     heads: Sequence[Head | None]
-    layouts: Sequence[StringLayout]
-    rows: RowsTogether | None
-    """None where they cannot be read so, or must not be served."""
-    cuts: Sequence[tuple[str, int]]
-    """Of each view its name and cut."""
     first: int
     end: int
-    """Instants, in microseconds UTC, from the first of which to before the other all values are served and none is stale."""
+    """Instants, in microseconds UTC, from the first of which to before the other the same views are served, and the same are stale."""
+    views: Mapping[int, _View]
+    """Those that are served by these definitions, by their places."""
+    strings: dict[int, _String]
+    """By the identity of their layouts."""
 
 
 class OneKey:
-    """Lookups of the same features again and again; errors and rare cases are left to `Served.plain`."""
+    """Lookups of the same features of views again and again; errors and rare rows are left to `answered`."""
 
     def __init__(self, views: Sequence[tuple[Served, tuple[str, ...]]]) -> None:
         self._views = views
-        self._ready: _Ready | None = None
+        self._ready = _Ready((), 0, 0, {}, {})
 
-    def columns(self, answers: Together, at: int) -> tuple[ViewColumns, ...] | None:
-        """Of one row, asked at an instant (microseconds UTC); None where a view's row is missing, damaged, older or stale, holds nulls, or may not be served."""
+    def columns(
+        self, encoded: Sequence[Sequence[bytes | None]], answers: Together, at: int, request: Request
+    ) -> tuple[ViewColumns, ...]:
+        """Of one row, asked at an instant (microseconds UTC).
+
+        Args:
+            encoded: its key of each view.
+            answers: what the store said.
+            at: the instant.
+            request: what was brought beside the key.
+
+        Raises:
+            NotLoadedError, EarlyError: as `answered` has it.
+        """
         ready = self._ready
-        if ready is None or ready.heads != answers.heads or ready.layouts != answers.layouts:
-            # Replaced as a whole: threads may share it.
-            ready = self._ready = self._made(answers)
-        if ready.rows is None or not ready.first <= at < ready.end:
-            return None
-        found = ready.rows.read(answers.strings)
-        if found is None:
-            return None
-        return tuple(
-            [
-                ViewColumns(view, row, _OK, (cut,), (at - cut,))
-                for (view, cut), row in zip(ready.cuts, found, strict=True)
-            ]
-        )
+        if not ready.first <= at < ready.end or ready.heads != answers.heads:
+            ready = self._ready = self._made(answers, at)  # replaced as a whole: threads may share it
+        made: list[ViewColumns | None] = [None] * len(self._views)
+        for layout, string in zip(answers.layouts, answers.strings, strict=True):
+            known = ready.strings.get(id(layout)) or self._string(ready, layout)
+            for view, row in zip(known.views, known.rows.read(string), strict=True):
+                made[view.place] = _said(view, row, at)
+        for place, (_, packed) in answers.fields.items():
+            if place in ready.views:
+                made[place] = self._of_field(ready.views[place], packed, at)
+        rest = [place for place, one in enumerate(made) if one is None]
+        if rest:
+            found = answered(
+                [self._views[place] for place in rest],
+                [encoded[place] for place in rest],
+                [answers[place] for place in rest],
+                at,
+                request,
+            )
+            for place, one in zip(rest, found, strict=True):
+                made[place] = one
+        return tuple(filter(None, made))
 
-    def _made(self, answers: Together) -> _Ready:
-        heads, layouts = answers.heads, answers.layouts
-        packings = [served.packing for served, _ in self._views]
-        there = [head for head in heads if head is not None]
-        are_ours = len(there) == len(self._views) and all(
-            head.definition == served.definition for head, (served, _) in zip(there, self._views, strict=True)
-        )
-        if not are_ours or not fits(packings, layouts):
-            return _Ready(heads, layouts, None, (), 0, 0)
-        begins = [packing.begin(head.valid_from) for packing, head in zip(packings, there, strict=True)]
-        return _Ready(
-            heads,
-            layouts,
-            RowsTogether(packings, [names for _, names in self._views], begins, layouts),
-            [(head.view, head.cut) for head in there],
-            max(head.valid_from for head in there),
-            min(head.cut + head.horizon for head in there),
-        )
+    def _of_field(self, view: _View, packed: bytes | None, at: int) -> ViewColumns | None:
+        served, names = self._views[view.place]
+        return _said(view, b"" if packed is None else served.packing.one(packed, view.head.valid_from, names), at)
+
+    def _made(self, answers: Together, at: int) -> _Ready:
+        """Holds at the instant, and as long as the same views are served and stale."""
+        there = [(place, head) for place, head in zip(answers.numbers, answers.heads, strict=True) if head is not None]
+        changes = [instant for _, head in there for instant in (head.valid_from, head.cut + head.horizon)]
+        first = max([instant for instant in changes if instant <= at], default=-_FOREVER)
+        end = min([instant for instant in changes if instant > at], default=_FOREVER)
+        views = {
+            place: self._view(place, head, is_stale=at >= head.cut + head.horizon)
+            for place, head in there
+            if head.definition == self._views[place][0].definition and head.valid_from <= at
+        }
+        return _Ready(answers.heads, first, end, views, {})
+
+    def _view(self, place: int, head: Head, *, is_stale: bool) -> _View:
+        served, names = self._views[place]
+        unseen = OneRow(names, tuple([served.unseen[name] for name in names]))
+        if is_stale:
+            return _View(place, head, ("stale",), unseen, ("stale",))
+        return _View(place, head, ("ok",), unseen, ("never_seen",))
+
+    def _string(self, ready: _Ready, layout: StringLayout) -> _String:
+        """Of the rows of views that are served."""
+        own = fitting(layout, {place: self._views[place][0].packing.size for place in ready.views})
+        views = [ready.views[place] for place in own.views]
+        packings = [self._views[place][0].packing for place in own.views]
+        begins = [packing.begin(view.head.valid_from) for packing, view in zip(packings, views, strict=True)]
+        rows = StringRows(own, packings, [self._views[place][1] for place in own.views], begins)
+        if len(ready.strings) >= _REMEMBERED:
+            ready.strings.clear()
+        known = ready.strings[id(layout)] = _String(layout, rows, views)
+        return known
+
+
+def _said(view: _View, row: OneRow | bytes | None, at: int) -> ViewColumns | None:
+    """Of no bytes that there is no row; None of bytes that are a rare one."""
+    _, head, status, unseen, unseen_status = view
+    if row.__class__ is OneRow:
+        return ViewColumns(head.view, row, status, (head.cut,), (at - head.cut,))
+    if row == b"":
+        return ViewColumns(head.view, unseen, unseen_status, (head.cut,), (at - head.cut,))
+    return None

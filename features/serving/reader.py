@@ -10,7 +10,6 @@ from typing import NamedTuple, Self
 import pyarrow as pa
 
 from features.definitions.catalog import Catalog
-from features.definitions.entities import KeyType
 from features.definitions.names import micros
 from features.definitions.views import FeatureView
 from features.errors import AsofError, BusyError, EarlyError, InputError, MissingError
@@ -20,7 +19,7 @@ from features.serving.policies import Rules, enforced, rules_of
 from features.serving.served import Selected, Served, Status, ViewColumns, ViewValues, answered
 from features.serving.tables import Tables
 from features.settings import Settings
-from features.store.keys import encoded_keys
+from features.store.keys import key_encoder
 from features.store.reads import Answer, OnlineStore, Question
 from features.store.stores import open_store
 from features.store.together import Together
@@ -225,11 +224,9 @@ class Chosen:
         self.selected = Selected(tuple((served.view.name, names) for served, names in self.views))
         self._one_key = OneKey(self.views)
         self.keys = Keys([served.view for served, _ in views], of)
-        entities: list[tuple[tuple[str, ...], KeyType]] = [
-            (served.view.keys, served.view.entity.type) for served, _ in views
-        ]
-        self._entities = list(dict.fromkeys(entities))
-        self._of_view = [self._entities.index(one) for one in entities]
+        encoders = [key_encoder(served.view.keys, served.view.entity.type) for served, _ in views]
+        self._encoders = list(dict.fromkeys(encoders))
+        self._of_view = [self._encoders.index(one) for one in encoders]
 
     def lookup(self, keys: Sequence[Mapping[str, object]], at: int, *, is_now: bool) -> Lookup:
         """Begins a look-up of these keys at an instant.
@@ -244,12 +241,12 @@ class Chosen:
 
     def result(self, service: str, lookup: Lookup, answers: Sequence[Answer]) -> Result:
         """Ends it with what the store said; errors as `Reader` has them."""
-        found: tuple[ViewColumns, ...] | None = None
-        if isinstance(answers, Together) and len(lookup.keys) == 1:
-            found = self._one_key.columns(answers, lookup.at)
+        keys, at, request = lookup.encoded, lookup.at, lookup.request
         try:
-            if found is None:
-                found = answered(self.views, lookup.encoded, answers, lookup.at, lookup.request)
+            if isinstance(answers, Together) and len(lookup.keys) == 1:
+                found = self._one_key.columns(keys, answers, at, request)
+            else:
+                found = answered(self.views, keys, answers, at, request)
         except EarlyError as error:
             if not lookup.is_now:
                 raise
@@ -263,7 +260,7 @@ class Chosen:
 
     def _encoded(self, keys: Sequence[Key]) -> tuple[list[list[bytes | None]], list[tuple[bytes, ...]]]:
         """The entity keys of each view, and those that are there, each once; views of one entity share both."""
-        made = [encoded_keys(keys, names, kind) for names, kind in self._entities]
+        made = [list(map(encode, keys)) for encode in self._encoders]
         distinct = [tuple(filter(None, dict.fromkeys(found))) for found in made]
         return [made[place] for place in self._of_view], [distinct[place] for place in self._of_view]
 

@@ -114,7 +114,7 @@ class Served:
             if fresh:
                 by, stamp = self.packing, head.valid_from
                 is_one = len(keys) == 1
-                values = by.usual_one(found[0], stamp, features) if is_one else by.usual(found, stamp, features)
+                values = by.one(found[0], stamp, features) if is_one else by.usual(found, stamp, features)
             if values is None:
                 return self._unusual(features, keys, list(found), head, at)
         statuses: list[Status] = ["ok"] * len(keys)

@@ -1,6 +1,6 @@
 """Answers for many keys as Arrow tables, and in Arrow's stream format."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 from itertools import chain, groupby
 from typing import TYPE_CHECKING, NamedTuple
@@ -49,19 +49,17 @@ class Tables:
     def batch(self, result: "Result") -> pa.RecordBatch:
         """The keys' columns, `view__feature` in the feature's own type, `view__asof_status`; a row a key, in the order asked."""
         shape = self._schema(result.selected)
-        if len(result.keys) < MANY:
-            # To read a message takes pyarrow a tenth of what it takes to make a hundred arrays.
-            made = self._messages.by_hand(*self._few(shape, result))
-            if made is not None:
-                return pa.ipc.read_record_batch(pa.py_buffer(made), shape.schema)
-        return self._of_arrays(shape, result)
+        # To read a message takes pyarrow a tenth of what it takes to make a hundred arrays.
+        made = self._by_hand(shape, result) if len(result.keys) < MANY else None
+        if made is None:
+            return self._of_arrays(shape, result)
+        return pa.ipc.read_record_batch(pa.py_buffer(made), shape.schema)
 
     def stream(self, result: "Result") -> bytes:
         """The same in Arrow's stream format."""
         shape = self._schema(result.selected)
-        if len(result.keys) > FEW_ROWS:
-            return shape.begin + by_pyarrow(self._of_arrays(shape, result)) + _END
-        return shape.begin + self._messages.message(*self._few(shape, result)) + _END
+        made = self._by_hand(shape, result) if len(result.keys) <= FEW_ROWS else None
+        return shape.begin + (made or by_pyarrow(self._of_arrays(shape, result))) + _END
 
     def _of_arrays(self, shape: _Shape, result: "Result") -> pa.RecordBatch:
         columns = [pa.array([key[name] for key in result.keys], ARROW[kind]) for name, kind in shape.keys]
@@ -76,11 +74,11 @@ class Tables:
             columns.append(pa.array(view.statuses, pa.string()))
         return pa.RecordBatch.from_arrays(columns, schema=shape.schema)
 
-    def _few(self, shape: _Shape, result: "Result") -> tuple[Hashable, Sequence[Column], Callable[[], pa.RecordBatch]]:
-        """What `Messages` need."""
+    def _by_hand(self, shape: _Shape, result: "Result") -> bytes | None:
+        """The message of few rows; None where pyarrow has to make it."""
         rows = len(result.keys)
         columns = _of_one(shape, result) if rows == 1 else self._of_few(shape, result)
-        return (result.selected, rows), columns, lambda: self._of_arrays(shape, result)
+        return self._messages.message(result.selected, rows, columns)
 
     def _of_few(self, shape: _Shape, result: "Result") -> list[Column]:
         columns: list[Column] = [(kind, [key[name] for key in result.keys]) for name, kind in shape.keys]

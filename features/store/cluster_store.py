@@ -103,7 +103,7 @@ class ClusterStore(RedisStore):
         """
         for _ in range(_TRIES):
             answers = yield from super().asking(questions)
-            asked = [(question, answer) for question, answer in zip(questions, answers, strict=True) if question.states]
+            asked = [(question, answers[number]) for number, question in enumerate(questions) if question.states]
             doubtful = [(question, answer) for question, answer in asked if _lacks(question, answer)]
             if not doubtful:
                 return answers

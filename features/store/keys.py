@@ -1,9 +1,9 @@
 """Names of things in Feast's online layouts: entity keys (its version 3), Redis fields, the `_ts:` instant, tables of SQLite."""
 
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -14,8 +14,8 @@ from features.errors import InputError
 from features.store.values import integers, varint
 
 __all__ = [
-    "PROJECT", "Records", "belongs", "collisions", "encode_instant", "encoded_keys", "entity_key", "entity_keys", "field", "instant_field",
-    "key_prefix", "murmur3", "redis_overtaking", "redis_places", "redis_records", "redis_row_keys", "redis_rows", "redis_stamp", "redis_state_keys", "redis_states", "redis_tail", "redis_tail_keys", "sqlite_table", "state_field",
+    "PROJECT", "Records", "belongs", "collisions", "encode_instant", "entity_key", "entity_keys", "field", "instant_field",
+    "key_encoder", "key_prefix", "murmur3", "redis_overtaking", "redis_places", "redis_records", "redis_row_keys", "redis_rows", "redis_stamp", "redis_state_keys", "redis_states", "redis_tail", "redis_tail_keys", "sqlite_table", "state_field",
 ]  # fmt: skip
 
 PROJECT = "asof"
@@ -140,8 +140,9 @@ def encode_instant(instant: int) -> bytes:
     return (b"\x08" + varint(seconds) if seconds else b"") + (b"\x10" + varint(rest * 1000) if rest else b"")
 
 
-def key_prefix(names: Sequence[str]) -> bytes:
-    """What every key of an entity with these key columns begins with."""
+@lru_cache(maxsize=1024)
+def key_prefix(names: tuple[str, ...]) -> bytes:
+    """What every key of an entity with these key columns, in whatever order, begins with."""
     encoded = [name.encode() for name in sorted(names)]
     return struct.pack("<I", len(encoded)) + b"".join(struct.pack("<II", _STRING, len(name)) + name for name in encoded)
 
@@ -169,40 +170,34 @@ def entity_keys(columns: Mapping[str, pa.Array], kind: KeyType) -> list[bytes]:
 
 def entity_key(values: Mapping[str, str | int], kind: KeyType) -> bytes:
     """The key of one entity."""
-    return b"".join((_prefix(tuple(values)), *(_part(values[name], kind) for name in sorted(values))))
+    return key_prefix(tuple(values)) + b"".join([_part(values[name], kind) for name in sorted(values)])
 
 
-def encoded_keys(
-    rows: Sequence[Mapping[str, str | int | None]], names: Sequence[str], kind: KeyType
-) -> list[bytes | None]:
-    """The key of each row's entity; None where a column of it is null. Rows may have other columns too."""
-    prefix, ordered = _prefix(tuple(names)), sorted(names)
-    if len(ordered) == 1:
-        values = [row[ordered[0]] for row in rows]
-        if kind == "int64":
-            head, pack = prefix + _NUMBER_HEAD, _VALUE.pack
-            return [None if value is None else head + pack(value) for value in values]
-        return [None if value is None else prefix + _part(value, kind) for value in values]
-    made: list[bytes | None] = []
-    for row in rows:
-        key: bytes | None = prefix
-        for name in ordered:
-            value = row[name]
-            if value is None or key is None:
-                key = None
-                break
-            key += _part(value, kind)
-        made.append(key)
-    return made
+@lru_cache(maxsize=1024)
+def key_encoder(names: tuple[str, ...], kind: KeyType) -> Callable[[Mapping[str, str | int | None]], bytes | None]:
+    """What gives the key of a row's entity by these columns; None where one is null. Rows may have other columns too."""
+    prefix, (first, *others) = key_prefix(names), sorted(names)
+    head = prefix + (struct.pack("<I", _STRING) if kind == "string" else _NUMBER_HEAD)
+    size, number = struct.Struct("<I").pack, _VALUE.pack
+
+    def of_text(row: Mapping[str, Any]) -> bytes | None:
+        if (value := row[first]) is None:
+            return None
+        text = str(value).encode()
+        return b"%b%b%b" % (head, size(len(text)), text)
+
+    def of_number(row: Mapping[str, Any]) -> bytes | None:
+        return None if (value := row[first]) is None else head + number(value)
+
+    def of_several(row: Mapping[str, Any]) -> bytes | None:
+        values = [row[first], *[row[name] for name in others]]
+        return None if None in values else prefix + b"".join([_part(value, kind) for value in values])
+
+    return of_several if others else of_text if kind == "string" else of_number
 
 
 def _part(value: str | int, kind: KeyType) -> bytes:
     return _string(str(value).encode()) if kind == "string" else _NUMBER.pack(_INT64, 8, value)
-
-
-@lru_cache(maxsize=1024)
-def _prefix(names: tuple[str, ...]) -> bytes:
-    return key_prefix(names)
 
 
 def _string(value: bytes) -> bytes:
@@ -222,7 +217,7 @@ def _numbers(column: pa.Array) -> list[bytes]:
 
 def belongs(key: bytes, names: Sequence[str]) -> bool:
     """Whether a Redis key is of this entity and of our project: the project follows without a separator, so the key is walked."""
-    prefix = key_prefix(names)
+    prefix = key_prefix(tuple(names))
     if not key.startswith(prefix):
         return False
     at = len(prefix)

@@ -23,16 +23,16 @@ from features.store.heads import STATUS
 from features.store.reads import Block
 from features.store.values import Cell, integers
 
-__all__ = ["MANY", "OVERFLOW", "Packing", "Unpacked", "stamp_of", "taking"]
+__all__ = ["BEFORE_NULLS", "MANY", "OVERFLOW", "Packing", "Taking", "Unpacked", "stamp_of"]
 
 OVERFLOW = "overflow"
 _CODES: dict[ColumnType, str] = {"string": "I", "int64": "q", "timestamp": "q", "float64": "d", "bool": "?"}
 _DTYPES = {"I": "<u4", "q": "<i8", "d": "<f8", "?": "?"}
+_WIDE = {code: struct.calcsize(code) for code in _DTYPES}
 _HEAD = struct.Struct("<qIB")
-"""Of a row before the bits of its nulls: its timestamp, what stands for the definition, whether a value left int64."""
-
-_FIRST = 4
-"""The place of the first feature among a row's fields."""
+"""Of a row: its timestamp, what stands for the definition, whether a value left int64."""
+BEFORE_NULLS = _HEAD.size
+"""So many bytes of a row are before the bits of its nulls."""
 
 MANY = 32
 """Of so many rows numpy reads faster than struct, and cells are made when somebody reads them."""
@@ -56,20 +56,37 @@ class Unpacked(NamedTuple):
     """Timestamps are microseconds UTC."""
 
 
-def taking(
-    all_names: tuple[str, ...], names: tuple[str, ...], first: int
-) -> Callable[[tuple[Cell, ...]], tuple[Cell, ...]]:
+class Taking:
     """Takes some features out of fields, among which from a place on are all of a row's.
 
-    >>> taking(("a", "b", "c"), ("c", "a"), 1)((0, 10, 20, 30))
-    (30, 10)
+    >>> some = Taking(("a", "b", "c"), ("c", "a"), 1)
+    >>> some.cells((0, 10, 20, 30)), some.with_nulls((0, 10, 20, 30), bytes([0b101])), some.with_nulls((0, 10, 20, 30), bytes([0b10]))
+    ((30, 10), (None, None), (30, 10))
     """
-    if names == all_names:
-        return itemgetter(slice(first, first + len(names)))
-    places = [first + all_names.index(name) for name in names]
-    if len(places) > 1:
-        return itemgetter(*places)
-    return lambda fields: tuple(fields[place] for place in places)
+
+    def __init__(self, all_names: tuple[str, ...], names: tuple[str, ...], first: int) -> None:
+        self.names = names
+        self._bits = [all_names.index(name) for name in names]
+        self.cells = _getting([first + bit for bit in self._bits])
+        """One a feature."""
+        self._missing = lru_cache(maxsize=256)(self._missing_by)
+
+    def with_nulls(self, fields: tuple[Cell, ...], nulls: bytes) -> tuple[Cell, ...]:
+        """The same, by the bits of a row's nulls."""
+        made = list(self.cells(fields))
+        for place in self._missing(nulls):
+            made[place] = None
+        return tuple(made)
+
+    def _missing_by(self, nulls: bytes) -> list[int]:
+        bits = int.from_bytes(nulls, "little")
+        return [place for place, bit in enumerate(self._bits) if bits >> bit & 1]
+
+
+def _getting(places: Sequence[int]) -> Callable[[tuple[Cell, ...]], tuple[Cell, ...]]:
+    first = places[0] if places else 0
+    run = range(first, first + len(places))
+    return itemgetter(slice(run.start, run.stop)) if list(run) == places else itemgetter(*places)
 
 
 class Packing:
@@ -83,7 +100,7 @@ class Packing:
         self.names, self.codes = tuple(self._types), "".join(codes)
         """Of all features in the order of a row: their names, and how `struct` reads them."""
 
-        self.begin_size = _HEAD.size + self._bits
+        self.begin_size = BEFORE_NULLS + self._bits
         """Bytes before them."""
 
         self._fixed = struct.Struct(f"<qIB{self._bits}s{self.codes}")
@@ -98,6 +115,9 @@ class Packing:
         )
         self._stands = struct.pack("<I", self._kind)
         self._texts = [n for n, kind in enumerate(self._types.values()) if kind == "string"]
+        self._lengths = struct.Struct(
+            f"<{self.begin_size}x{''.join(code if code == 'I' else f'{_WIDE[code]}x' for code in codes)}"
+        )
         self._values = struct.Struct(f"<{self.begin_size}x{self.codes}")
         self._whole = np.dtype(
             [("begin", f"V{self.begin_size}")]
@@ -106,7 +126,7 @@ class Packing:
 
         self._among = lru_cache(maxsize=16)(self._whole_among)
         self.begin = lru_cache(maxsize=4)(self._whole_begin)
-        self._picked = lru_cache(maxsize=256)(lambda names: taking(self.names, names, 0))
+        self._taking = lru_cache(maxsize=256)(lambda names: Taking(self.names, names, 0))
 
     def _whole_among(self, first: int, width: int) -> np.dtype[Any]:
         """A row that begins at a byte of strings of so many."""
@@ -151,7 +171,7 @@ class Packing:
         if self._alike(rows):
             return [True] * len(rows)
         if self._texts:
-            return [row is not None and row[8:12] == stands and len(row) == self._length(row) for row in rows]
+            return [row is not None and row[8:12] == stands and self._is_whole(row) for row in rows]
         return [row is not None and len(row) == size and row[8:12] == stands for row in rows]
 
     def _alike(self, rows: Sequence[bytes | None]) -> bool:
@@ -161,12 +181,15 @@ class Packing:
             return False
         return bool((np.frombuffer(b"".join(there), self._read)["kind"] == self._kind).all())
 
-    def _length(self, row: bytes) -> int:
-        """What a row of this definition has, by its own account; -1 where it has not even the fields of fixed size."""
+    def _is_whole(self, row: bytes) -> bool:
+        """Whether a row of this definition has its texts, and nothing behind them."""
         if len(row) < self._fixed.size:
-            return -1
-        fields = self._fixed.unpack_from(row)
-        return self._fixed.size + sum(int(fields[_FIRST + n]) for n in self._texts)
+            return False
+        try:
+            self._texts_of(row)
+        except ValueError:
+            return False
+        return True
 
     def usual(
         self, rows: Sequence[bytes | None], stamp: int, names: tuple[str, ...]
@@ -187,11 +210,42 @@ class Packing:
             return None
         return self._many(np.frombuffer(b"".join(there), self._whole), begin, names)
 
-    def usual_one(self, row: bytes | None, stamp: int, names: tuple[str, ...]) -> OneRow | None:
-        """As `usual`, of a single row."""
-        if row is None or self._texts or len(row) != self._fixed.size or not row.startswith(self.begin(stamp)):
+    def one(self, row: bytes | None, stamp: int, names: tuple[str, ...]) -> OneRow | None:
+        """A row that is of this definition and timestamp, and has nothing that left int64. Else None."""
+        begin, size = self.begin(stamp), self._fixed.size
+        if row is None or not size <= len(row) or not row.startswith(begin[:BEFORE_NULLS]):
             return None
-        return OneRow(names, self._picked(names)(self._values.unpack(row)))
+        fields = self._values.unpack_from(row)
+        if self._texts:
+            try:
+                texts = self._texts_of(row)
+            except ValueError:
+                return None
+            whole = list(fields)
+            for n, text in zip(self._texts, texts, strict=True):
+                whole[n] = text
+            fields = tuple(whole)
+        elif len(row) != size:
+            return None
+        taking = self._taking(names)
+        if row.startswith(begin):
+            return OneRow(names, taking.cells(fields))
+        return OneRow(names, taking.with_nulls(fields, row[BEFORE_NULLS : self.begin_size]))
+
+    def _texts_of(self, row: bytes) -> list[str]:
+        """The texts of a row that has all fields of fixed size.
+
+        Raises:
+            ValueError: it does not end with the last of them, or one is no UTF-8.
+        """
+        made, at = list[str](), self._fixed.size
+        for length in self._lengths.unpack_from(row):
+            made.append(row[at : at + length].decode())
+            at += length
+        if at != len(row):
+            msg = f"{len(row)} bytes instead of {at}"
+            raise ValueError(msg)
+        return made
 
     def usual_in(self, block: Block, stamp: int, names: Sequence[str]) -> Mapping[str, Sequence[Cell]] | None:
         """As `usual`, of many rows."""
@@ -245,14 +299,7 @@ class Packing:
         return [column for n in range(len(self._runs)) for column in found[f"r{n}"].T.tolist()]
 
     def _read_texts(self, rows: Sequence[bytes], columns: list[Sequence[Cell]]) -> None:
-        made: dict[int, list[Cell]] = {n: [] for n in self._texts}
-        for place, row in enumerate(rows):
-            at = self._fixed.size
-            for n in self._texts:
-                end = at + int(columns[n][place] or 0)
-                made[n].append(row[at:end].decode())
-                at = end
-        for n, texts in made.items():
+        for n, texts in zip(self._texts, zip(*map(self._texts_of, rows), strict=True), strict=True):
             columns[n] = texts
 
     def _with_nulls(self, columns: Sequence[Sequence[Cell]], nulls: bytes) -> list[Sequence[Cell]]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from features.store.heads import Head
 from features.store.reads import Question
-from features.store.redis_plain import Live
+from features.store.redis_shapes import Live
 
 __all__ = ["Known"]
 

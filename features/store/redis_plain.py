@@ -1,161 +1,35 @@
 """Plain values in Redis: what is asked of packed rows and of head records, and what comes back."""
 
-from collections.abc import Mapping, Sequence
-from functools import lru_cache, partial
-from typing import Any, NamedTuple, TypeAlias, cast
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, NamedTuple, cast
 
 from features.store.heads import Head
 from features.store.keys import redis_records, redis_row_keys, redis_state_keys
-from features.store.packed import MANY
-from features.store.reads import Answer, Block, ByKey, Question
-from features.store.redis_places import Place, place_of
+from features.store.reads import Answer, Question
+from features.store.redis_shapes import Found, Live, Shape
 from features.store.redis_trips import Parsed, Trip
-from features.store.together import Span, StringLayout, Together
+from features.store.together import Together
 
-__all__ = ["HEAD_FIELDS", "LAYOUT", "Live", "Plain", "head_of"]
+__all__ = ["Plain"]
 
-LAYOUT = b"3"
-"""Packed rows at places; beside them Feast's own fields."""
-_LAYOUTS = (b"2", LAYOUT)
-"""That can be read: of the second all rows are fields."""
-
-HEAD_FIELDS = ("generation", "cut", "valid_from", "horizon", "rows", "loaded_at")
-"""Of a head record, those that are whole numbers."""
-
-_BETWEEN = 512
-"""So many bytes that nobody asked for are read along with rows beside them: a command more takes longer."""
-
-
-def head_of(view: str, record: dict[bytes, bytes]) -> Head | None:
-    """The live generation of a head record; None where no load was ever completed."""
-    if record.get(b"layout") not in _LAYOUTS:  # of a store that has no packed rows nothing can be read
-        return None
-    numbers = {name: int(record[name.encode()]) for name in HEAD_FIELDS}
-    return Head(view=view, definition=record[b"definition"].decode(), **numbers)
-
-
-class Live(NamedTuple):
-    """What a head record says."""
-
-    head: Head | None
-    place: Place | None
-
-    @classmethod
-    def of(cls, view: str, record: dict[bytes, bytes]) -> "Live":
-        """Of a view."""
-        head = head_of(view, record)
-        return cls(head, None if head is None else place_of(view, record.get(b"place", b"").decode()))
-
-
-_Found: TypeAlias = tuple[Mapping[bytes, bytes | None], Block | None]
-_NONE: _Found = ({}, None)
-
-
-class _Run(NamedTuple):
-    """Views whose rows are read together."""
-
-    first: int
-    end: int
-    """Bytes of each string; 0: all of it, by one command for all entities."""
-    spans: tuple[tuple[int, int, int], ...]
-    """Of each view its number, and its rows' first byte and end among those."""
-
-
-class _Plan(NamedTuple):
-    """How the rows of some views are read."""
-
-    fields: tuple[int, ...]
-    """Whose rows are fields."""
-    runs: tuple[_Run, ...]
-    layout: StringLayout | None
-    """Which rows are in an entity's string, if all are in one run."""
-
-
-@lru_cache(maxsize=1024)
-def _plan(places: tuple[Place, ...], questions: tuple[int, ...], *, one_by_one: bool) -> _Plan:
-    placed = sorted((place.at, number) for number, place in enumerate(places) if place.size)
-    length = max((place.length for place in places), default=0)
-    runs = list[_Run]()
-    while placed:
-        first = end = placed[0][0] if one_by_one or placed[0][0] > _BETWEEN else 0
-        spans = list[tuple[int, int, int]]()
-        while placed and placed[0][0] <= end + _BETWEEN:
-            at, number = placed.pop(0)
-            end = at + places[number].size
-            spans.append((number, at - first, end - first))
-        is_all = not one_by_one and first == 0 and length <= end + _BETWEEN
-        runs.append(_Run(first, 0 if is_all else end, tuple(spans)))
-    fields = tuple(number for number, place in enumerate(places) if not place.size)
-    is_one = len(runs) == 1 and not fields
-    layout = StringLayout(questions, tuple(Span(*span) for _, *span in sorted(runs[0].spans))) if is_one else None
-    return _Plan(fields, tuple(runs), layout)
-
-
-class _Group(NamedTuple):
-    """What is asked of the same entities."""
-
-    entities: tuple[bytes, ...]
-    questions: Sequence[int]
-    plan: _Plan
-
-    def ask(self, trip: Trip, places: Sequence[Place]) -> None:
-        """For all rows that are fields, and for those of each run."""
-        if self.plan.fields:
-            trip.hmget(redis_state_keys(self.entities), [places[number].field for number in self.plan.fields])
-        for first, end, _ in self.plan.runs:
-            if end:
-                trip.getrange(redis_row_keys(self.entities), first, end)
-            else:
-                trip.mget(redis_row_keys(self.entities))
-
-    @property
-    def answers(self) -> int:
-        """How many come back."""
-        count = len(self.entities)
-        return (count if self.plan.fields else 0) + sum([count if run.end else 1 for run in self.plan.runs])
-
-    def string(self, answer: Any) -> bytes:  # noqa: ANN401 - see Trips
-        """The bytes of the only entity, of which the answer is the only one."""
-        found = answer if self.plan.runs[0].end else answer[0]
-        return found or b""
-
-    def found(self, answers: Sequence[Any], into: list[_Found]) -> None:
-        """Of each question its rows."""
-        keys, count, start = self.entities, len(self.entities), 0
-        if self.plan.fields:
-            start = count
-            for number, column in zip(self.plan.fields, zip(*answers[:count], strict=True), strict=True):
-                into[self.questions[number]] = ByKey(keys, partial(tuple, column)), None
-        for _, end, spans in self.plan.runs:
-            strings = answers[start : start + count] if end else [string or b"" for string in answers[start]]
-            start += count if end else 1
-            lengths = set(map(len, strings))
-            is_whole = min(lengths) >= spans[-1][2]
-            joined = b"".join(strings) if is_whole and count >= MANY and len(lengths) == 1 else None
-            for number, first, last in spans:
-                rows = ByKey(keys, partial(_cut, strings, first, last, is_whole=is_whole))
-                into[self.questions[number]] = rows, None if joined is None else Block(joined, count, first)
-
-
-def _cut(strings: Sequence[bytes], first: int, end: int, *, is_whole: bool) -> list[bytes | None]:
-    """The rows between these bytes; None where there is none."""
-    rows: list[bytes | None] = [string[first:end] for string in strings]
-    if is_whole and bytes(end - first) not in rows:
-        return rows
-    return [row if row and row.strip(b"\0") else None for row in rows]
+_REMEMBERED = 1024
+"""So many shapes."""
 
 
 class _Asked(NamedTuple):
     """What was asked of plain values."""
 
+    numbers: Sequence[int]
+    """Of each question its place among all of the lookup."""
     questions: Sequence[Question]
-    known: Sequence[Live | None]
-    """What the record of each question's view says, as far as known."""
+    shape: Shape
     surely: bool
-    """Whether it says that as long as the stamp is the same, so that no record is asked for."""
-    groups: Sequence[_Group]
-    layouts: Sequence[StringLayout] | None
-    """Of each group which rows are in its only entity's string; None where not all are in such."""
+    """Whether records say that as long as the stamp is the same, so that none is asked for."""
+    entities: Sequence[tuple[bytes, ...]]
+    """Of each group."""
+    one: Sequence[bytes] | None
+    """Those, where each group has one."""
 
     @property
     def records(self) -> int:
@@ -165,13 +39,11 @@ class _Asked(NamedTuple):
     @property
     def commands(self) -> int:
         """How many."""
-        return self.records + sum([group.answers for group in self.groups])
-
-
-def _layouts(groups: Sequence[_Group], views: int) -> Sequence[StringLayout] | None:
-    """See `_Asked`; of so many views."""
-    made = [group.plan.layout for group in groups if group.plan.layout is not None and len(group.entities) == 1]
-    return made if made and sum([len(layout.views) for layout in made]) == views else None
+        shape = self.shape
+        if self.one is not None:
+            return self.records + len(shape.fields) + len(shape.ranges) + bool(shape.wholes)
+        groups = zip(shape.groups, self.entities, strict=True)
+        return self.records + sum(group.answers(len(keys)) for group, keys in groups)
 
 
 class Plain:
@@ -179,44 +51,103 @@ class Plain:
 
     def __init__(self) -> None:
         self._parsed = Parsed(Live.of)
+        self._shapes: dict[tuple[tuple[int, str, int], ...], Shape] = {}
 
-    def ask(self, trip: Trip, questions: Sequence[Question], known: Mapping[str, Live], *, surely: bool) -> _Asked:
-        """Asks, of each view whose place is known, for its rows; for head records too where those may say something else."""
-        lives = [known.get(question.view) for question in questions]
-        places = [None if live is None else live.place for live in lives]
-        same: dict[tuple[bytes, ...], list[int]] = {}
-        for number, question in enumerate(questions):
-            if not surely:
+    def ask(
+        self,
+        trip: Trip,
+        numbers: Sequence[int],
+        questions: Sequence[Question],
+        known: Mapping[str, Live],
+        *,
+        surely: bool,
+    ) -> _Asked:
+        """Asks, of each view whose place is known, for its rows; for head records too where those may say something else. `numbers`: see `_Asked`."""
+        if not surely:
+            for question in questions:
                 trip.hgetall(redis_records(question.view, tagged=trip.tagged).head)
-            if places[number] is not None and question.keys:
-                same.setdefault(question.keys, []).append(number)
-        groups: list[_Group] = []
-        for keys, numbers in same.items():
-            own = tuple([place for number in numbers if (place := places[number]) is not None])
-            groups.append(_Group(keys, numbers, _plan(own, tuple(numbers), one_by_one=trip.tagged)))
-            groups[-1].ask(trip, own)
-        return _Asked(questions, lives, surely, groups, _layouts(groups, len(questions)))
+        groups = dict[tuple[bytes, ...], int]()
+        asked = tuple(
+            [
+                (number, question.view, groups.setdefault(question.keys, len(groups)) if question.keys else -1)
+                for number, question in zip(numbers, questions, strict=True)
+            ]
+        )
+        shape = self._shape(asked, known, one_by_one=trip.tagged)
+        entities = list(groups)
+        one = [keys[0] for keys in entities] if set(map(len, entities)) <= {1} else None
+        if one is None:
+            for group, keys in zip(shape.groups, entities, strict=True):
+                group.ask(trip, keys)
+        else:
+            _ask_one(trip, shape, one)
+        return _Asked(numbers, questions, shape, surely, entities, one)
 
     def said(self, asked: _Asked, found: Sequence[Any]) -> Sequence[Live]:
         """What the record of each question's view says: those that came with the answer where they were asked for."""
         if asked.surely:
-            return cast("Sequence[Live]", asked.known)
+            return cast("Sequence[Live]", asked.shape.lives)
         of = self._parsed.of
         return [of(question.view, record) for question, record in zip(asked.questions, found, strict=False)]
 
-    def answers(self, asked: _Asked, said: Sequence[Live], found: Sequence[Any]) -> Sequence[Answer] | None:
-        """One a question; None where rows were looked for elsewhere than they are."""
-        if said is not asked.known and [live.place for live in said] != [live and live.place for live in asked.known]:
+    def answers(
+        self, asked: _Asked, said: Sequence[Live], found: Sequence[Any], others: Mapping[int, Answer]
+    ) -> Sequence[Answer] | None:
+        """One a question of the lookup, of which others are answered already; None where rows were looked for elsewhere than they are."""
+        lives = asked.shape.lives
+        if said is not lives and [live.place for live in said] != [live and live.place for live in lives]:
             return None
-        at, groups = asked.records, asked.groups
-        if asked.layouts is not None:
-            strings = [group.string(answer) for group, answer in zip(groups, found[at:], strict=False)]
-            return Together(
-                [live.head for live in said], asked.layouts, [group.entities[0] for group in groups], strings
-            )
-        made = [_NONE] * len(said)
-        for group in groups:
-            ends = at + group.answers
-            group.found(found[at:ends], made)
-            at = ends
-        return [Answer(live.head, rows, block) for live, (rows, block) in zip(said, made, strict=True)]
+        heads, answers = [live.head for live in said], islice(found, asked.records, None)
+        if asked.one is not None:
+            return _answers_of_one(asked, asked.one, heads, answers, others)
+        made, rows = dict(others), dict[int, Found]()
+        for group, keys in zip(asked.shape.groups, asked.entities, strict=True):
+            rows.update(group.rows(keys, answers))
+        for number, head in zip(asked.numbers, heads, strict=True):
+            made[number] = Answer(head, *rows.get(number, ()))
+        return [made[number] for number in range(len(made))]
+
+    def _shape(self, asked: tuple[tuple[int, str, int], ...], known: Mapping[str, Live], *, one_by_one: bool) -> Shape:
+        shape = self._shapes.get(asked)
+        if shape is not None and shape.known is known:
+            return shape
+        lives = [known.get(view) for _, view, _ in asked]
+        if shape is not None and shape.lives == lives:  # records were read again, and say the same
+            made = shape._replace(known=known)
+        else:
+            made = Shape.of(known, lives, asked, one_by_one=one_by_one)
+        if len(self._shapes) >= _REMEMBERED:
+            self._shapes = {}
+        self._shapes[asked] = made
+        return made
+
+
+def _ask_one(trip: Trip, shape: Shape, one: Sequence[bytes]) -> None:
+    """For the rows of one entity each: strings that are read whole by a single command."""
+    for place in shape.fields:
+        trip.hmget(redis_state_keys((one[place],)), tuple(shape.groups[place].fields.values()))
+    for place, run in shape.ranges:
+        trip.getrange(redis_row_keys((one[place],)), run.first, run.end)
+    if shape.wholes:
+        trip.mget(redis_row_keys([one[place] for place in shape.wholes]))
+
+
+def _answers_of_one(
+    asked: _Asked,
+    one: Sequence[bytes],
+    heads: Sequence[Head | None],
+    found: Iterator[Any],
+    others: Mapping[int, Answer],
+) -> Together:
+    """What `_ask_one` asked for."""
+    shape = asked.shape
+    fields = dict[int, tuple[bytes, bytes | None]]()
+    for place in shape.fields:
+        for number, row in zip(shape.groups[place].fields, next(found), strict=True):
+            fields[number] = one[place], row
+    strings: list[bytes | None] = list(islice(found, len(shape.ranges)))
+    keys = [one[place] for place, _ in shape.ranges]
+    if shape.wholes:
+        strings += next(found)
+        keys += [one[place] for place in shape.wholes]
+    return Together(asked.numbers, heads, shape.layouts, keys, [string or b"" for string in strings], fields, others)

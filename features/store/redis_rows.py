@@ -26,7 +26,7 @@ from features.store.packed import Packing, stamp_of
 from features.store.redis_client import client_of, each, piped, records_of, stamped, still_ours, taken
 from features.store.redis_parts import begin_parts
 from features.store.redis_places import Place, Places, entities_in, place_of
-from features.store.redis_plain import HEAD_FIELDS, LAYOUT, head_of
+from features.store.redis_shapes import HEAD_FIELDS, LAYOUT, head_of
 from features.store.resp import bulk, fields_and_values
 
 if TYPE_CHECKING:

@@ -15,8 +15,9 @@ from features.store.keys import redis_stamp
 from features.store.reads import Answer, Question
 from features.store.redis_client import ERRORS, client_of, keys_like, records_of, stamped
 from features.store.redis_known import Known
-from features.store.redis_plain import Plain, head_of
+from features.store.redis_plain import Plain
 from features.store.redis_rows import Load
+from features.store.redis_shapes import head_of
 from features.store.redis_states import StateLoad, States
 from features.store.redis_trips import Trip, Trips, Ways
 from features.store.tails import Pushed
@@ -122,14 +123,16 @@ class RedisStore:
         Raises:
             BusyError: generations come and go faster than they are read.
         """
-        plain = [question for question in questions if not question.states]
-        stated = [question for question in questions if question.states]
+        numbers = [number for number, question in enumerate(questions) if not question.states]
+        plain = [questions[number] for number in numbers]
+        of_states = [number for number, question in enumerate(questions) if question.states]
+        stated = [questions[number] for number in of_states]
         for _ in range(_TRIES):
             trip, known = self._trip(), self._known
             surely, is_stamped = known.is_sure(questions), not trip.tagged
             if is_stamped:
                 trip.get(redis_stamp())
-            of_plain = self._plain.ask(trip, plain, known.lives, surely=surely)
+            of_plain = self._plain.ask(trip, numbers, plain, known.lives, surely=surely)
             of_stated = self._states.ask(trip, stated, known.generations, surely=surely)
             found = yield trip
             stamp, found = (found[0], found[1:]) if is_stamped else (None, found)
@@ -140,17 +143,14 @@ class RedisStore:
             lives, generations = self._plain.said(of_plain, found), self._states.said(of_stated, rest)
             if not surely:
                 self._known = self._known.told(stamp, _by_view(plain, lives), _by_view(stated, generations))
-            plains = self._plain.answers(of_plain, lives, found)
             states = self._states.answers(of_stated, generations, rest)
-            if plains is not None and states is not None:
-                break
-        else:
-            msg = "The online store's generations changed with each of four tries. Ask again."
-            raise BusyError(msg)
-        if not stated:
-            return plains
-        of_plains, of_states = iter(plains), iter(states)
-        return [next(of_states if question.states else of_plains) for question in questions]
+            if states is None:
+                continue
+            answers = self._plain.answers(of_plain, lives, found, dict(zip(of_states, states, strict=True)))
+            if answers is not None:
+                return answers
+        msg = "The online store's generations changed with each of four tries. Ask again."
+        raise BusyError(msg)
 
     def forget(self, view: str) -> None:
         """Drops the view's head record; its rows are Feast's to delete. Of states no generation can be read any more, nor is its number used again."""

@@ -1,19 +1,19 @@
-"""Rows of several views about one key each, as they lie in a string an entity: read at once, not view by view. Nearly every lookup is of one key."""
+"""Rows of several views about one key each, as they lie in strings of entities: read at once, not view by view. Nearly every lookup is of one key."""
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple, TypeAlias, overload
+from types import MappingProxyType
+from typing import Any, NamedTuple, overload
 
 from features.store.columns import OneRow
 from features.store.heads import Head
-from features.store.packed import Packing, taking
+from features.store.packed import BEFORE_NULLS, Packing, Taking
 from features.store.reads import Answer
-from features.store.values import Cell
 
-__all__ = ["RowsTogether", "Span", "StringLayout", "Together", "fits"]
+__all__ = ["Span", "StringLayout", "StringRows", "Together", "fitting"]
 
-_Cells: TypeAlias = Callable[[tuple[Cell, ...]], tuple[Cell, ...]]
+_NOTHING: Mapping[int, Any] = MappingProxyType({})
 
 
 class Span(NamedTuple):
@@ -28,140 +28,130 @@ class StringLayout(NamedTuple):
     """Which rows are in a string."""
 
     views: Sequence[int]
-    """Whose, by their numbers, which ascend."""
+    """Whose, by the places of their questions in a lookup."""
     spans: tuple[Span, ...]
     """Where the row of each lies."""
 
 
 class Together(Sequence[Answer]):
-    """Answers about one entity a view, of which each entity's rows lie in one string; an answer is made where somebody looks at it.
+    """Answers of a lookup that asks each view for one entity, many of whose rows lie in strings; of those an answer is made where somebody looks at it.
 
     Args:
-        heads: of each view.
-        layouts: of each string what is in it; each view is in one.
+        numbers: the places of the questions that were asked for plain values.
+        heads: of each.
+        layouts: of each string what is in it.
         keys: of each string its entity.
         strings: where one ends early there are no rows.
+        fields: of questions whose rows are in no string the entity and its row.
+        others: the answers of all other questions.
     """
 
-    __slots__ = ("_made", "heads", "keys", "layouts", "strings")
+    __slots__ = ("_made", "fields", "heads", "keys", "layouts", "numbers", "others", "strings")
 
     def __init__(
         self,
+        numbers: Sequence[int],
         heads: Sequence[Head | None],
         layouts: Sequence[StringLayout],
         keys: Sequence[bytes],
         strings: Sequence[bytes],
+        fields: Mapping[int, tuple[bytes, bytes | None]] = _NOTHING,
+        others: Mapping[int, Answer] = _NOTHING,
     ) -> None:
-        self.heads, self.layouts, self.keys, self.strings = heads, layouts, keys, strings
+        self.numbers, self.heads, self.layouts, self.keys, self.strings = numbers, heads, layouts, keys, strings
+        self.fields, self.others = fields, others
         self._made: list[Answer] | None = None
 
     def __len__(self) -> int:
-        return len(self.heads)
-
-    def __eq__(self, other: object) -> bool:
-        """To the same answers, made or not."""
-        return isinstance(other, Together | list) and list(self) == list(other)
-
-    __hash__ = None  # type: ignore[assignment]
+        return len(self.numbers) + len(self.others)
 
     @overload
     def __getitem__(self, place: int) -> Answer: ...
     @overload
     def __getitem__(self, place: slice) -> Sequence[Answer]: ...
     def __getitem__(self, place: int | slice) -> Answer | Sequence[Answer]:
-        """Of a view; zeros where a row would be are none."""
+        """Of a question; zeros where a row would be are none."""
+        if isinstance(place, int) and (there := self.others.get(place)) is not None:
+            return there
         if self._made is None:
-            rows = {
-                number: {key: string[first:end] if string[first:end].strip(b"\0") else None}
-                for layout, key, string in zip(self.layouts, self.keys, self.strings, strict=True)
-                for number, (first, end) in zip(layout.views, layout.spans, strict=True)
-            }
-            self._made = [Answer(head, rows[number]) for number, head in enumerate(self.heads)]
+            rows: dict[int, tuple[bytes, bytes | None]] = dict(self.fields)
+            for layout, key, string in zip(self.layouts, self.keys, self.strings, strict=True):
+                for number, (first, end) in zip(*layout, strict=True):
+                    rows[number] = key, string[first:end] if string[first:end].strip(b"\0") else None
+            made = dict(self.others)
+            for number, head in zip(self.numbers, self.heads, strict=True):
+                made[number] = Answer(head, dict([rows[number]] if number in rows else ()))
+            self._made = [made[number] for number in range(len(made))]
         return self._made[place]
 
 
-class RowsTogether:
-    """How the rows of some views are read where they lie.
+class StringRows:
+    """Reads the rows that lie in a string.
 
     Args:
-        packings: of each view.
-        names: of each view the features that are asked for.
-        begins: of each view how a row begins that is read, see `Packing.begin`.
-        layouts: see `Together`; they fit.
+        layout: which; they fit, see `fits`.
+        packings: of each.
+        names: of each the features that are asked for.
+        begins: of each how rows begin that are read, see `Packing.begin`; nulls may be others.
     """
 
     def __init__(
         self,
-        packings: Sequence[Packing],
-        names: Sequence[tuple[str, ...]],
-        begins: Sequence[bytes],
-        layouts: Sequence[StringLayout],
-    ) -> None:
-        self._strings = [_StringRows.of(packings, names, begins, layout) for layout in layouts]
-        numbers = [number for layout in layouts for number in layout.views]
-        self._order = sorted(range(len(numbers)), key=numbers.__getitem__) if len(layouts) > 1 else None
-
-    def read(self, strings: Sequence[bytes]) -> list[OneRow] | None:
-        """A row a view. None where one does not begin so: it is missing, of another time or definition, or holds nulls."""
-        made = list[OneRow]()
-        for (size, unpack, first, begins, taken), string in zip(self._strings, strings, strict=False):
-            if len(string) < size:
-                return None
-            fields = unpack(string)
-            if [fields[place] for place in first] != begins:
-                return None
-            made += [OneRow(names, cells(fields)) for names, cells in taken]
-        return made if self._order is None else [made[place] for place in self._order]
-
-
-class _StringRows(NamedTuple):
-    """How those of one string are read."""
-
-    size: int
-    """Bytes up to the end of the last."""
-    unpack: Callable[[bytes], tuple[Any, ...]]
-    """Of each row how it begins and all its features, in the order in which they lie."""
-    first: Sequence[int]
-    """Of each view the place among those of how its row begins."""
-    begins: list[bytes]
-    taken: Sequence[tuple[tuple[str, ...], _Cells]]
-    """The features asked for, and what takes them."""
-
-    @classmethod
-    def of(
-        cls,
-        packings: Sequence[Packing],
-        names: Sequence[tuple[str, ...]],
-        begins: Sequence[bytes],
         layout: StringLayout,
-    ) -> "_StringRows":
-        codes, at, fields = ["<"], 0, 0
-        first = dict[int, int]()
-        for span, number in sorted(zip(layout.spans, layout.views, strict=True)):
-            packing = packings[number]
-            codes.append(f"{span.first - at}x{packing.begin_size}s{packing.codes}")
-            first[number], at = fields, span.end
-            fields += 1 + len(packing.codes)
+        packings: Sequence[Packing],
+        names: Sequence[tuple[str, ...]],
+        begins: Sequence[bytes],
+    ) -> None:
+        codes, end, fields, first = ["<"], 0, 0, dict[int, int]()
+        for span, place in sorted(zip(layout.spans, range(len(packings)), strict=True)):
+            codes.append(f"{span.first - end}x{packings[place].begin_size}s{packings[place].codes}")
+            first[place], end = fields, span.end
+            fields += 1 + len(packings[place].codes)
         made = struct.Struct("".join(codes))
-        return cls(
-            made.size,
-            made.unpack_from,
-            [first[number] for number in layout.views],
-            [begins[number] for number in layout.views],
-            [
-                (names[number], taking(packings[number].names, names[number], first[number] + 1))
-                for number in layout.views
-            ],
-        )
+        self._size, self._unpack = made.size, made.unpack_from
+        self._spans, self._begins = layout.spans, list(begins)
+        self._first = [first[place] for place in range(len(packings))]
+        self._taken = [
+            Taking(packing.names, some, at + 1) for packing, some, at in zip(packings, names, self._first, strict=True)
+        ]
+
+    def read(self, string: bytes) -> list[OneRow | bytes]:
+        """A row each; its bytes where it is none of that definition and timestamp, or a value left int64, and no bytes where there is none."""
+        if len(string) < self._size:
+            return self._one_by_one(string)
+        fields = self._unpack(string)
+        if [fields[place] for place in self._first] != self._begins:
+            return self._one_by_one(string)
+        return [OneRow(some.names, some.cells(fields)) for some in self._taken]
+
+    def _one_by_one(self, string: bytes) -> list[OneRow | bytes]:
+        fields, end = self._unpack(string.ljust(self._size, b"\0")), len(string)
+        made = list[OneRow | bytes]()
+        for span, place, begin, some in zip(self._spans, self._first, self._begins, self._taken, strict=True):
+            found = fields[place]
+            if found[:BEFORE_NULLS] != begin[:BEFORE_NULLS] or span.end > end:
+                row = string[span.first : span.end]
+                made.append(row if row.strip(b"\0") else b"")
+            elif found == begin:
+                made.append(OneRow(some.names, some.cells(fields)))
+            else:
+                made.append(OneRow(some.names, some.with_nulls(fields, found[BEFORE_NULLS:])))
+        return made
 
 
-def fits(packings: Sequence[Packing], layouts: Sequence[StringLayout]) -> bool:
-    """Whether each span is as long as its packing's rows, which have no texts, and none overlaps another of its string."""
-    for layout in layouts:
-        ends = [Span(0, 0), *sorted(layout.spans)]
-        if any(one.end > other.first for one, other in pairwise(ends)):
-            return False
-        for number, (first, end) in zip(layout.views, layout.spans, strict=True):
-            if not 0 < packings[number].size == end - first:
-                return False
-    return True
+def fitting(layout: StringLayout, sizes: Mapping[int, int]) -> StringLayout:
+    """What of a layout can be read at once: the rows that are as long as their views' are, of which none overlaps another; those of views that are not named here are left out.
+
+    >>> one, two, three = Span(0, 8), Span(8, 17), Span(16, 24)
+    >>> fitting(StringLayout((4, 5, 6), (one, two, three)), {4: 8, 5: 8, 6: 8}).views
+    (4, 6)
+    >>> fitting(StringLayout((4, 5, 6), (one, two, three)), {4: 8, 5: 9, 6: 8}).views
+    ()
+    """
+    there = [
+        (span, view) for view, span in zip(*layout, strict=True) if 0 < sizes.get(view, 0) == span.end - span.first
+    ]
+    in_order = sorted([span for span, _ in there])
+    if any(one.end > other.first for one, other in pairwise(in_order)):
+        there = []
+    return StringLayout(tuple(view for _, view in there), tuple(span for span, _ in there))

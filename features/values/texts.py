@@ -1,7 +1,7 @@
 """What texts say of each other and of themselves: likeness, digits, the network of an address. Each pair of texts is looked at once."""
 
 from collections.abc import Callable
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,6 +12,8 @@ __all__ = ["digit_shares", "likenesses", "subnets"]
 _DIGITS = frozenset("0123456789")
 _BITS = {4: 24, 6: 48}
 """Of an address, by its version: what one household or company usually has."""
+_FEW = 16
+"""Texts that are not worth a look at which are the same."""
 
 
 def subnets(addresses: pa.Array | pa.Scalar) -> pa.Array | pa.Scalar:
@@ -40,9 +42,11 @@ def _likeness(compare: Callable[[str, str], float], *texts: str | None) -> float
 def _subnet(text: str) -> str | None:
     try:
         address = ip_address(text)
-        return str(ip_network((address.packed, _BITS[address.version]), strict=False))
     except ValueError:
         return None
+    bits = _BITS[address.version]
+    rest = address.max_prefixlen - bits
+    return f"{type(address)(int(address) >> rest << rest)}/{bits}"
 
 
 def _digit_share(text: str) -> float | None:
@@ -55,5 +59,7 @@ def _each(
     if isinstance(texts, pa.Scalar):
         return pa.scalar(None if texts.as_py() is None else make(texts.as_py()), kind)
     column = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+    if len(column) < _FEW:
+        return pa.array([None if text is None else make(text) for text in column.to_pylist()], kind)
     coded = pc.dictionary_encode(column)
     return pa.array([make(text) for text in coded.dictionary.to_pylist()], kind).take(coded.indices)

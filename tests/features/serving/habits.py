@@ -63,7 +63,12 @@ CATALOG = Catalog(views=(HABITS, PAIRS, TILLS, LIVE), services=(BOTH, ONE, SOME,
 
 
 def rows(view: FeatureView, keys: dict[str, list[Any]], status: list[str], **features: list[Any]) -> pa.RecordBatch:
-    types = {"int64": pa.int64(), "float64": pa.float64(), "timestamp": pa.timestamp("us", tz="UTC")}
+    types = {
+        "string": pa.string(),
+        "int64": pa.int64(),
+        "float64": pa.float64(),
+        "timestamp": pa.timestamp("us", tz="UTC"),
+    }
     columns = {name: pa.array(values, types[view.types[name]]) for name, values in features.items()}
     return pa.RecordBatch.from_pydict({**keys, **columns, "asof_status": status})
 

@@ -25,7 +25,7 @@ CELLS = (
     | st.floats()
     | st.booleans()
     | st.text(max_size=5)
-    | st.sampled_from(["],[", '"', "null", ","])
+    | st.sampled_from(["],[", '"', "null", "[null]", "null]", ","])
 )
 PLAIN = st.integers(-99, 99) | st.floats(-9, 9)
 
@@ -37,7 +37,10 @@ def text(instant: int) -> str:
 @st.composite
 def results(draw: st.DrawFn) -> Result:
     rows = draw(st.sampled_from([1, 1, 2, 17]))
-    cells, views = draw(st.sampled_from([CELLS, PLAIN])), list[ViewColumns]()
+    cells, views = (
+        draw(st.sampled_from([CELLS, PLAIN, st.none() | PLAIN, st.none() | PLAIN | st.just("[null]")])),
+        list[ViewColumns](),
+    )
     for n in range(draw(st.integers(1, 4))):
         names = tuple(f"f{m}" for m in range(draw(st.integers(0, 3))))
         columns = {name: tuple(draw(st.lists(cells, min_size=rows, max_size=rows))) for name in names}

@@ -43,6 +43,9 @@ def test_keys_of_text_are_feasts_version_3(key: dict[str, str]) -> None:
     proto = EntityKey(join_keys=list(key), entity_values=[Value(string_val=value) for value in key.values()])
     wanted = serialize_entity_key(proto, entity_key_serialization_version=3)
     assert keys.entity_key(key, "string") == wanted
+    encode = keys.key_encoder(tuple(key), "string")
+    assert encode({**key, "": None}) == wanted
+    assert [encode({**key, name: None}) for name in key] == [None] * len(key)
     assert keys.entity_keys({name: pa.array([value]) for name, value in key.items()}, "string") == [wanted]
     assert wanted + keys.PROJECT.encode() == _redis_key(keys.PROJECT, proto)
     assert keys.belongs(wanted + keys.PROJECT.encode(), tuple(key))
@@ -55,6 +58,9 @@ def test_keys_of_numbers_are_feasts_version_3(key: dict[str, int]) -> None:
     proto = EntityKey(join_keys=list(key), entity_values=[Value(int64_val=value) for value in key.values()])
     wanted = serialize_entity_key(proto, entity_key_serialization_version=3)
     assert keys.entity_key(key, "int64") == wanted
+    encode = keys.key_encoder(tuple(key), "int64")
+    assert encode({**key, "": None}) == wanted
+    assert [encode({**key, name: None}) for name in key] == [None] * len(key)
     assert keys.entity_keys({name: pa.array([value], pa.int64()) for name, value in key.items()}, "int64") == [wanted]
 
 

@@ -83,8 +83,6 @@ def test_usual_rows_are_read_at_once_and_no_others(
         wanted = batch_of(ALIKE, rows, statuses)
         assert usual.arrays() == [wanted.column(name) for name in names]
     assert (packing.usual(packed, other, names) is None) == (stamp != other)
-    assert repr(packing.usual_one(packed[odd], stamp, names)) == repr({name: (rows[odd][name],) for name in names})
-    assert (packing.usual_one(packed[odd], other, names) is None) == (stamp != other)
     if beyond is not None:
         name, value = beyond
         changed = {**rows[odd], name: value}
@@ -97,7 +95,51 @@ def test_usual_rows_are_read_at_once_and_no_others(
             st.sampled_from([None, b"", foreign, (packed[odd] or b"")[:-1], (packed[odd] or b"") + b"x"])
         )
     assert packing.usual(packed, stamp, names) is None
-    assert packing.usual_one(packed[odd], stamp, names) is None
+
+
+@given(
+    st.dictionaries(st.sampled_from(list(TYPES)), st.none()).flatmap(
+        lambda some: st.fixed_dictionaries({name: st.none() | OF[TYPES[name]] for name in some})
+    ),
+    st.sampled_from(["ok", "overflow"]),
+    WHOLE,
+    WHOLE,
+    st.data(),
+)
+def test_a_single_row_is_what_it_is_among_many(
+    row: dict[str, Cell], status: str, stamp: int, other: int, data: st.DataObject
+) -> None:
+    types = {name: TYPES[name] for name in row}
+    packing = Packing(types, "one")
+    names = tuple(data.draw(st.permutations(list(types)))[: data.draw(st.integers(0, len(types)))])
+    (packed,) = packing.pack(batch_of(types, [row], [status]), stamp)
+    wanted = {name: (row[name],) for name in names} if status == "ok" else None
+    assert repr(packing.one(packed, stamp, names)) == repr(wanted)
+    assert (packing.one(packed, other, names) is None) == (stamp != other or status != "ok")
+    # Bytes that were changed or lost are a row of the definition, or none, for one and for many alike.
+    at = data.draw(st.integers(0, len(packed) - 1))
+    changed = packed[:at] + bytes([packed[at] ^ data.draw(st.integers(1, 255))]) + packed[at + 1 :]
+    for damaged in (changed, packed[:at], packed + b"x", b""):
+        found = packing.one(damaged, stamp, names)
+        if found is None:
+            continue
+        assert packing.fitting([damaged]) == [True]
+        among = packing.unpack([damaged])
+        assert [among.valid_from[0], among.overflow[0]] == [stamp, 0]
+        assert repr(found) == repr({name: (among.columns[name][0],) for name in names})
+    assert packing.one(None, stamp, names) is None
+
+
+def test_a_text_that_is_none_is_damage() -> None:
+    types: dict[str, ColumnType] = {"s": "string", "u": "string"}
+    packing = Packing(types, "one")
+    (row,) = packing.pack(batch_of(types, [{"s": "é", "u": "é"}], ["ok"]), 5)
+    assert packing.fitting([row, row[:-1] + b"\xff"]) == [True, False]
+    assert packing.one(row[:-1] + b"\xff", 5, ("s",)) is None
+    # As long as before, but the first text ends within a letter.
+    size = packing.begin_size
+    shifted = row[:size] + b"\1\0\0\0\3\0\0\0" + row[size + 8 :]
+    assert packing.fitting([shifted]) == [False]
 
 
 def test_the_bytes_are_as_they_are_documented() -> None:

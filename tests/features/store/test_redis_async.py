@@ -57,11 +57,11 @@ def questions(*cards: str) -> list[Question]:
 def test_many_at_once_say_what_the_store_says(filled: str) -> None:
     asked = [questions(*cards) for cards in (("c1",), ("c2", "nobody"), ("c1", "c2", "c3"), ("nobody",))] * 25
     store = RedisStore(filled)
-    meant = [store.ask(one) for one in asked]
+    meant = [list(store.ask(one)) for one in asked]
 
     async def ask() -> None:
         here = AsyncRedisStore(filled)
-        assert await asyncio.gather(*map(here.ask, asked)) == meant
+        assert [list(one) for one in await asyncio.gather(*map(here.ask, asked))] == meant
         here.close()
 
     asyncio.run(ask())
@@ -72,19 +72,19 @@ def test_many_at_once_say_what_the_store_says(filled: str) -> None:
 @pytest.mark.usefixtures("processors")
 def test_a_connection_that_the_server_ends_is_made_anew(filled: str) -> None:
     store = RedisStore(filled)
-    meant = store.ask(questions("c1"))
+    meant = list(store.ask(questions("c1")))
 
     async def ask() -> None:
         here = AsyncRedisStore(filled)
-        assert await here.ask(questions("c1")) == meant
+        assert list(await here.ask(questions("c1"))) == meant
         for _ in range(5):
             under = [asyncio.create_task(here.ask(questions("c1"))) for _ in range(20)]
             await asyncio.sleep(0)
             await asyncio.to_thread(store.client.client_kill_filter, _type="normal", skipme=True)
-            assert await asyncio.gather(*under) == [meant] * 20
+            assert [list(one) for one in await asyncio.gather(*under)] == [meant] * 20
         for _ in range(20):  # whoever asks next may write before the loop knows that the connection ended
             store.client.client_kill_filter(_type="normal", skipme=True)
-            assert await here.ask(questions("c1")) == meant
+            assert list(await here.ask(questions("c1"))) == meant
         here.close()
 
     asyncio.run(ask())
@@ -94,7 +94,7 @@ def test_a_connection_that_the_server_ends_is_made_anew(filled: str) -> None:
 @pytest.mark.services
 def test_an_answer_may_be_there_at_once_where_nobody_else_waits(filled: str, processors: int) -> None:
     store = RedisStore(filled)
-    meant = store.ask(questions("c1"))
+    meant = list(store.ask(questions("c1")))
 
     async def ask() -> None:
         here = AsyncRedisStore(filled)
@@ -103,11 +103,11 @@ def test_an_answer_may_be_there_at_once_where_nobody_else_waits(filled: str, pro
         for _ in range(200):
             found = here.begun(questions("c1"))
             at_once += not isinstance(found, Coroutine)
-            assert (await found if isinstance(found, Coroutine) else found) == meant
+            assert list(await found if isinstance(found, Coroutine) else found) == meant
         assert at_once == 0 if processors == 1 else at_once > 0
         waiting = [here.begun(questions("c1")) for _ in range(5)]
         assert sum(not isinstance(found, Coroutine) for found in waiting) in ({0} if processors == 1 else range(6))
-        assert [await found if isinstance(found, Coroutine) else found for found in waiting] == [meant] * 5
+        assert [list(await found if isinstance(found, Coroutine) else found) for found in waiting] == [meant] * 5
         here.close()
 
     asyncio.run(ask())
@@ -118,7 +118,7 @@ def test_an_answer_may_be_there_at_once_where_nobody_else_waits(filled: str, pro
 def test_who_stops_waiting_takes_no_other_ones_answer(filled: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.cpu_count", lambda: 1)
     store = RedisStore(filled)
-    meant = {card: store.ask(questions(card)) for card in ("c1", "c2", "nobody")}
+    meant = {card: list(store.ask(questions(card))) for card in ("c1", "c2", "nobody")}
 
     async def ask() -> None:
         here = AsyncRedisStore(filled)
@@ -127,7 +127,7 @@ def test_who_stops_waiting_takes_no_other_ones_answer(filled: str, monkeypatch: 
             tasks = {card: asyncio.create_task(here.ask(questions(card))) for card in meant}
             await asyncio.sleep(0)
             tasks["c2"].cancel()
-            assert [await tasks[card] for card in ("c1", "nobody")] == [meant["c1"], meant["nobody"]]
+            assert [list(await tasks[card]) for card in ("c1", "nobody")] == [meant["c1"], meant["nobody"]]
         here.close()
 
     asyncio.run(ask())
@@ -143,7 +143,7 @@ def test_another_loop_of_a_new_load_is_followed(filled: str, tmp_path: Path) -> 
         here = AsyncRedisStore(filled)
         before = await here.ask(questions("c1"))
         states.put(settings, states.LIVE, states.BEFORE, now=CUT + HOUR)
-        assert await here.ask(questions("c1")) == RedisStore(filled).ask(questions("c1"))
+        assert list(await here.ask(questions("c1"))) == list(RedisStore(filled).ask(questions("c1")))
         assert before[0] == (await here.ask(questions("c1")))[0]
         here.close()
 

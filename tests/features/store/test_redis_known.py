@@ -14,7 +14,7 @@ from features.store.keys import entity_key, redis_stamp
 from features.store.reads import Question
 from features.store.redis_client import records_of
 from features.store.redis_known import Known
-from features.store.redis_plain import Live
+from features.store.redis_shapes import Live
 from features.store.redis_store import RedisStore
 from tests.features.serving import test_states as states
 from tests.features.serving.habits import CUT, HABIT_ROWS, HABITS, HOUR, put

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from features.definitions.expressions import ColumnType
 from features.store.packed import Packing
 from features.store.reads import Answer
-from features.store.together import RowsTogether, Span, StringLayout, Together, fits
+from features.store.together import Span, StringLayout, StringRows, Together, fitting
 from features.store.values import Cell
 from tests.features.store.test_packed import OF, WHOLE, batch_of
 
@@ -27,68 +27,72 @@ def laid(rows: dict[int, bytes], gaps: list[int], order: list[int]) -> tuple[byt
     return string, StringLayout(views, tuple(spans[number] for number in views))
 
 
+HOW = st.sampled_from(["as usual", "as usual", "missing", "older", "overflow", "another definition", "broken"])
+
+
 @given(VIEWS, WHOLE, st.data())
 def test_rows_read_at_once_are_those_read_one_by_one(
     views: list[dict[str, ColumnType]], stamp: int, data: st.DataObject
 ) -> None:
     packings = [Packing(types, f"definition {number}") for number, types in enumerate(views)]
-    cells: list[dict[str, Cell]] = [{name: data.draw(OF[kind]) for name, kind in types.items()} for types in views]
-    rows = [
-        packing.pack(batch_of(types, [some], ["ok"]), stamp)[0]
-        for packing, types, some in zip(packings, views, cells, strict=True)
-    ]
+    rows = [row_of(packing, types, stamp, data) for packing, types in zip(packings, views, strict=True)]
     gaps = data.draw(st.lists(st.integers(0, 40), min_size=len(views), max_size=len(views)))
     order = data.draw(st.permutations(range(len(views))))
-    cut = data.draw(st.integers(1, len(views)))
-    parts = [part for part in (order[:cut], order[cut:]) if part]
-    strings, layouts = map(list, zip(*(laid({n: rows[n] for n in part}, gaps, part) for part in parts), strict=True))
+    string, layout = laid(dict(enumerate(rows)), gaps, order)
     names = [tuple(data.draw(st.permutations(list(types)))[: data.draw(st.integers(0, len(types)))]) for types in views]
-    assert fits(packings, layouts)
-    reads = RowsTogether(packings, names, [packing.begin(stamp) for packing in packings], layouts)
-    for longer in (b"", b"\0\0", b"x"):
-        found = reads.read([string + longer for string in strings])
-        assert found is not None
-        assert [repr(row) for row in found] == [
-            repr(packing.usual_one(row, stamp, some)) for packing, row, some in zip(packings, rows, names, strict=True)
-        ]
-    # Whatever is changed of what a row begins with, or cut off, it is not read.
-    odd = data.draw(st.integers(0, len(strings) - 1))
-    string, place = strings[odd], data.draw(st.integers(0, len(layouts[odd].views) - 1))
-    size = packings[layouts[odd].views[place]].begin_size
-    at = layouts[odd].spans[place].first + data.draw(st.integers(0, size - 1))
-    for other in (
-        string[:at] + bytes([string[at] ^ 1]) + string[at + 1 :],
-        string[: data.draw(st.integers(0, len(string) - 1))],
-    ):
-        assert reads.read([*strings[:odd], other, *strings[odd + 1 :]]) is None
+    sizes = {number: packing.size for number, packing in enumerate(packings)}
+    assert fitting(layout, sizes) == StringLayout(tuple(layout.views), layout.spans)
+    reads = StringRows(layout, packings, names, [packing.begin(stamp) for packing in packings])
+    short = string[: data.draw(st.integers(0, len(string)))]
+    for some in (string, string + b"\0\0", string + b"x", short, b""):
+        whole = [some[first:end] for first, end in layout.spans]
+        ones = [packing.one(row, stamp, own) for row, packing, own in zip(whole, packings, names, strict=True)]
+        wanted = [row.strip(b"\0") and (row if one is None else one) for row, one in zip(whole, ones, strict=True)]
+        assert repr(reads.read(some)) == repr(wanted)
+
+
+def row_of(packing: Packing, types: dict[str, ColumnType], stamp: int, data: st.DataObject) -> bytes:
+    """A row, of whatever kind."""
+    how = data.draw(HOW)
+    cells: dict[str, Cell] = {name: data.draw(st.none() | OF[kind]) for name, kind in types.items()}
+    batch = batch_of(types, [cells], ["overflow" if how == "overflow" else "ok"])
+    by = Packing(types, "another") if how == "another definition" else packing
+    (row,) = by.pack(batch, stamp ^ 1 if how == "older" else stamp)
+    if how == "broken":
+        at = data.draw(st.integers(0, len(row) - 1))
+        return row[:at] + bytes([row[at] ^ data.draw(st.integers(1, 255))]) + row[at + 1 :]
+    return bytes(len(row)) if how == "missing" else row
 
 
 @given(VIEWS, st.data())
 def test_spans_that_overlap_or_are_not_as_long_as_rows_do_not_fit(
     views: list[dict[str, ColumnType]], data: st.DataObject
 ) -> None:
-    packings, numbers = [Packing(types, "one") for types in views], list(range(len(views)))
-    _, (_, spans) = laid({n: bytes(packings[n].size) for n in numbers}, [3] * len(views), numbers)
+    sizes = {number: Packing(types, "one").size for number, types in enumerate(views)}
+    numbers = tuple(sizes)
+    _, (_, spans) = laid({n: bytes(size) for n, size in sizes.items()}, [3] * len(views), list(numbers))
     odd = data.draw(st.sampled_from(numbers))
     first, end = spans[odd]
     moved = data.draw(st.sampled_from([Span(first, end + 1), Span(first + 1, end), Span(first, first)]))
-    assert fits(packings, [StringLayout(numbers, spans)])
-    assert fits([*packings, packings[odd]], [StringLayout(numbers, spans), StringLayout([len(views)], (spans[odd],))])
-    assert not fits(packings, [StringLayout(numbers, (*spans[:odd], moved, *spans[odd + 1 :]))])
-    assert not fits([*packings, packings[odd]], [StringLayout([*numbers, len(views)], (*spans, spans[odd]))])
-    text = Span(spans[-1].end, spans[-1].end + 17)
-    assert not fits(
-        [*packings, Packing({"s": "string"}, "one")], [StringLayout([*numbers, len(views)], (*spans, text))]
-    )
+    rest = [number for number in numbers if number != odd]
+    left = StringLayout(tuple(rest), tuple(spans[number] for number in rest))
+    assert fitting(StringLayout(numbers, spans), sizes) == StringLayout(numbers, spans)
+    assert fitting(StringLayout(numbers, (*spans[:odd], moved, *spans[odd + 1 :])), sizes) == left
+    assert fitting(StringLayout(numbers, spans), {number: sizes[number] for number in rest}) == left
+    twice = StringLayout((*numbers, len(views)), (*spans, spans[odd]))
+    assert fitting(twice, {**sizes, len(views): sizes[odd]}) == StringLayout((), ())
+    with_text = StringLayout((*numbers, len(views)), (*spans, Span(spans[-1].end, spans[-1].end + 17)))
+    assert fitting(with_text, {**sizes, len(views): Packing({"s": "string"}, "one").size}).views == numbers
 
 
 def test_an_answer_is_made_where_it_is_looked_at() -> None:
-    layouts = [StringLayout([0, 2], (Span(2, 4), Span(0, 2))), StringLayout([1], (Span(1, 3),))]
-    answers = Together([None] * 3, layouts, [b"k", b"o"], [b"\0\0ab\0\0", b"xyz"])
-    made = [Answer(None, {b"k": b"ab"}), Answer(None, {b"o": b"yz"}), Answer(None, {b"k": None})]
-    assert list(answers) == made == answers
-    assert answers != [*made[1:], made[0]]
-    assert answers == Together([None] * 3, layouts, [b"k", b"o"], [b"\0\0ab", b"yyz"])
-    assert (answers[-1], answers[-2], len(answers)) == (made[2], made[1], 3)
-    assert [answers[1:], answers[:0]] == [made[1:], []]
-    assert Together([None], [StringLayout([0], (Span(2, 4),))], [b"k"], [b""])[0] == made[2]
+    layouts = [StringLayout([0, 3], (Span(2, 4), Span(0, 2))), StringLayout([1], (Span(1, 3),))]
+    fields, stated = {4: (b"f", b"text")}, Answer(None, states={b"s": b"state"})
+    answers = Together([0, 1, 3, 4, 5], [None] * 5, layouts, [b"k", b"o"], [b"\0\0ab\0\0", b"xyz"], fields, {2: stated})
+    made = [
+        Answer(None, {b"k": b"ab"}), Answer(None, {b"o": b"yz"}), stated, Answer(None, {b"k": None}), Answer(None, {b"f": b"text"}), Answer(None, {}),
+    ]  # fmt: skip
+    assert list(answers) == made
+    assert (answers[-1], answers[2], len(answers)) == (made[5], stated, 6)
+    assert [answers[4:], answers[:0]] == [made[4:], []]
+    assert Together([0], [None], [StringLayout([0], (Span(2, 4),))], [b"k"], [b""])[0] == made[3]
