@@ -6,7 +6,7 @@ from typing import NamedTuple
 from features.serving.served import Served, Status, ViewColumns, answered
 from features.store.columns import OneRow
 from features.store.heads import Head
-from features.store.together import StringLayout, StringRows, Together, fitting
+from features.store.together import StringLayout, StringRows, Strings, Together, fitting
 from features.values.requests import Request
 
 __all__ = ["OneKey"]
@@ -21,12 +21,15 @@ class _View(NamedTuple):
 
     place: int
     """Among all."""
-    head: Head
+    name: str
+    cut: int
+    cuts: tuple[int]
     status: tuple[Status]
     """Of a row that is there."""
     unseen: OneRow
     """Where there is none."""
     unseen_status: tuple[Status]
+    valid_from: int
 
 
 class _String(NamedTuple):
@@ -75,11 +78,7 @@ class OneKey:
         ready = self._ready
         if not ready.first <= at < ready.end or ready.heads != answers.heads:
             ready = self._ready = self._made(answers, at)  # replaced as a whole: threads may share it
-        made: list[ViewColumns | None] = [None] * len(self._views)
-        for layout, string in zip(answers.layouts, answers.strings, strict=True):
-            known = ready.strings.get(id(layout)) or self._string(ready, layout)
-            for view, row in zip(known.views, known.rows.read(string), strict=True):
-                made[view.place] = _said(view, row, at)
+        made = self._of_strings(ready, answers.strings, at)
         for place, (_, packed) in answers.fields.items():
             if place in ready.views:
                 made[place] = self._of_field(ready.views[place], packed, at)
@@ -96,9 +95,30 @@ class OneKey:
                 made[place] = one
         return tuple(filter(None, made))
 
+    def _of_strings(self, ready: _Ready, strings: Strings, at: int) -> list[ViewColumns | None]:
+        """Of each view; None of rare rows, and of those that are in no string."""
+        made: list[ViewColumns | None] = [None] * len(self._views)
+        for layout, string in zip(strings.layouts, strings.found, strict=True):
+            known = ready.strings.get(id(layout)) or self._string(ready, layout)
+            for (place, name, cut, cuts, status, unseen, unseen_status, _), row in zip(
+                known.views, known.rows.read(string), strict=True
+            ):
+                if row.__class__ is OneRow:
+                    made[place] = ViewColumns(name, row, status, cuts, (at - cut,))
+                elif not row:
+                    made[place] = ViewColumns(name, unseen, unseen_status, cuts, (at - cut,))
+        return made
+
     def _of_field(self, view: _View, packed: bytes | None, at: int) -> ViewColumns | None:
+        """None of a rare row."""
         served, names = self._views[view.place]
-        return _said(view, b"" if packed is None else served.packing.one(packed, view.head.valid_from, names), at)
+        row, status = view.unseen, view.unseen_status
+        if packed is not None:
+            found = served.packing.one(packed, view.valid_from, names)
+            if found is None:
+                return None
+            row, status = found, view.status
+        return ViewColumns(view.name, row, status, view.cuts, (at - view.cut,))
 
     def _made(self, answers: Together, at: int) -> _Ready:
         """Holds at the instant, and as long as the same views are served and stale."""
@@ -116,28 +136,18 @@ class OneKey:
     def _view(self, place: int, head: Head, *, is_stale: bool) -> _View:
         served, names = self._views[place]
         unseen = OneRow(names, tuple([served.unseen[name] for name in names]))
-        if is_stale:
-            return _View(place, head, ("stale",), unseen, ("stale",))
-        return _View(place, head, ("ok",), unseen, ("never_seen",))
+        status: tuple[Status] = ("stale",) if is_stale else ("ok",)
+        unseen_status: tuple[Status] = ("stale",) if is_stale else ("never_seen",)
+        return _View(place, head.view, head.cut, (head.cut,), status, unseen, unseen_status, head.valid_from)
 
     def _string(self, ready: _Ready, layout: StringLayout) -> _String:
         """Of the rows of views that are served."""
         own = fitting(layout, {place: self._views[place][0].packing.size for place in ready.views})
         views = [ready.views[place] for place in own.views]
         packings = [self._views[place][0].packing for place in own.views]
-        begins = [packing.begin(view.head.valid_from) for packing, view in zip(packings, views, strict=True)]
+        begins = [packing.begin(view.valid_from) for packing, view in zip(packings, views, strict=True)]
         rows = StringRows(own, packings, [self._views[place][1] for place in own.views], begins)
         if len(ready.strings) >= _REMEMBERED:
             ready.strings.clear()
         known = ready.strings[id(layout)] = _String(layout, rows, views)
         return known
-
-
-def _said(view: _View, row: OneRow | bytes | None, at: int) -> ViewColumns | None:
-    """Of no bytes that there is no row; None of bytes that are a rare one."""
-    _, head, status, unseen, unseen_status = view
-    if row.__class__ is OneRow:
-        return ViewColumns(head.view, row, status, (head.cut,), (at - head.cut,))
-    if row == b"":
-        return ViewColumns(head.view, unseen, unseen_status, (head.cut,), (at - head.cut,))
-    return None

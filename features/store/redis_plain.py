@@ -1,6 +1,6 @@
 """Plain values in Redis: what is asked of packed rows and of head records, and what comes back."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple, cast
 
@@ -9,7 +9,7 @@ from features.store.keys import redis_records, redis_row_keys, redis_state_keys
 from features.store.reads import Answer, Question
 from features.store.redis_shapes import Found, Live, Shape
 from features.store.redis_trips import Parsed, Trip
-from features.store.together import Together
+from features.store.together import Strings, Together
 
 __all__ = ["Plain"]
 
@@ -23,6 +23,7 @@ class _Asked(NamedTuple):
     numbers: Sequence[int]
     """Of each question its place among all of the lookup."""
     questions: Sequence[Question]
+    """Those of plain values."""
     shape: Shape
     surely: bool
     """Whether records say that as long as the stamp is the same, so that none is asked for."""
@@ -56,21 +57,22 @@ class Plain:
     def ask(
         self,
         trip: Trip,
-        numbers: Sequence[int],
         questions: Sequence[Question],
         known: Mapping[str, Live],
         *,
         surely: bool,
     ) -> _Asked:
-        """Asks, of each view whose place is known, for its rows; for head records too where those may say something else. `numbers`: see `_Asked`."""
+        """Asks, of each view of plain values whose place is known, for its rows; for head records too where those may say something else."""
+        numbers = [number for number, question in enumerate(questions) if not question.states]
+        own = [questions[number] for number in numbers]
         if not surely:
-            for question in questions:
+            for question in own:
                 trip.hgetall(redis_records(question.view, tagged=trip.tagged).head)
         groups = dict[tuple[bytes, ...], int]()
         asked = tuple(
             [
                 (number, question.view, groups.setdefault(question.keys, len(groups)) if question.keys else -1)
-                for number, question in zip(numbers, questions, strict=True)
+                for number, question in zip(numbers, own, strict=True)
             ]
         )
         shape = self._shape(asked, known, one_by_one=trip.tagged)
@@ -81,7 +83,7 @@ class Plain:
                 group.ask(trip, keys)
         else:
             _ask_one(trip, shape, one)
-        return _Asked(numbers, questions, shape, surely, entities, one)
+        return _Asked(numbers, own, shape, surely, entities, one)
 
     def said(self, asked: _Asked, found: Sequence[Any]) -> Sequence[Live]:
         """What the record of each question's view says: those that came with the answer where they were asked for."""
@@ -94,13 +96,15 @@ class Plain:
         self, asked: _Asked, said: Sequence[Live], found: Sequence[Any], others: Mapping[int, Answer]
     ) -> Sequence[Answer] | None:
         """One a question of the lookup, of which others are answered already; None where rows were looked for elsewhere than they are."""
+        if not asked.questions:
+            return [others[number] for number in range(len(others))]
         lives = asked.shape.lives
         if said is not lives and [live.place for live in said] != [live and live.place for live in lives]:
             return None
-        heads, answers = [live.head for live in said], islice(found, asked.records, None)
+        heads = asked.shape.heads if said is lives else [live.head for live in said]
         if asked.one is not None:
-            return _answers_of_one(asked, asked.one, heads, answers, others)
-        made, rows = dict(others), dict[int, Found]()
+            return _answers_of_one(asked, asked.one, heads, found, others)
+        made, rows, answers = dict(others), dict[int, Found](), islice(found, asked.records, None)
         for group, keys in zip(asked.shape.groups, asked.entities, strict=True):
             rows.update(group.rows(keys, answers))
         for number, head in zip(asked.numbers, heads, strict=True):
@@ -136,18 +140,17 @@ def _answers_of_one(
     asked: _Asked,
     one: Sequence[bytes],
     heads: Sequence[Head | None],
-    found: Iterator[Any],
+    found: Sequence[Any],
     others: Mapping[int, Answer],
 ) -> Together:
     """What `_ask_one` asked for."""
-    shape = asked.shape
+    shape, at = asked.shape, asked.records
     fields = dict[int, tuple[bytes, bytes | None]]()
     for place in shape.fields:
-        for number, row in zip(shape.groups[place].fields, next(found), strict=True):
+        for number, row in zip(shape.groups[place].fields, found[at], strict=True):
             fields[number] = one[place], row
-    strings: list[bytes | None] = list(islice(found, len(shape.ranges)))
-    keys = [one[place] for place, _ in shape.ranges]
-    if shape.wholes:
-        strings += next(found)
-        keys += [one[place] for place in shape.wholes]
-    return Together(asked.numbers, heads, shape.layouts, keys, [string or b"" for string in strings], fields, others)
+        at += 1
+    end = at + len(shape.ranges)
+    strings = [*found[at:end], *found[end]] if shape.wholes else found[at:end]
+    made = Strings(shape.layouts, one, shape.owners, [string or b"" for string in strings])
+    return Together(asked.numbers, heads, made, fields, others)

@@ -124,6 +124,8 @@ class Shape(NamedTuple):
     """What they say."""
     lives: Sequence[Live | None]
     """Of each question's view."""
+    heads: Sequence[Head | None]
+    """Theirs."""
     groups: tuple[Group, ...]
     """By the order in which their entities appear."""
     fields: tuple[int, ...]
@@ -134,6 +136,8 @@ class Shape(NamedTuple):
     """The groups whose strings are read whole."""
     layouts: tuple[StringLayout, ...]
     """Of the ranges and of the wholes."""
+    owners: tuple[int, ...]
+    """The group of each."""
 
     @classmethod
     def of(
@@ -153,15 +157,17 @@ class Shape(NamedTuple):
                     own.append((number, live.place))
         groups = tuple(Group.of(tuple(places[group]), one_by_one=one_by_one) for group in range(len(places)))
         runs = [(place, run) for place, group in enumerate(groups) for run in group.runs]
-        ranges, wholes = [(place, run) for place, run in runs if run.end], [place for place, run in runs if not run.end]
+        ranges, wholes = [one for one in runs if one[1].end], [one for one in runs if not one[1].end]
         return cls(
             known,
             lives,
+            [None if live is None else live.head for live in lives],
             groups,
             tuple(place for place, group in enumerate(groups) if group.fields),
             tuple(ranges),
-            tuple(wholes),
-            tuple(run.layout for _, run in sorted(runs, key=lambda one: not one[1].end)),
+            tuple(place for place, _ in wholes),
+            tuple(run.layout for _, run in (*ranges, *wholes)),
+            tuple(place for place, _ in (*ranges, *wholes)),
         )
 
 

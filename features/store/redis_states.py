@@ -78,12 +78,14 @@ class States:
     def ask(
         self, trip: Trip, questions: Sequence[Question], known: Mapping[str, tuple[Head, ...]], *, surely: bool
     ) -> "Asked":
-        """Asks, of the generations known so far, for the states; for the records too where those may be others."""
-        if not questions:
+        """Asks, of the views of states, of the generations known so far, for the states; for the records too where those may be others."""
+        numbers = [number for number, question in enumerate(questions) if question.states]
+        if not numbers:
             return _NOTHING
-        asked = Asked.of(questions, [known.get(question.view, ()) for question in questions], surely=surely)
+        own = [questions[number] for number in numbers]
+        asked = Asked.of(numbers, own, [known.get(question.view, ()) for question in own], surely=surely)
         if not surely:
-            for question in questions:
+            for question in own:
                 trip.hgetall(redis_records(question.view, tagged=trip.tagged).generations)
         for source, keys in asked.tails.items():
             trip.get(redis_watermark(source))
@@ -100,8 +102,12 @@ class States:
             self._parsed.of(question.view, record) for question, record in zip(asked.questions, found, strict=False)
         ]
 
-    def answers(self, asked: "Asked", said: Sequence[tuple[Head, ...]], found: Sequence[Any]) -> list[Answer] | None:
-        """One a question; None where those were not the states of the right generations."""
+    def answers(
+        self, asked: "Asked", said: Sequence[tuple[Head, ...]], found: Sequence[Any]
+    ) -> Mapping[int, Answer] | None:
+        """By the place of each question; None where those were not the states of the right generations."""
+        if not asked.numbers:
+            return {}
         if said is not asked.known and not all(
             some is known or serving(some, question.at) == head
             for question, head, known, some in zip(asked.questions, asked.heads, asked.known, said, strict=True)
@@ -119,19 +125,22 @@ class States:
         for of, fields in asked.fields.items():
             columns = zip(*islice(rest, len(of)), strict=True) if of else ()
             stored |= {place: ByKey(of, partial(tuple, column)) for place, column in zip(fields, columns, strict=False)}
-        return [
-            Answer(
+        return {
+            asked.numbers[place]: Answer(
                 head=head or (some[0] if some else None),
                 states=stored.get(place, {}),
                 tails=tails.get(question.tail, {}),
                 watermark=told.get(question.tail),
             )
             for place, (question, head, some) in enumerate(zip(asked.questions, asked.heads, said, strict=True))
-        ]
+        }
 
 
 class Asked(NamedTuple):
     """What was asked of states."""
+
+    numbers: Sequence[int]
+    """Of each question its place among all of the lookup."""
 
     questions: Sequence[Question]
     known: Sequence[tuple[Head, ...]]
@@ -150,13 +159,15 @@ class Asked(NamedTuple):
     """Whether those are the generations as long as the stamp is the same, so that no record is asked for."""
 
     @classmethod
-    def of(cls, questions: Sequence[Question], known: Sequence[tuple[Head, ...]], *, surely: bool) -> "Asked":
+    def of(
+        cls, numbers: Sequence[int], questions: Sequence[Question], known: Sequence[tuple[Head, ...]], *, surely: bool
+    ) -> "Asked":
         """By what is known so far."""
         heads = [serving(some, question.at) for question, some in zip(questions, known, strict=True)]
-        return cls(questions, known, heads, _tails(questions), _fields(questions, heads), surely)
+        return cls(numbers, questions, known, heads, _tails(questions), _fields(questions, heads), surely)
 
 
-_NOTHING = Asked((), (), (), {}, {}, surely=True)
+_NOTHING = Asked((), (), (), (), {}, {}, surely=True)
 
 
 def _tails(questions: Sequence[Question]) -> dict[str, Sequence[bytes]]:

@@ -123,30 +123,25 @@ class RedisStore:
         Raises:
             BusyError: generations come and go faster than they are read.
         """
-        numbers = [number for number, question in enumerate(questions) if not question.states]
-        plain = [questions[number] for number in numbers]
-        of_states = [number for number, question in enumerate(questions) if question.states]
-        stated = [questions[number] for number in of_states]
         for _ in range(_TRIES):
             trip, known = self._trip(), self._known
             surely, is_stamped = known.is_sure(questions), not trip.tagged
             if is_stamped:
                 trip.get(redis_stamp())
-            of_plain = self._plain.ask(trip, numbers, plain, known.lives, surely=surely)
-            of_stated = self._states.ask(trip, stated, known.generations, surely=surely)
+            of_plain = self._plain.ask(trip, questions, known.lives, surely=surely)
+            of_stated = self._states.ask(trip, questions, known.generations, surely=surely)
             found = yield trip
             stamp, found = (found[0], found[1:]) if is_stamped else (None, found)
             if surely and stamp != known.stamp:
                 self._known = known.doubted()
                 continue
-            rest = found[of_plain.commands :] if stated else ()
+            rest = found[of_plain.commands :] if of_stated.questions else ()
             lives, generations = self._plain.said(of_plain, found), self._states.said(of_stated, rest)
             if not surely:
-                self._known = self._known.told(stamp, _by_view(plain, lives), _by_view(stated, generations))
+                told = _by_view(of_plain.questions, lives), _by_view(of_stated.questions, generations)
+                self._known = self._known.told(stamp, *told)
             states = self._states.answers(of_stated, generations, rest)
-            if states is None:
-                continue
-            answers = self._plain.answers(of_plain, lives, found, dict(zip(of_states, states, strict=True)))
+            answers = None if states is None else self._plain.answers(of_plain, lives, found, states)
             if answers is not None:
                 return answers
         msg = "The online store's generations changed with each of four tries. Ask again."

@@ -11,7 +11,7 @@ from features.store.heads import Head
 from features.store.packed import BEFORE_NULLS, Packing, Taking
 from features.store.reads import Answer
 
-__all__ = ["Span", "StringLayout", "StringRows", "Together", "fitting"]
+__all__ = ["Span", "StringLayout", "StringRows", "Strings", "Together", "fitting"]
 
 _NOTHING: Mapping[int, Any] = MappingProxyType({})
 
@@ -33,32 +33,40 @@ class StringLayout(NamedTuple):
     """Where the row of each lies."""
 
 
+class Strings(NamedTuple):
+    """Of entities, one or several each."""
+
+    layouts: Sequence[StringLayout]
+    """Of each what is in it."""
+    entities: Sequence[bytes]
+    owners: Sequence[int]
+    """Of each the place of its entity."""
+    found: Sequence[bytes]
+    """Where one ends early there are no rows."""
+
+
 class Together(Sequence[Answer]):
     """Answers of a lookup that asks each view for one entity, many of whose rows lie in strings; of those an answer is made where somebody looks at it.
 
     Args:
         numbers: the places of the questions that were asked for plain values.
         heads: of each.
-        layouts: of each string what is in it.
-        keys: of each string its entity.
-        strings: where one ends early there are no rows.
+        strings: with the rows of most of them.
         fields: of questions whose rows are in no string the entity and its row.
         others: the answers of all other questions.
     """
 
-    __slots__ = ("_made", "fields", "heads", "keys", "layouts", "numbers", "others", "strings")
+    __slots__ = ("_made", "fields", "heads", "numbers", "others", "strings")
 
     def __init__(
         self,
         numbers: Sequence[int],
         heads: Sequence[Head | None],
-        layouts: Sequence[StringLayout],
-        keys: Sequence[bytes],
-        strings: Sequence[bytes],
+        strings: Strings,
         fields: Mapping[int, tuple[bytes, bytes | None]] = _NOTHING,
         others: Mapping[int, Answer] = _NOTHING,
     ) -> None:
-        self.numbers, self.heads, self.layouts, self.keys, self.strings = numbers, heads, layouts, keys, strings
+        self.numbers, self.heads, self.strings = numbers, heads, strings
         self.fields, self.others = fields, others
         self._made: list[Answer] | None = None
 
@@ -75,9 +83,10 @@ class Together(Sequence[Answer]):
             return there
         if self._made is None:
             rows: dict[int, tuple[bytes, bytes | None]] = dict(self.fields)
-            for layout, key, string in zip(self.layouts, self.keys, self.strings, strict=True):
+            layouts, entities, owners, strings = self.strings
+            for layout, owner, string in zip(layouts, owners, strings, strict=True):
                 for number, (first, end) in zip(*layout, strict=True):
-                    rows[number] = key, string[first:end] if string[first:end].strip(b"\0") else None
+                    rows[number] = entities[owner], string[first:end] if string[first:end].strip(b"\0") else None
             made = dict(self.others)
             for number, head in zip(self.numbers, self.heads, strict=True):
                 made[number] = Answer(head, dict([rows[number]] if number in rows else ()))

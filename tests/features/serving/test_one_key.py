@@ -17,7 +17,7 @@ from features.serving.reader import Chosen
 from features.serving.served import Served
 from features.store.heads import Head, Layout
 from features.store.reads import Answer
-from features.store.together import Span, StringLayout, Together
+from features.store.together import Span, StringLayout, Strings, Together
 from features.store.values import Cell
 from tests.features.serving.habits import CARD, CUT, DAY, HABITS, HOUR, PAYMENTS, rows
 
@@ -94,7 +94,7 @@ def together(
     others = {number: Answer(found[number].head, dict([held[number]])) for number in beside}
     fields = {number: held[number] for number in plain if number not in order}
     heads = [found[number].head for number in plain]
-    return Together(plain, heads, layouts, [KEY] * len(strings), strings, fields, others)
+    return Together(plain, heads, Strings(layouts, [KEY], [0] * len(strings), strings), fields, others)
 
 
 def said(chosen: Chosen, answers: Sequence[Answer], at: int, keys: int = 1) -> object:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from features.definitions.expressions import ColumnType
 from features.store.packed import Packing
 from features.store.reads import Answer
-from features.store.together import Span, StringLayout, StringRows, Together, fitting
+from features.store.together import Span, StringLayout, StringRows, Strings, Together, fitting
 from features.store.values import Cell
 from tests.features.store.test_packed import OF, WHOLE, batch_of
 
@@ -88,11 +88,17 @@ def test_spans_that_overlap_or_are_not_as_long_as_rows_do_not_fit(
 def test_an_answer_is_made_where_it_is_looked_at() -> None:
     layouts = [StringLayout([0, 3], (Span(2, 4), Span(0, 2))), StringLayout([1], (Span(1, 3),))]
     fields, stated = {4: (b"f", b"text")}, Answer(None, states={b"s": b"state"})
-    answers = Together([0, 1, 3, 4, 5], [None] * 5, layouts, [b"k", b"o"], [b"\0\0ab\0\0", b"xyz"], fields, {2: stated})
+    answers = Together(
+        [0, 1, 3, 4, 5],
+        [None] * 5,
+        Strings(layouts, [b"o", b"k"], [1, 0], [b"\0\0ab\0\0", b"xyz"]),
+        fields,
+        {2: stated},
+    )
     made = [
         Answer(None, {b"k": b"ab"}), Answer(None, {b"o": b"yz"}), stated, Answer(None, {b"k": None}), Answer(None, {b"f": b"text"}), Answer(None, {}),
     ]  # fmt: skip
     assert list(answers) == made
     assert (answers[-1], answers[2], len(answers)) == (made[5], stated, 6)
     assert [answers[4:], answers[:0]] == [made[4:], []]
-    assert Together([0], [None], [StringLayout([0], (Span(2, 4),))], [b"k"], [b""])[0] == made[3]
+    assert Together([0], [None], Strings([StringLayout([0], (Span(2, 4),))], [b"k"], [0], [b""]))[0] == made[3]
