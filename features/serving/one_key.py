@@ -114,7 +114,7 @@ class OneKey:
         served, names = self._views[view.place]
         row, status = view.unseen, view.unseen_status
         if packed is not None:
-            found = served.packing.one(packed, view.valid_from, names)
+            found = served.live_rows.one(packed, view.valid_from, names)
             if found is None:
                 return None
             row, status = found, view.status

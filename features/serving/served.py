@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import count, repeat
 from typing import Literal, NamedTuple, cast
 
@@ -14,6 +15,7 @@ from features.definitions.views import FeatureView
 from features.errors import EarlyError, NotLoadedError
 from features.store.columns import Columns, OneRow
 from features.store.heads import Head
+from features.store.live_rows import LiveRows
 from features.store.packed import MANY, Packing, Unpacked
 from features.store.reads import Answer, ByKey, Question
 from features.store.tails import tail_of, tail_source
@@ -87,6 +89,10 @@ class Served:
     def __init__(self, view: FeatureView) -> None:
         self.view, self.types, self.unseen, self.definition = view, view.types, never_seen(view), hash_of(view)
         self.packing = Packing(self.types, self.definition)
+        self.live_rows = LiveRows(self.packing)
+        self._blank = lru_cache(maxsize=4)(
+            lambda stamp: (self.packing.row(self.unseen, stamp), self.packing.row({}, stamp))
+        )
         fresh = view.freshness
         self._patience = fresh.lag_us + fresh.silence_us if isinstance(fresh, EventFreshness) else None
         self.stateful, self.tail, self.tabled = view.stateful, tail_source(view), view.tabled
@@ -104,26 +110,52 @@ class Served:
             NotLoadedError: the store holds nothing of the view, or of another definition.
             EarlyError: the instant is before what the store holds.
         """
-        head = self.live(answer.head, at)
-        fresh, block = at < head.cut + head.horizon, answer.block
+        head, block = self.live(answer.head, at), answer.block
         values: Mapping[str, Sequence[Cell]] | None = None
-        if fresh and block is not None and len(keys) == block.keys:  # each key once, and in this order
-            values = self.packing.usual_in(block, head.valid_from, features)
+        statuses = [self._word("ok", head, at)] * len(keys)
+        if block is not None and len(keys) == block.keys:  # each key once, and in this order
+            values = self.live_rows.in_block(block, head.valid_from, features)
         if values is None:
             found = _of(answer.rows, keys)
-            if fresh:
-                by, stamp = self.packing, head.valid_from
-                is_one = len(keys) == 1
-                values = by.one(found[0], stamp, features) if is_one else by.usual(found, stamp, features)
+            if None in found:
+                found, statuses = self._filled(keys, found, head, at)
+            values = self._live(features, cast("Sequence[bytes]", found), head.valid_from)
             if values is None:
-                return self._unusual(features, keys, list(found), head, at)
-        statuses: list[Status] = ["ok"] * len(keys)
+                return self._unusual(features, keys, list(_of(answer.rows, keys)), head, at)
         return ViewColumns(self.view.name, values, statuses, [head.cut] * len(keys), [at - head.cut] * len(keys))
+
+    def _live(
+        self, features: tuple[str, ...], rows: Sequence[bytes], stamp: int
+    ) -> Mapping[str, Sequence[Cell]] | None:
+        return (
+            self.live_rows.one(rows[0], stamp, features)
+            if len(rows) == 1
+            else self.live_rows.some(rows, stamp, features)
+        )
+
+    def _filled(
+        self, keys: Sequence[bytes | None], found: Sequence[bytes | None], head: Head, at: int
+    ) -> tuple[list[bytes], list[Status]]:
+        """Rows, and what is said of each: where there is none, one of the values of a key that was never seen, or of nulls where there is no key."""
+        unseen, null = self._blank(head.valid_from)
+        there, never = self._word("ok", head, at), self._word("never_seen", head, at)
+        rows, statuses = list[bytes](), list[Status]()
+        for key, row in zip(keys, found, strict=True):
+            if row is None:
+                rows.append(null if key is None else unseen)
+                statuses.append("no_key" if key is None else never)
+            else:
+                rows.append(row)
+                statuses.append(there)
+        return rows, statuses
+
+    def _word(self, status: Status, head: Head, at: int) -> Status:
+        return "stale" if at >= head.cut + head.horizon else status
 
     def _unusual(
         self, features: Sequence[str], keys: Sequence[bytes | None], found: list[bytes | None], head: Head, at: int
     ) -> ViewColumns:
-        """Of rows of which some are missing, older, damaged, stale, or hold nulls or texts."""
+        """Of rows of which some are older, damaged, or hold what left int64."""
         lag = head.valid_from - head.cut
         rows, good = self._unpacked(found, head)
         stamps, columns = rows.valid_from, {name: rows.columns[name] for name in features}

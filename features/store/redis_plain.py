@@ -104,9 +104,10 @@ class Plain:
         heads = asked.shape.heads if said is lives else [live.head for live in said]
         if asked.one is not None:
             return _answers_of_one(asked, asked.one, heads, found, others)
-        made, rows, answers = dict(others), dict[int, Found](), islice(found, asked.records, None)
+        rows, answers = dict[int, Found](), islice(found, asked.records, None)
         for group, keys in zip(asked.shape.groups, asked.entities, strict=True):
             rows.update(group.rows(keys, answers))
+        made = dict(others)
         for number, head in zip(asked.numbers, heads, strict=True):
             made[number] = Answer(head, *rows.get(number, ()))
         return [made[number] for number in range(len(made))]

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple, overload
 
 from features.store.columns import OneRow
 from features.store.heads import Head
-from features.store.packed import BEFORE_NULLS, Packing, Taking
+from features.store.live_rows import Taking
+from features.store.packed import BEFORE_NULLS, Packing
 from features.store.reads import Answer
 
 __all__ = ["Span", "StringLayout", "StringRows", "Strings", "Together", "fitting"]

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.definitions.expressions import ColumnType
+from features.store.live_rows import LiveRows
 from features.store.packed import Packing
 from features.store.reads import Answer
 from features.store.together import Span, StringLayout, StringRows, Strings, Together, fitting
@@ -46,7 +47,7 @@ def test_rows_read_at_once_are_those_read_one_by_one(
     short = string[: data.draw(st.integers(0, len(string)))]
     for some in (string, string + b"\0\0", string + b"x", short, b""):
         whole = [some[first:end] for first, end in layout.spans]
-        ones = [packing.one(row, stamp, own) for row, packing, own in zip(whole, packings, names, strict=True)]
+        ones = [LiveRows(of).one(row, stamp, own) for row, of, own in zip(whole, packings, names, strict=True)]
         wanted = [row.strip(b"\0") and (row if one is None else one) for row, one in zip(whole, ones, strict=True)]
         assert repr(reads.read(some)) == repr(wanted)
 
