@@ -47,6 +47,9 @@ class _Asked(NamedTuple):
         return self.records + sum(group.answers(len(keys)) for group, keys in groups)
 
 
+_NOTHING = _Asked((), (), Shape.of({}, (), (), one_by_one=False), surely=True, entities=(), one=())
+
+
 class Plain:
     """Reads packed rows where they are known to be."""
 
@@ -64,6 +67,8 @@ class Plain:
     ) -> _Asked:
         """Asks, of each view of plain values whose place is known, for its rows; for head records too where those may say something else."""
         numbers = [number for number, question in enumerate(questions) if not question.states]
+        if not numbers:
+            return _NOTHING
         own = [questions[number] for number in numbers]
         if not surely:
             for question in own:
