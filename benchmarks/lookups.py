@@ -60,6 +60,8 @@ COUNTED = {
     "distinct": f"least({LIMIT}, count(DISTINCT e.device_id) {{}})",
 }  # fmt: skip
 Times = dict[str, dict[str, float]]
+Side = tuple[Callable[[int], Any], Callable[[Any], Any]]
+"""What draws a request of so many rows, and what asks for it."""
 
 
 def settings(url: str, catalog: str, at: int) -> Settings:
@@ -79,6 +81,18 @@ def timed(draw: Callable[[int], Any], call: Callable[[Any], Any]) -> Times:
         took.sort()
         made[f"rows_{rows}"] = {"p50_ms": took[calls // 2], "p99_ms": took[int(calls * 0.99)]}
     return made
+
+
+def in_turn(sides: dict[str, Side], runs: int) -> dict[str, list[Times]]:
+    """The times of each side; the first turn is a warm-up and is left out."""
+    found: dict[str, list[Times]] = {name: [] for name in sides}
+    for turn in range(runs + 1):
+        for name, side in sides.items():
+            one = timed(*side)
+            print(f"{name}: {one}", file=sys.stderr, flush=True)
+            if turn:
+                found[name].append(one)
+    return found
 
 
 def feast(data: Path, port: int) -> tuple[Callable[[int], Any], Callable[[Any], Any]]:
@@ -234,16 +248,10 @@ def run(data: Path, only: str, port: int, runs: int) -> dict[str, Any]:
     else:
         draw, call, reader, more = windows(data, url)
         line |= more
-    sides: dict[str, tuple[Callable[[int], Any], Callable[[Any], Any]]] = {
+    sides: dict[str, Side] = {
         "asof": (draw, lambda one: [list(view.values.values()) for view in call(one).views]), "asof_arrow": (draw, lambda one: reader.table(call(one))), "feast": feast(data, port),
     }  # fmt: skip
-    found: dict[str, list[Times]] = {name: [] for name in sides}
-    for turn in range(runs + 1):
-        for name, side in sides.items():
-            one = timed(*side)
-            print(f"{name}: {one}", file=sys.stderr, flush=True)
-            if turn:
-                found[name].append(one)
+    found = in_turn(sides, runs)
     for rows in CALLS:
         for name, times in found.items():
             line[f"{name}_{rows}"] = {

@@ -29,7 +29,7 @@ from feast.repo_config import load_repo_config
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.lookups import CALLS, Times, in_python, timed  # noqa: E402 - the repository comes first
+from benchmarks.lookups import CALLS, Side, in_python, in_turn  # noqa: E402 - the repository comes first
 from features import load_catalog  # noqa: E402
 from features.definitions.names import micros, utc  # noqa: E402
 from features.serving.reader import Reader  # noqa: E402
@@ -106,16 +106,11 @@ def measured(reader: Reader, store: FeatureStore, service: str, rows: Rows, runs
     def drawn(of: Rows) -> Callable[[int], Rows]:
         return lambda count: [of[place] for place in rng.integers(0, len(of), count)]
 
-    sides: dict[str, tuple[Callable[[int], Any], Callable[[Any], Any]]] = {
+    sides: dict[str, Side] = {
         "asof": (drawn(own), lambda keys: in_python(reader.lookup(service, keys, at))), "feast": (drawn(whole), asked(store, service)),
     }  # fmt: skip
-    found: dict[str, list[Times]] = {name: [] for name in sides}
-    for turn in range(runs + 1):
-        for name, side in sides.items():
-            one = timed(*side)
-            print(f"{service} {name}: {one}", file=sys.stderr, flush=True)
-            if turn:
-                found[name].append(one)
+    print(f"{service}:", file=sys.stderr, flush=True)
+    found = in_turn(sides, runs)
     line: dict[str, Any] = {"compared": same, "features": len(in_python(reader.lookup(service, own[:1], at)))}
     for count in CALLS:
         p50 = {

@@ -78,7 +78,9 @@ class Messages:
 
 def _metadata(columns: Sequence[Column], rows: int) -> Metadata | None:
     """As pyarrow writes them of arrays that share nothing; None where they, or the buffers behind them, are not what is made here."""
-    alone = [(kind, cells[at : at + rows]) for kind, cells in columns for at in range(0, len(cells), rows)]
+    alone: list[Column] = [
+        (kind, cells[at : at + rows]) for kind, cells in columns for at in range(0, len(cells), rows)
+    ]
     arrays = [
         pa.array(cells, pa.int64()).cast(ARROW[kind]) if kind == "timestamp" else pa.array(cells, ARROW[kind])
         for kind, cells in alone

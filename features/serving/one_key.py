@@ -103,7 +103,7 @@ class OneKey:
             for (place, name, cut, cuts, status, unseen, unseen_status, _), row in zip(
                 known.views, known.rows.read(string), strict=True
             ):
-                if row.__class__ is OneRow:
+                if type(row) is OneRow:
                     made[place] = ViewColumns(name, row, status, cuts, (at - cut,))
                 elif not row:
                     made[place] = ViewColumns(name, unseen, unseen_status, cuts, (at - cut,))

@@ -112,7 +112,7 @@ class Served:
         """
         head, block = self.live(answer.head, at), answer.block
         values: Mapping[str, Sequence[Cell]] | None = None
-        statuses = [self._word("ok", head, at)] * len(keys)
+        statuses: list[Status] = [self._word("ok", head, at)] * len(keys)
         if block is not None and len(keys) == block.keys:  # each key once, and in this order
             values = self.live_rows.in_block(block, head.valid_from, features)
         if values is None:

@@ -84,7 +84,7 @@ class Tables:
         columns: list[Column] = [(kind, [key[name] for key in result.keys]) for name, kind in shape.keys]
         for view in result.views:
             kinds = self._of(view.view)
-            columns += [(kinds[name], cells) for name, cells in view.values.items()]
+            columns.extend((kinds[name], cells) for name, cells in view.values.items())
             columns.append(("string", view.statuses))
         return columns
 

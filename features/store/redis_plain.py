@@ -47,6 +47,7 @@ class _Asked(NamedTuple):
         return self.records + sum(group.answers(len(keys)) for group, keys in groups)
 
 
+_NO_ROWS: Found = {}, None
 _NOTHING = _Asked((), (), Shape.of({}, (), (), one_by_one=False), surely=True, entities=(), one=())
 
 
@@ -114,7 +115,8 @@ class Plain:
             rows.update(group.rows(keys, answers))
         made = dict(others)
         for number, head in zip(asked.numbers, heads, strict=True):
-            made[number] = Answer(head, *rows.get(number, ()))
+            own, block = rows.get(number, _NO_ROWS)
+            made[number] = Answer(head, own, block)
         return [made[number] for number in range(len(made))]
 
     def _shape(self, asked: tuple[tuple[int, str, int], ...], known: Mapping[str, Live], *, one_by_one: bool) -> Shape:

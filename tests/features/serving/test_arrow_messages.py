@@ -53,7 +53,8 @@ def test_a_shape_that_was_seen_gives_the_bytes_of_pyarrow(batches: list[list[Col
 @given(tables())
 def test_columns_of_a_type_that_follow_each_other_may_come_as_one_of_a_row(batches: list[list[Column]]) -> None:
     messages = Messages()
-    for columns in ([(kind, cells[:1]) for kind, cells in one] for one in batches):
+    for one in batches:
+        columns: list[Column] = [(kind, cells[:1]) for kind, cells in one]
         batch, joined = batch_of(columns), list[Column]()
         for kind, cells in columns:
             if joined and joined[-1][0] == kind and kind in JOINED:

@@ -189,7 +189,9 @@ def at_once(one: OneKey, found: Sequence[Stored], at: int, **how: Any) -> list[t
     """Of each view status, cut and age; None of one whose row was not read at once with the others'."""
     answers = together(found, order=how.pop("order", (0, 1)), **how)
     columns = one.columns([[KEY]] * len(found), answers, at, {})
-    return [(*view.statuses, *view.cuts, *view.ages) if isinstance(view.statuses, tuple) else None for view in columns]
+    return [
+        (view.statuses[0], view.cuts[0], view.ages[0]) if isinstance(view.statuses, tuple) else None for view in columns
+    ]
 
 
 @pytest.mark.parametrize("older", [0, 1])

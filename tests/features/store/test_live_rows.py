@@ -17,8 +17,8 @@ NUMBERS: dict[str, ColumnType] = {name: kind for name, kind in TYPES.items() if 
 @st.composite
 def tables(draw: st.DrawFn) -> tuple[dict[str, ColumnType], list[dict[str, Cell]]]:
     """Types, and rows of them; many are a few that are repeated."""
-    of = draw(st.sampled_from([TYPES, NUMBERS]))
-    types = {name: of[name] for name in draw(st.lists(st.sampled_from(list(of)), unique=True))}
+    of: dict[str, ColumnType] = draw(st.sampled_from([TYPES, NUMBERS]))
+    types: dict[str, ColumnType] = {name: of[name] for name in draw(st.lists(st.sampled_from(list(of)), unique=True))}
     cells = st.fixed_dictionaries({name: st.none() | OF[kind] for name, kind in types.items()})
     rows = draw(st.lists(cells if draw(st.booleans()) else full(types), min_size=1, max_size=4))
     return types, rows * draw(st.sampled_from([1, 2, MANY]))
