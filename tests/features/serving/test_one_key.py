@@ -158,6 +158,16 @@ def test_what_is_said_has_its_cut_and_age(at: int, status: str) -> None:
     ]
 
 
+@pytest.mark.parametrize(("at", "status"), [(CUT + HOUR, "never_seen"), (CUT + HORIZON, "stale")])
+def test_a_key_without_rows_was_never_seen_until_that_is_stale_as_well(at: int, status: str) -> None:
+    """Whether rows would be in a string or, with texts, a field."""
+    chosen = Chosen("service 'all'", [(Served(view), tuple(view.types)) for view in VIEWS])
+    lookup = chosen.lookup([{"card_id": "c1"}], at, is_now=False)
+    (row,) = chosen.result("all", lookup, together([stored(view, "missing", CUT) for view in VIEWS])).rows
+    assert [(view.status, view.cut, view.age) for view in row.views] == [(status, CUT, at - CUT)] * 3
+    assert set(row.values.values()) == {0, None}
+
+
 def test_policies_hold_for_one_key_too() -> None:
     service = FeatureService(
         name="all", views=VIEWS, policies=tuple(Policy(view=view.name, stale="null") for view in VIEWS)
