@@ -111,3 +111,15 @@ def test_a_row_that_is_another_is_told(
 
 def test_of_no_rows_there_are_columns_without_cells() -> None:
     assert LiveRows(Packing(TYPES, "one")).some([], 7, ("s", "i")) == {"s": (), "i": ()}
+
+
+def test_many_texts_are_each_of_their_own_row() -> None:
+    types: dict[str, ColumnType] = {"a": "int64", "s": "string", "u": "string"}
+    rows: list[dict[str, Cell]] = [
+        {"a": n if n % 2 else None, "s": f"é{n}", "u": None if n % 3 else f"{n}"} for n in range(2 * MANY)
+    ]
+    packed = Packing(types, "one").pack(batch_of(types, rows, ["ok"] * len(rows)), 5)
+    found = LiveRows(Packing(types, "one")).some(packed, 5, ("u", "s", "a"))
+    assert isinstance(found, Columns)
+    assert {name: list(cells) for name, cells in found.items()} == {name: [row[name] for row in rows] for name in types}
+    assert [array.to_pylist() for array in found.arrays()] == [[row[name] for row in rows] for name in ("u", "s", "a")]
