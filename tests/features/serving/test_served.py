@@ -42,13 +42,13 @@ def test_rows_in_a_block_are_taken_where_each_key_is_asked_once_and_in_its_order
     )  # fmt: skip
     packed = served.packing.pack(batch, LAYOUT.valid_from)
     there = list(dict.fromkeys(filter(None, keys)))  # a question has its keys in the order in which they are asked
-    by_name = dict(zip(("k0", "k1"), packed, strict=True))
+    by_name: dict[str, bytes] = dict(zip(("k0", "k1"), packed, strict=True))
     block = Block(b"".join([b"\7" + by_name[name] for name in there]), len(there), 1)
     answer = Answer(HEAD, {name.encode(): by_name[name] for name in there}, block)
     found = served.plain(
         ("mean_amount_7d", "count_7d"), [None if name is None else name.encode() for name in keys], answer, NOW
     )
-    meant = {"k0": (7, 0.5), "k1": (8, None), None: (None, None)}
+    meant: dict[str | None, object] = {"k0": (7, 0.5), "k1": (8, None), None: (None, None)}
     assert list(zip(found.values["count_7d"], found.values["mean_amount_7d"], strict=True)) == [
         meant[name] for name in keys
     ]
