@@ -33,6 +33,7 @@ def test_a_workload_is_checked_and_timed(data: Path, workload: str) -> None:
     assert line["peak_worker_mb"] > 0
 
 
+@pytest.mark.long
 def test_a_day_follows_from_the_one_before_and_is_checked(data: Path) -> None:
     command = [sys.executable, str(ROOT / "benchmarks/run.py"), str(data), "--only", "day", "--runs", "1"]
     done = subprocess.run(command, env={**os.environ, **QUICK}, capture_output=True, text=True, check=False)

@@ -95,6 +95,7 @@ def test_every_payment_of_july_gets_the_values_that_pandas_gives(
     assert got["terminal__card_frauds_rate_30d_offset_7d"].max() > 0
 
 
+@pytest.mark.long
 def test_the_model_of_the_page_is_made_again(
     spark: SparkSession, home: Settings, shared_data: Path, tmp_path: Path
 ) -> None:
