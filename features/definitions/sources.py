@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, Self, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -128,7 +127,16 @@ class Source:
     @property
     def types(self) -> Mapping[str, ColumnType]:
         """Column name to stored type, the enriched ones included."""
-        return _types_of(self)
+        own: dict[str, ColumnType] = {column.name: column.stored for column in self.columns}
+        if self.enriched is not None:
+            own |= {
+                name: self.enriched.parent.types[name]
+                for name in self.enriched.columns
+                if name in self.enriched.parent.types
+            }
+            if self.enriched.time is not None:
+                own[self.enriched.time] = "timestamp"
+        return own
 
     @property
     def given(self) -> tuple[Field, ...]:
@@ -332,17 +340,3 @@ def _enrich_problems(source: Source) -> list[tuple[str, str]]:
         if name in own:
             found.append((f"it has a column {name!r} of its own.", "Leave it out of the enriched ones."))
     return found
-
-
-@lru_cache(maxsize=1024)
-def _types_of(source: Source) -> Mapping[str, ColumnType]:
-    own: dict[str, ColumnType] = {column.name: column.stored for column in source.columns}
-    if source.enriched is not None:
-        own |= {
-            name: source.enriched.parent.types[name]
-            for name in source.enriched.columns
-            if name in source.enriched.parent.types
-        }
-        if source.enriched.time is not None:
-            own[source.enriched.time] = "timestamp"
-    return own

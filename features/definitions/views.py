@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import assert_never, cast
 
 from features.definitions.aggregated import operation_problems
@@ -156,7 +155,22 @@ class FeatureView:
     @property
     def types(self) -> Mapping[str, ColumnType]:
         """Feature name to the type of its value."""
-        return _types_of(self)
+        columns = self.source.types
+        types: dict[str, ColumnType] = {}
+        for feature in self.features:
+            match feature:
+                case Aggregate():
+                    types[feature.name] = feature.type(columns.get(feature.column or ""))
+                case Attribute() | Requested():
+                    types[feature.name] = columns.get(feature.column, "string")
+                case Difference():
+                    both = {types.get(feature.minuend), types.get(feature.subtrahend)}
+                    types[feature.name] = "int64" if both == {"int64"} else "float64"
+                case Rate() | Ratio() | Zscore() | AnomalyScore():
+                    types[feature.name] = "float64"
+                case AnomalyReason():
+                    types[feature.name] = "string"
+        return types
 
     @property
     def ordered(self) -> bool:
@@ -321,23 +335,3 @@ def _where_problems(where: object, types: Mapping[str, ColumnType]) -> list[tupl
     except ValueError as error:
         return [(f"its condition is wrong: {error}", "Mend the expression.")]
     return [] if kind == "bool" else [(f"its condition {where} is {kind}.", "Compare columns with values.")]
-
-
-@lru_cache(maxsize=1024)
-def _types_of(view: FeatureView) -> Mapping[str, ColumnType]:
-    columns = view.source.types
-    types: dict[str, ColumnType] = {}
-    for feature in view.features:
-        match feature:
-            case Aggregate():
-                types[feature.name] = feature.type(columns.get(feature.column or ""))
-            case Attribute() | Requested():
-                types[feature.name] = columns.get(feature.column, "string")
-            case Difference():
-                both = {types.get(feature.minuend), types.get(feature.subtrahend)}
-                types[feature.name] = "int64" if both == {"int64"} else "float64"
-            case Rate() | Ratio() | Zscore() | AnomalyScore():
-                types[feature.name] = "float64"
-            case AnomalyReason():
-                types[feature.name] = "string"
-    return types

@@ -25,10 +25,14 @@ Column = tuple[ColumnType, Sequence[Cell]]
 _WORDS: dict[ColumnType, str] = {"int64": "q", "timestamp": "q", "float64": "d"}
 JOINED = frozenset(_WORDS)
 """Types whose buffers are as their cells one after the other, those of a column and then those of the next."""
-_REMEMBERED = 1024
-"""So many shapes are kept."""
+_REMEMBERED = 256
+"""So many layouts of metadata are kept."""
+_WRITTEN = 64
+"""So many metadata as they were written, which may have 30 kB each: where texts are as long and nothing else is null they are the same again."""
+_TEXTS = 1024
+"""So many text columns."""
 FEW_ROWS = 64
-"""Of more rows texts are hardly ever as long, and pyarrow takes less a row."""
+"""Of more rows pyarrow takes less a row. Nulls of a column are counted in one byte."""
 
 
 class _Body(NamedTuple):
@@ -53,7 +57,7 @@ class Messages:
 
         Args:
             of: stands for the columns' names and types.
-            rows: how many there are.
+            rows: how many there are, `FEW_ROWS` at the most.
             columns: in the order of the schema; of a single row `JOINED` ones that follow each other and are of one type may come as one.
         """
         body = _body(columns, rows)
@@ -63,7 +67,7 @@ class Messages:
             metadata = self._of((of, rows), columns, rows)
             if metadata is None:
                 return None
-            if len(self._heads) >= _REMEMBERED:
+            if len(self._heads) >= _WRITTEN:
                 self._heads.clear()
             head = self._heads[shape] = metadata.written(body.lengths, body.nulls)
         return head + body.buffers
@@ -140,7 +144,7 @@ def _words(cells: list[Any], rows: int, code: str) -> tuple[bytes, bytes]:
     return b"".join(parts), bytes(missing)
 
 
-@lru_cache(maxsize=_REMEMBERED)
+@lru_cache(maxsize=_TEXTS)
 def _texts(column: tuple[Cell, ...]) -> tuple[bytes, int]:
     """The buffers of a text column, where each cell begins and the text, and how long that is; statuses are nearly always the same."""
     texts = [b"" if cell is None else str(cell).encode() for cell in column]

@@ -99,7 +99,7 @@ class StringRows:
     """Reads the rows that lie in a string.
 
     Args:
-        layout: which; they fit, see `fits`.
+        layout: which; they fit, see `fitting`.
         packings: of each.
         names: of each the features that are asked for.
         begins: of each how rows begin that are read, see `Packing.begin`; nulls may be others.

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from features.definitions.expressions import Expression, Scalar
+from features.definitions.expressions import Scalar
 from features.definitions.features import Requested, taken
 from features.definitions.views import FeatureView
 from features.values import exact
@@ -236,15 +236,16 @@ class _Together:
             return kernels.NOTHING
         begin, end = np.zeros(len(sections.at), np.int64), np.zeros(len(sections.at), np.int64)
         parts: list[tuple[Array, Array, Array]] = []
-        used, counting = 0, dict[tuple[int, Expression | None, str | None], Block]()
+        used = 0
         for n, section in enumerate(self.program.sections):
             view = self.program.of[n]
-            if not len(self.beside[view]):
+            rows = self.beside[view]
+            if not len(rows):
                 continue
-            of = view, section.where, section.column
-            if of not in counting:
-                counting[of] = _counting(self.beside[view], section.where, section.column)
-            rows = counting[of]
+            chosen = mask(section.where, rows.columns, len(rows))
+            if section.column is not None:
+                chosen = chosen & usable(rows.columns[section.column])
+            rows = rows.only(chosen)
             low, high = self.first[view], self.first[view + 1]
             edges = used + np.searchsorted(rows.key, np.arange(int(high - low) + 1))
             slots = sections.slot[low:high] + self.program.place[n]
@@ -301,12 +302,6 @@ class _Together:
                     lists[feature][ask] = None
             made.append(lists)
         return made
-
-
-def _counting(rows: Block, where: Expression | None, column: str | None) -> Block:
-    """Those that meet a condition and have a usable value."""
-    chosen = mask(where, rows.columns, len(rows))
-    return rows.only(chosen if column is None else chosen & usable(rows.columns[column]))
 
 
 def _words(program: Program, section: int, rows: Block) -> Array:
