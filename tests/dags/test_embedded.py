@@ -25,7 +25,7 @@ from jobs.simulate.simulation import simulate
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-FIRST, HELD, BUSY, FAILS, LAST = (datetime(2026, 1, day, tzinfo=UTC) for day in range(1, 6))
+HELD, BUSY, FAILS, LAST = (datetime(2026, 1, day, tzinfo=UTC) for day in range(1, 5))
 STAGES = ("ready", "compute", "validate", "held", "publish", "materialize", "prove")
 
 
@@ -67,7 +67,7 @@ def migrated(airflow: EmbeddedAirflow, tmp_path: Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """What six runs in a row came to, what was told meanwhile, and what their commands noted."""
+    """What five runs in a row came to, what was told meanwhile, and what their commands noted."""
 
     records: list[RunRecord]
     told: list[tuple[datetime, str, str]]
@@ -86,26 +86,26 @@ def ran(airflow: EmbeddedAirflow, root: Path) -> Ran:
 
     for cut, stage, codes in ((HELD, "held", "3\n3\n3\n3\n"), (BUSY, "compute", "75\n"), (FAILS, "publish", "2\n")):
         (root / f"{stage}-{cut:%Y-%m-%d}").write_text(codes, encoding="utf-8")
-    records = airflow.run("features_toy", [FIRST, HELD, BUSY, FAILS, LAST, LAST], on_state)
+    records = airflow.run("features_toy", [HELD, BUSY, FAILS, LAST, LAST], on_state)
     lines = [line.split() for line in (root / "ran.txt").read_text(encoding="utf-8").splitlines()]
     return Ran(records, told, [(stage, of) for stage, of in lines])
 
 
 def test_every_stage_of_every_cut_runs_in_order_and_is_told(ran: Ran) -> None:
-    assert [record.cut for record in ran.records] == [FIRST, HELD, BUSY, FAILS, LAST, LAST]
+    assert [record.cut for record in ran.records] == [HELD, BUSY, FAILS, LAST, LAST]
     assert [of for _, of in ran.noted] == sorted(of for _, of in ran.noted)
-    for record in (ran.records[0], ran.records[4]):
-        assert record.state == "success"
-        assert record.tasks == dict.fromkeys(STAGES, "success")
-        assert set(record.seconds) == set(STAGES)
-        assert f"prove of {record.cut.isoformat()}: attempt 1" in record.logs["prove"].read_text(encoding="utf-8")
-        assert {(record.cut, stage, "success") for stage in STAGES} <= set(ran.told)
-        order = [stage for stage, of in ran.noted if of == record.cut.isoformat()][: len(STAGES)]
-        assert [stage for stage in order if stage != "held"] == [stage for stage in STAGES if stage != "held"]
+    record = ran.records[3]
+    assert record.state == "success"
+    assert record.tasks == dict.fromkeys(STAGES, "success")
+    assert set(record.seconds) == set(STAGES)
+    assert f"prove of {LAST.isoformat()}: attempt 1" in record.logs["prove"].read_text(encoding="utf-8")
+    assert {(LAST, stage, "success") for stage in STAGES} <= set(ran.told)
+    order = [stage for stage, of in ran.noted if of == LAST.isoformat()][: len(STAGES)]
+    assert [stage for stage in order if stage != "held"] == [stage for stage in STAGES if stage != "held"]
 
 
 def test_a_hold_reddens_the_run_and_stops_nothing_else(ran: Ran) -> None:
-    record = ran.records[1]
+    record = ran.records[0]
     assert record.state == "failed"
     assert record.tasks == dict.fromkeys(STAGES, "success") | {"held": "failed"}
     assert ran.noted.count(("held", HELD.isoformat())) == 1
@@ -113,21 +113,21 @@ def test_a_hold_reddens_the_run_and_stops_nothing_else(ran: Ran) -> None:
 
 
 def test_a_busy_stage_is_tried_again(ran: Ran) -> None:
-    record = ran.records[2]
+    record = ran.records[1]
     assert record.state == "success"
     assert record.logs["compute"].name == "attempt=2.log"
     assert f"compute of {BUSY.isoformat()}: attempt 2" in record.logs["compute"].read_text(encoding="utf-8")
 
 
 def test_a_stage_that_fails_stops_what_needs_it_and_not_the_next_cut(ran: Ran) -> None:
-    bad, good = ran.records[3:5]
+    bad, good = ran.records[2:4]
     assert (bad.state, good.state) == ("failed", "success")
     assert bad.tasks["materialize"] == bad.tasks["prove"] == "upstream_failed"
     assert "prove" not in bad.logs
 
 
 def test_a_cut_runs_again_under_a_new_run_id(ran: Ran) -> None:
-    one, two = ran.records[4:]
+    one, two = ran.records[3:]
     assert one.state == two.state == "success"
     assert one.run_id != two.run_id
     assert f"prove of {LAST.isoformat()}: attempt 2" in two.logs["prove"].read_text(encoding="utf-8")
@@ -136,10 +136,10 @@ def test_a_cut_runs_again_under_a_new_run_id(ran: Ran) -> None:
 def test_risk_metrics_are_measured_by_their_own_dag_and_each_day_once(
     airflow: EmbeddedAirflow, measured: dict[str, str], tmp_path: Path
 ) -> None:
-    simulate(tmp_path, start=FIRST.date(), days=2, scale=0.02, seed=7)
+    simulate(tmp_path, start=HELD.date(), days=2, scale=0.02, seed=7)
     ingest = ("ingest", "--source", "payments,disputes", "--input", str(tmp_path / "{source}"))
     subprocess.run([*ASOF, *ingest], env=os.environ | measured, check=True)
-    cut = FIRST + timedelta(days=2)
+    cut = HELD + timedelta(days=2)
     first, again = airflow.run("risk_metrics_daily", [cut, cut])
     assert [(record.state, record.tasks) for record in (first, again)] == [("success", {"metrics": "success"})] * 2
     done = computed_days(load(home=Path(measured["ASOF_HOME"])))
@@ -158,7 +158,7 @@ def test_risk_metrics_are_measured_by_their_own_dag_and_each_day_once(
 
 def test_an_unknown_dag_is_named(airflow: EmbeddedAirflow) -> None:
     with pytest.raises(MissingError, match=r"There is no DAG 'features_x'. Known: features_toy"):
-        airflow.run("features_x", [FIRST])
+        airflow.run("features_x", [HELD])
 
 
 def test_a_port_that_is_taken_is_refused(airflow: EmbeddedAirflow, tmp_path: Path, toy: Path) -> None:

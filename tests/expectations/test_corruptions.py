@@ -110,7 +110,7 @@ def judged(one: Measured, profile: Profile) -> Report:
     return judge_partition(one.source, profile, history, lambda: told, keys=one.keys).report
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_at_least_nine_corruptions_in_ten_are_caught_and_no_clean_day_is_held(
     measured: tuple[Measured, ...], capsys: pytest.CaptureFixture[str]

@@ -137,13 +137,12 @@ def _killed_first_start_ruins_nothing(settings: Settings, after: float) -> None:
 
 # From the JVM's start to the making of the schema.
 @pytest.mark.slow
-@pytest.mark.parametrize("after", [0.75, 1.45])
-def test_a_first_start_that_is_killed_ruins_nothing(tmp_path: Path, listener: Path, after: float) -> None:
-    _killed_first_start_ruins_nothing(_new_home(tmp_path / "asof", listener), after)
+def test_a_first_start_that_is_killed_ruins_nothing(tmp_path: Path, listener: Path) -> None:
+    _killed_first_start_ruins_nothing(_new_home(tmp_path / "asof", listener), 1.45)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("after", [0.4, 1.1, 1.8, 2.15])
+@pytest.mark.parametrize("after", [0.4, 0.75, 1.1, 1.8, 2.15])
 def test_a_first_start_that_is_killed_at_other_moments_ruins_nothing(
     tmp_path: Path, listener: Path, after: float
 ) -> None:

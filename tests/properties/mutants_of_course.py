@@ -70,12 +70,12 @@ def gap_cv_of_the_population(patch: pytest.MonkeyPatch) -> None:
     with_functions(patch, {"gap_cv"}, finish=wrong)
 
 
-@mutant("courses")
+@mutant("courses", chunk=1)
 def burst_of_the_newest_step(patch: pytest.MonkeyPatch) -> None:
     with_functions(patch, {"burst"}, finish=lambda state, *_: (state[burst.IN_LAST], True))
 
 
-@mutant("courses")
+@mutant("courses", chunk=1)
 def burst_of_steps_toward_zero(patch: pytest.MonkeyPatch) -> None:
     with_functions(patch, {"burst"}, add=lambda state, time, _, step: burst.counted(state, -(-time // step), 1))
 
@@ -97,7 +97,7 @@ def trend_null_where_one_step_has_rows(patch: pytest.MonkeyPatch) -> None:
     with_functions(patch, {"trend"}, finish=wrong)
 
 
-@mutant("courses")
+@mutant("courses", chunk=1)
 def pairs_of_the_first_and_the_last(patch: pytest.MonkeyPatch) -> None:
     def wrong(state: Any, _: Ends) -> tuple[float, bool]:
         return abs(state[pairs.LAST + 1] - state[pairs.FIRST + 1]), state[pairs.PAIRS] > 0
@@ -114,7 +114,7 @@ def speed_in_km_a_second(patch: pytest.MonkeyPatch) -> None:
     with_functions(patch, {"speed_max"}, finish=wrong)
 
 
-@mutant("courses")
+@mutant("courses", chunk=2)
 def run_of_exactly_so_many(patch: pytest.MonkeyPatch) -> None:
     def wrong(state: Any, time: int, value: int, at_least: int) -> None:
         before = state[runs.FOUND]
@@ -126,7 +126,7 @@ def run_of_exactly_so_many(patch: pytest.MonkeyPatch) -> None:
     with_functions(patch, {"runs"}, add=wrong)
 
 
-@mutant("courses")
+@mutant("courses", chunk=2)
 def run_goes_on_over_other_rows(patch: pytest.MonkeyPatch) -> None:
     def wrong(state: Any, time: int, value: int, at_least: int) -> None:
         if value:

@@ -42,7 +42,7 @@ def a_release_makes_a_version_the_newest(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(versions, "_resolved", wrong)
 
 
-@mutant("held")
+@mutant("held", chunk=3)
 def what_changed_nothing_is_forgotten(patch: pytest.MonkeyPatch) -> None:
     right = versions.resolve
 

@@ -135,7 +135,7 @@ def publish_lag_ignored(patch: pytest.MonkeyPatch) -> None:
     )
 
 
-@mutant()
+@mutant(chunk=2)
 def phase_ignored(patch: pytest.MonkeyPatch) -> None:
     with_line(
         patch,
@@ -226,7 +226,7 @@ def with_ranks(patch: pytest.MonkeyPatch, change: Callable[[Array], Array]) -> N
     patch.setattr(versions, "_winners", lambda ids, rank, *rest: right(ids, change(rank), *rest))
 
 
-@mutant()
+@mutant(chunk=1)
 def void_outranked_by_a_redelivery(patch: pytest.MonkeyPatch) -> None:
     with_ranks(patch, lambda rank: rank // 2)
 
@@ -242,7 +242,7 @@ def void_ignored(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(versions, "resolve", lambda source, *rest: right(replace(source, void=None), *rest))
 
 
-@mutant()
+@mutant(chunk=1)
 def void_outranks_larger_versions(patch: pytest.MonkeyPatch) -> None:
     with_ranks(patch, lambda rank: np.where(rank & 1, 1_000, rank))
 
@@ -267,6 +267,6 @@ def what_lands_later_was_received_later(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(versions, "_resolved", wrong)
 
 
-@mutant("late")
+@mutant("late", chunk=3)
 def content_does_not_decide_where_versions_landed_apart(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(versions, "_places", lambda *given: given[4])

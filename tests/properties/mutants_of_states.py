@@ -161,6 +161,6 @@ def folded_time_since_first_is_since_last(patch: pytest.MonkeyPatch) -> None:
     wrong_state(patch, "time_since_first", add=counted.add_last)
 
 
-@mutant()
+@mutant(chunk=1)
 def folded_time_since_last_is_since_first(patch: pytest.MonkeyPatch) -> None:
     wrong_state(patch, "time_since_last", add=counted.add_first)

@@ -68,7 +68,7 @@ def std_by_floats(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(exact, "std", wrong)
 
 
-@mutant()
+@mutant(chunk=1)
 def mean_by_float_sums(patch: pytest.MonkeyPatch) -> None:
     right = Sweep.sums
 
@@ -97,7 +97,7 @@ def infinities_counted(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(sweep, "usable", lambda column: np.asarray(column.is_valid().to_numpy(zero_copy_only=False)))
 
 
-@mutant()
+@mutant(chunk=1)
 def minus_zero_is_a_value_of_its_own(patch: pytest.MonkeyPatch) -> None:
     right = hashing.hash64
     patch.setattr(
@@ -109,12 +109,12 @@ def minus_zero_is_a_value_of_its_own(patch: pytest.MonkeyPatch) -> None:
     )
 
 
-@mutant()
+@mutant(chunk=1)
 def rows_without_ids_in_order_of_arrival(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(sweep, "_by_value", lambda line, _: line)
 
 
-@mutant()
+@mutant(chunk=2)
 def never_seen_of_all_time(patch: pytest.MonkeyPatch) -> None:
     right = Sweep.values
 
@@ -141,7 +141,7 @@ def outcomes_counted_twice(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(outcomes, "_spans", wrong)
 
 
-@mutant()
+@mutant(chunk=1)
 def outcome_taken_back_still_counts(patch: pytest.MonkeyPatch) -> None:
     right = outcomes._spans
     patch.setattr(outcomes, "_spans", lambda lines, ids: right(replace(lines, until=np.full(len(lines), FOREVER)), ids))
@@ -195,12 +195,12 @@ def null_condition_taken_as_true(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(sweep, "mask", wrong)
 
 
-@mutant()
+@mutant(chunk=1)
 def integers_wrap_in_expressions(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(expressions, "_CHECKED", {"+": pc.add, "-": pc.subtract, "*": pc.multiply})
 
 
-@mutant()
+@mutant(chunk=2)
 def difference_wraps(patch: pytest.MonkeyPatch) -> None:
     right = derived._difference
 
@@ -232,7 +232,7 @@ def with_attributes(patch: pytest.MonkeyPatch, change: Callable[[FeatureView], F
     patch.setattr(sweep, "attributes", lambda view, *rest: right(change(view), *rest))
 
 
-@mutant("attributes")
+@mutant("attributes", chunk=8)
 def attribute_strictly_before_the_anchor(patch: pytest.MonkeyPatch) -> None:
     right = kernels.last_at_or_before
     patch.setattr(

@@ -17,16 +17,18 @@ class Mutant:
     name: str
     patch: Patch
     kind: str = "events"
+    chunk: int = 0
+    """Of the drawn cases, the one that told it when it was written: the search begins there, and goes on to all others."""
 
 
 MUTANTS: list[Mutant] = []
 
 
-def mutant(kind: str = "events") -> Callable[[Patch], Patch]:
+def mutant(kind: str = "events", *, chunk: int = 0) -> Callable[[Patch], Patch]:
     """Registers a patch under the name of its function."""
 
     def register(patch: Patch) -> Patch:
-        MUTANTS.append(Mutant(patch.__name__, patch, kind))
+        MUTANTS.append(Mutant(patch.__name__, patch, kind, chunk))
         return patch
 
     return register

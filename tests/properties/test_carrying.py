@@ -21,12 +21,14 @@ QUICK = settings(max_examples=50, deadline=None, suppress_health_check=NO_HEALTH
 CHUNK, CHUNKS = 40, 10
 
 
+@pytest.mark.slow
 @QUICK
 @given(carried_cases())
 def test_cuts_that_follow_from_one_another_are_the_oracles(case: CarriedCase) -> None:
     assert walked(case) == []
 
 
+@pytest.mark.slow
 @settings(QUICK, max_examples=25)
 @given(carried_cases(of_course=True))
 def test_courses_of_cuts_that_follow_from_one_another_are_the_oracles(case: CarriedCase) -> None:

@@ -29,18 +29,21 @@ def test_attributes(case: Case) -> None:
     assert differences(case) == []
 
 
+@pytest.mark.slow
 @QUICK
 @given(event_cases(held=True))
 def test_events_some_of_which_are_held(case: Case) -> None:
     assert differences(case) == []
 
 
+@pytest.mark.slow
 @QUICK
 @given(event_cases(late=True))
 def test_events_some_of_which_landed_late(case: Case) -> None:
     assert differences(case) == []
 
 
+@pytest.mark.slow
 @settings(QUICK, max_examples=100)
 @given(event_cases(late=True, held=True))
 def test_events_some_of_which_landed_late_and_some_of_which_are_held(case: Case) -> None:

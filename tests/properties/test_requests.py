@@ -18,24 +18,28 @@ from tests.strategies import DAY, NO_HEALTH_CHECK, Case
 QUICK = settings(max_examples=80, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
 
 
+@pytest.mark.slow
 @QUICK
 @given(request_cases())
 def test_a_frame_counts_the_ask_itself(case: Case) -> None:
     assert differences(case) == []
 
 
+@pytest.mark.slow
 @settings(QUICK, max_examples=30)
 @given(request_cases(of_course=True))
 def test_courses_of_a_frame_go_on_to_the_ask(case: Case) -> None:
     assert differences(case) == []
 
 
+@pytest.mark.slow
 @QUICK
 @given(request_cases())
 def test_a_lookup_counts_the_ask_itself(case: Case) -> None:
     assert differences_of_lookups(case) == []
 
 
+@pytest.mark.slow
 @settings(QUICK, max_examples=30)
 @given(request_cases(of_course=True))
 def test_courses_of_a_lookup_go_on_to_the_ask(case: Case) -> None:

@@ -91,6 +91,7 @@ def passes(data: st.DataObject, view: FeatureView, rows: pa.Table) -> list[pa.Ta
     return made
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
 @given(case=tiled_cases(), data=st.data())
 def test_tiles_give_what_the_oracle_counts(case: Case, data: st.DataObject) -> None:
@@ -125,6 +126,7 @@ def _room(metric: Metric, raw: Any, value: float | str | None) -> float:
     return 1e-9 * size if metric.group.type == "float64" else 0.0
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
 @given(case=tiled_cases(), data=st.data())
 def test_what_is_held_as_rows_gives_the_bits_of_a_frame(case: Case, data: st.DataObject) -> None:
@@ -152,6 +154,7 @@ def _magnitude(raw: Any, column: str | None) -> float:
     return float(sum(abs(row[column]) for row in raw if row[column] is not None and math.isfinite(row[column])))
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
 @given(case=tiled_cases(), data=st.data())
 def test_every_edge_of_every_window_is_the_edge_of_a_tile(case: Case, data: st.DataObject) -> None:

@@ -23,18 +23,22 @@ pytestmark = [pytest.mark.slow, pytest.mark.shared]
 
 def trailing(payments: pd.DataFrame, key: str, delay: str) -> pd.DataFrame:
     """count, amount in cents and frauds of the same key in `[t - delay - W, t - delay)`, for each payment."""
-    made = pd.DataFrame(index=payments.index)
-    for _, group in payments.groupby(key, sort=False):
-        times = group["event_time"].dt.tz_localize(None).to_numpy()
-        sums = {name: np.concatenate([[0], np.cumsum(group[name].to_numpy())]) for name in ("cents", "is_fraud")}
+    names = [f"{name}_{length}" for length in LENGTHS for name in ("n", "cents", "is_fraud")]
+    made = {name: np.empty(len(payments), np.int64) for name in names}
+    all_times = payments["event_time"].dt.tz_localize(None).to_numpy()
+    for rows in payments.groupby(key, sort=False).indices.values():
+        times = all_times[rows]
+        sums = {
+            name: np.concatenate([[0], np.cumsum(payments[name].to_numpy()[rows])]) for name in ("cents", "is_fraud")
+        }
         for length in LENGTHS:
             end = times - pd.Timedelta(delay).to_timedelta64()
             low = np.searchsorted(times, end - pd.Timedelta(length).to_timedelta64(), "left")
             high = np.searchsorted(times, end, "left")
-            made.loc[group.index, f"n_{length}"] = high - low
+            made[f"n_{length}"][rows] = high - low
             for name, total in sums.items():
-                made.loc[group.index, f"{name}_{length}"] = total[high] - total[low]
-    return made
+                made[f"{name}_{length}"][rows] = total[high] - total[low]
+    return pd.DataFrame(made, index=payments.index)
 
 
 @pytest.fixture(scope="module")

@@ -211,6 +211,7 @@ def _written(settings: Settings, mine: Rows, others: Rows) -> None:
         pushed(settings, mine[start : start + 10])
 
 
+@pytest.mark.slow
 def test_writers_and_folders_at_once_lose_nothing_and_count_nothing_twice(settings: Settings) -> None:
     rows = many(600)
     earlier = [{**one, "known": one["known"] - SECOND, "amount": 7} for one in rows[::5]]
