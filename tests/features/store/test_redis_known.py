@@ -133,6 +133,32 @@ def test_the_next_lookup_of_another_reader_sees_what_changes_a_record(
 
 @pytest.mark.services
 @pytest.mark.usefixtures("filled")
+@pytest.mark.parametrize("keys", range(7))
+def test_of_a_clearing_that_is_killed_a_reader_sees_what_is_left(
+    redis_url: str, keys: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    reader, writer = RedisStore(redis_url), RedisStore(redis_url)
+    assert reader.ask(asked()) == reader.ask(asked())
+    unlink, gone = writer.client.unlink, list[bytes]()
+
+    def killed(key: bytes) -> None:
+        if len(gone) == keys:
+            raise Killed
+        unlink(key)
+        gone.append(key)
+
+    monkeypatch.setattr(writer.client, "unlink", killed)
+    with pytest.raises(Killed):
+        writer.clear()
+    assert len(gone) == keys
+    assert reader.ask(asked()) == RedisStore(redis_url).ask(asked())
+
+
+@pytest.mark.services
+@pytest.mark.usefixtures("filled")
 def test_a_record_that_is_changed_by_hand_is_seen_within_a_second(redis_url: str) -> None:
     store = RedisStore(redis_url)
     before, _ = store.ask(asked())
