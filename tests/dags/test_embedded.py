@@ -133,6 +133,7 @@ def test_a_cut_runs_again_under_a_new_run_id(ran: Ran) -> None:
     assert f"prove of {LAST.isoformat()}: attempt 2" in two.logs["prove"].read_text(encoding="utf-8")
 
 
+@pytest.mark.long
 def test_risk_metrics_are_measured_by_their_own_dag_and_each_day_once(
     airflow: EmbeddedAirflow, measured: dict[str, str], tmp_path: Path
 ) -> None:

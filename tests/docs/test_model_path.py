@@ -135,6 +135,7 @@ def model(walked: tuple[int, Path], path: Any, catalog: Catalog) -> tuple[Any, p
         return path.trained(train, path.model_columns(ours)), test, ours
 
 
+@pytest.mark.long
 def test_rows_of_another_time_are_asked_anew(
     path: Any,
     spark: SparkSession,

@@ -58,6 +58,7 @@ def test_the_properties_kill(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) ->
     assert killed, f"{mutant.name} gives the right values in {CHUNK * CHUNKS} cases"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", STRATEGIES)
 def test_the_right_engine_lives(kind: str) -> None:
     assert [line for case, want in drawn(kind, 0) for line in differences(case, want)] == []
