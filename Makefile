@@ -49,7 +49,7 @@ quick: env ## Run the quick tests
 slow: env ## Run the slow tests
 	@$(SLOW)
 
-test-long: env ## Run what draws thousands of cases more, and the wrong engines that take minutes to tell; not part of make test
+test-long: env ## Run what make test leaves out: thousands of drawn cases more, wrong engines that take minutes to tell, and what takes long to measure
 	@$(LONG)
 
 lint: env ## Check style (ruff)

@@ -25,7 +25,8 @@ from jobs.simulate.simulation import simulate
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-HELD, BUSY, FAILS, LAST = (datetime(2026, 1, day, tzinfo=UTC) for day in range(1, 5))
+FIRST = datetime(2026, 1, 1, tzinfo=UTC)
+HELD, BUSY, FAILS, LAST = (FIRST + timedelta(days=day) for day in range(4))
 STAGES = ("ready", "compute", "validate", "held", "publish", "materialize", "prove")
 
 
@@ -137,10 +138,10 @@ def test_a_cut_runs_again_under_a_new_run_id(ran: Ran) -> None:
 def test_risk_metrics_are_measured_by_their_own_dag_and_each_day_once(
     airflow: EmbeddedAirflow, measured: dict[str, str], tmp_path: Path
 ) -> None:
-    simulate(tmp_path, start=HELD.date(), days=2, scale=0.02, seed=7)
+    simulate(tmp_path, start=FIRST.date(), days=2, scale=0.02, seed=7)
     ingest = ("ingest", "--source", "payments,disputes", "--input", str(tmp_path / "{source}"))
     subprocess.run([*ASOF, *ingest], env=os.environ | measured, check=True)
-    cut = HELD + timedelta(days=2)
+    cut = FIRST + timedelta(days=2)
     first, again = airflow.run("risk_metrics_daily", [cut, cut])
     assert [(record.state, record.tasks) for record in (first, again)] == [("success", {"metrics": "success"})] * 2
     done = computed_days(load(home=Path(measured["ASOF_HOME"])))
@@ -159,7 +160,7 @@ def test_risk_metrics_are_measured_by_their_own_dag_and_each_day_once(
 
 def test_an_unknown_dag_is_named(airflow: EmbeddedAirflow) -> None:
     with pytest.raises(MissingError, match=r"There is no DAG 'features_x'. Known: features_toy"):
-        airflow.run("features_x", [HELD])
+        airflow.run("features_x", [FIRST])
 
 
 def test_a_port_that_is_taken_is_refused(airflow: EmbeddedAirflow, tmp_path: Path, toy: Path) -> None:
