@@ -12,7 +12,8 @@ from features.definitions.tiling import Group, tiling
 from features.definitions.views import FeatureView
 from features.definitions.windows import EVER, Window
 from features.values import exact
-from features.values.sweep import Counted, Sweep, numbers
+from features.values.columns import numbers
+from features.values.sweep import Counted, Sweep
 
 __all__ = ["Slot", "Sums", "counted_features", "finished", "is_counted", "slots", "summed"]
 

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from features.definitions.features import Difference, Feature, Ratio, Zscore
+from features.values.columns import present
 
 __all__ = ["derive", "floats"]
 
@@ -34,8 +35,12 @@ def derive(feature: Feature, made: Mapping[str, pa.Array]) -> tuple[pa.Array, Ar
 
 def floats(values: pa.Array) -> tuple[Array, Array]:
     """The nearest float64 of numbers, 0 where null, and where they are not null."""
-    valid = np.asarray(values.is_valid().to_numpy(zero_copy_only=False))
-    return np.asarray(values.fill_null(0).to_numpy(zero_copy_only=False)).astype(np.float64), valid
+    return np.asarray(_zeroed(values), np.float64), present(values)
+
+
+def _zeroed(values: pa.Array) -> Array:
+    """As they are, 0 where null."""
+    return np.asarray((values.fill_null(0) if values.null_count else values).to_numpy(zero_copy_only=False))
 
 
 def _divided(top: Array, bottom: Array, valid: Array) -> tuple[pa.Array, Array]:
@@ -47,10 +52,8 @@ def _difference(minuend: pa.Array, subtrahend: pa.Array) -> tuple[pa.Array, Arra
     if not (pa.types.is_int64(minuend.type) and pa.types.is_int64(subtrahend.type)):
         (a, known), (b, also) = floats(minuend), floats(subtrahend)
         return pa.array(a - b, mask=~(known & also)), np.zeros(len(a), dtype=bool)
-    valid = np.asarray(minuend.is_valid().to_numpy(zero_copy_only=False)) & np.asarray(
-        subtrahend.is_valid().to_numpy(zero_copy_only=False)
-    )
-    a, b = (np.asarray(side.fill_null(0).to_numpy(zero_copy_only=False)) for side in (minuend, subtrahend))
+    valid = present(minuend) & present(subtrahend)
+    a, b = _zeroed(minuend), _zeroed(subtrahend)
     with np.errstate(over="ignore"):
         made = a - b
     left = valid & (((a ^ b) & (a ^ made)) < 0)

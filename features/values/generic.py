@@ -17,6 +17,7 @@ from features.definitions.aggregations.aggregation import Ends, State
 from features.definitions.expressions import ColumnType, Expression, type_of
 from features.definitions.features import Aggregate
 from features.definitions.views import FeatureView
+from features.values.columns import as_type
 from features.values.compiling import compiled
 from features.values.expressions import evaluate, mask
 from features.values.hashing import hash64
@@ -91,7 +92,7 @@ def over(
         (spans.anchor, spans.lower, spans.upper), words, value, valid, chosen,
     )  # fmt: skip
     if not column or state.value == "number":
-        return pa.array(value, mask=~valid).cast(kind)
+        return as_type(pa.array(value, mask=~valid), kind)
     return _represented(inputs, spans.asks.key, value, valid).cast(kind)
 
 

@@ -10,6 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numba import njit
 
+from features.values.columns import as_type, present
+
 __all__ = ["hash64", "row_hashes"]
 
 _P1, _P2, _P3 = np.uint64(0x9E3779B185EBCA87), np.uint64(0xC2B2AE3D27D4EB4F), np.uint64(0x165667B19E3779F9)
@@ -90,7 +92,7 @@ def row_hashes(columns: Sequence[pa.Array]) -> np.ndarray:
     made = np.full(len(columns[0]), 42, np.uint64)
     for values in columns:
         data, offsets = _spans(values, bool_bytes=4)
-        _fold_spans(data, offsets, np.asarray(values.is_valid().to_numpy(zero_copy_only=False)), made)
+        _fold_spans(data, offsets, present(values), made)
     return made.view(np.int64)
 
 
@@ -98,17 +100,18 @@ def _spans(values: pa.Array, *, bool_bytes: int) -> tuple[np.ndarray, np.ndarray
     """The bytes of all values, and where each begins, with the end of the last."""
     kind = values.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        values = values.cast(pa.large_string())
+        if not len(values):
+            return np.zeros(0, np.uint8), np.zeros(1, np.int64)
         if values.offset:
-            values = pa.concat_arrays([values, pa.array([], pa.large_string())])
+            values = pa.concat_arrays([values, pa.array([], kind)])
         _, offsets, data = values.buffers()
-        bounds = np.frombuffer(offsets, np.int64, len(values) + 1, 8 * values.offset)
-        return np.frombuffer(data or b"", np.uint8), bounds
+        bounds = np.frombuffer(offsets, np.int32 if pa.types.is_string(kind) else np.int64, len(values) + 1)
+        return np.frombuffer(data or b"", np.uint8), bounds.astype(np.int64, copy=False)
     if pa.types.is_boolean(kind):
         raw = pc.fill_null(values, False).to_numpy(zero_copy_only=False).astype(f"<u{bool_bytes}")
         return raw.view(np.uint8), np.arange(len(raw) + 1, dtype=np.int64) * bool_bytes
     if pa.types.is_floating(kind):
         words = (np.asarray(pc.fill_null(values, 0.0)) + 0.0).astype("<f8")
     else:
-        words = np.asarray(pc.fill_null(values.cast(pa.int64()), 0)).astype("<i8")
+        words = np.asarray(pc.fill_null(as_type(values, pa.int64()), 0)).astype("<i8")
     return words.view(np.uint8), np.arange(len(words) + 1, dtype=np.int64) * 8

@@ -23,10 +23,10 @@ from features.definitions.expressions import Expression
 from features.definitions.features import Aggregate
 from features.definitions.tiling import grid_of
 from features.definitions.views import FeatureView
+from features.values.columns import numbers, usable
 from features.values.counted import is_counted
 from features.values.expressions import mask
 from features.values.hashing import hash64
-from features.values.sweep import numbers, usable
 from features.values.timeline import Timeline
 
 __all__ = ["forgets", "kept", "kept_for", "tiled"]

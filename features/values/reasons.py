@@ -6,8 +6,8 @@ import pyarrow as pa
 from features.definitions.features import Aggregate, ArrivalRate, Attribute, Feature, Rate
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
+from features.values.columns import usable
 from features.values.expressions import evaluate, mask
-from features.values.sweep import usable
 from features.values.timeline import Timeline
 
 __all__ = ["COUNTS", "reasons"]

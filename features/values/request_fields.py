@@ -61,9 +61,10 @@ def typed_values(name: str, values: Sequence[object], kind: ColumnType) -> pa.Ar
     Raises:
         InputError: one is not of the type.
     """
-    return pa.array(
-        [_typed(name, value, kind) for value in values], pa.int64() if kind == "timestamp" else ARROW_TYPES[kind]
-    ).cast(ARROW_TYPES[kind])
+    made = [_typed(name, value, kind) for value in values]
+    if kind == "timestamp":
+        return pa.array(made, pa.int64()).cast(ARROW_TYPES[kind])
+    return pa.array(made, ARROW_TYPES[kind])
 
 
 def _typed(name: str, value: object, kind: ColumnType) -> Field:  # noqa: C901, PLR0911 - one branch a type

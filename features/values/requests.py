@@ -11,6 +11,7 @@ from features.definitions.freshness import EventFreshness
 from features.definitions.requests import followers
 from features.definitions.views import FeatureView
 from features.values import kernels
+from features.values.columns import as_type, rows_of
 from features.values.expressions import evaluate_column, mask
 from features.values.timeline import Asks, Timeline, anchors, settled
 
@@ -30,7 +31,7 @@ def requested(feature: Requested, request: Request | None, count: int, kind: pa.
     """The values of a feature that is a request field; all null where nobody asks."""
     if request is None:
         return pa.nulls(count, kind)
-    column = request[feature.column].cast(kind)
+    column = as_type(request[feature.column], kind)
     if not pa.types.is_floating(kind):
         return column
     return pc.if_else(pc.fill_null(pc.is_finite(column), False), pc.add(column, 0.0), pa.scalar(None, kind))
@@ -49,7 +50,7 @@ def rounds(asks: Asks) -> Iterator[Array]:
 def asked_columns(view: FeatureView, instant: Array, request: Request) -> dict[str, pa.Array]:
     """The columns of the events that asks are: their instants, request fields, and the computed columns that follow from these. All others are null."""
     made = {name: request[name] for name in view.request}
-    made[view.source.event_time] = pa.array(instant).cast(pa.timestamp("us", "UTC"))
+    made[view.source.event_time] = as_type(pa.array(instant), pa.timestamp("us", "UTC"))
     how = {each.name: each.computed for each in view.source.columns}
     for name in followers(view.source, view.request):
         node = how[name]
@@ -66,11 +67,14 @@ def counting_asks(view: FeatureView, columns: Mapping[str, pa.Array], count: int
 def own_rows(names: Mapping[str, pa.DataType], columns: Mapping[str, pa.Array], chosen: Array) -> dict[str, pa.Array]:
     """These columns of the chosen asks' events."""
     count = int(chosen.sum())
-    index = pa.array(np.flatnonzero(chosen))
-    return {
-        name: columns[name].take(index).cast(kind) if name in columns else pa.nulls(count, kind)
-        for name, kind in names.items()
-    }
+    index = None if count == len(chosen) else pa.array(np.flatnonzero(chosen))
+    made: dict[str, pa.Array] = {}
+    for name, kind in names.items():
+        if name in columns:
+            made[name] = as_type(columns[name] if index is None else columns[name].take(index), kind)
+        else:
+            made[name] = pa.nulls(count, kind)
+    return made
 
 
 def with_asks(view: FeatureView, line: Timeline, asks: Asks, request: Request, *, replacing: bool = True) -> Timeline:
@@ -90,17 +94,18 @@ def with_asks(view: FeatureView, line: Timeline, asks: Asks, request: Request, *
         line = _hidden(view, line, asks, ids, chosen)
     here, kinds = asks.only(chosen), {name: column.type for name, column in line.columns.items()}
     places = kernels.edges(line.key, line.time, here.key, here.instant)
-    index = pa.array(np.insert(np.arange(len(line)), places, len(line) + np.arange(len(places))))
+    order = np.insert(np.arange(len(line)), places, len(line) + np.arange(len(places)))
     own = own_rows(kinds, columns, chosen)
-    own_settled = (
-        None if line.settled is None else np.insert(line.settled, places, settled(here.instant, view.freshness))
-    )
+
+    def woven(rows: Array, asked: Array) -> Array:
+        return np.concatenate([rows, asked])[order]
+
     return Timeline(
-        key=np.insert(line.key, places, here.key), time=np.insert(line.time, places, here.instant),
-        since=np.insert(line.since, places, here.instant), until=np.insert(line.until, places, here.instant + 1),
-        columns={name: pa.concat_arrays([column, own[name]]).take(index) for name, column in line.columns.items()},
-        settled=own_settled, known=None if line.known is None else np.insert(line.known, places, here.instant),
-        own=np.insert(np.zeros(len(line), bool), places, True),
+        key=woven(line.key, here.key), time=woven(line.time, here.instant),
+        since=woven(line.since, here.instant), until=woven(line.until, here.instant + 1),
+        columns={name: rows_of(pa.concat_arrays([column, own[name]]), order) for name, column in line.columns.items()},
+        settled=None if line.settled is None else woven(line.settled, settled(here.instant, view.freshness)),
+        known=None if line.known is None else woven(line.known, here.instant), own=order >= len(line),
     )  # fmt: skip
 
 

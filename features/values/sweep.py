@@ -16,6 +16,7 @@ from features.definitions.views import FeatureView
 from features.definitions.windows import EVER, Window
 from features.values import exact, generic, kernels
 from features.values.anomalies import Moved, moved, part_values
+from features.values.columns import numbers, usable
 from features.values.derived import derive
 from features.values.expressions import mask
 from features.values.fits import Fits, curve_names
@@ -25,7 +26,7 @@ from features.values.streams import Stream, bounds, codes_of_line, encoded
 from features.values.timeline import Asks, Rows, Taken, Timeline, anchors, timeline
 
 __all__ = [
-    "ARROW_TYPES", "NEVER_SEEN", "OK", "OVERFLOW", "STATUSES", "Counted", "Lines", "Sweep", "Values", "attributes", "line_of", "numbers", "sweep", "usable",
+    "ARROW_TYPES", "NEVER_SEEN", "OK", "OVERFLOW", "STATUSES", "Counted", "Lines", "Sweep", "Values", "attributes", "line_of", "sweep",
 ]  # fmt: skip
 
 Array = np.ndarray
@@ -347,20 +348,6 @@ def _by_value(kept: Timeline, column: str) -> Timeline:
         columns={name: values.take(index) for name, values in kept.columns.items()},
         settled=None if kept.settled is None else kept.settled[order], own=None if kept.own is None else own[order],
     )  # fmt: skip
-
-
-def usable(column: pa.Array) -> Array:
-    """Not null, not NaN, not infinite."""
-    if pa.types.is_floating(column.type):
-        return np.asarray(pc.fill_null(pc.is_finite(column), False).to_numpy(zero_copy_only=False))
-    return np.asarray(column.is_valid().to_numpy(zero_copy_only=False))
-
-
-def numbers(column: pa.Array) -> Array:
-    """int64 or float64 of a column without nulls; -0.0 is 0.0."""
-    if pa.types.is_floating(column.type):
-        return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64) + 0.0
-    return np.asarray(column.cast(pa.int64()).to_numpy(zero_copy_only=False))
 
 
 def attributes(view: FeatureView, line: Timeline, asks: Asks, anchor: Array) -> Values:

@@ -14,6 +14,7 @@ from features.definitions.features import Aggregate, Attribute, CohortRate
 from features.definitions.views import FeatureView
 from features.definitions.windows import Window
 from features.values import derived, exact, expressions, hashing, kernels, outcomes, streams, sweep
+from features.values.columns import numbers
 from features.values.sweep import Sweep
 from features.values.timeline import FOREVER, Timeline
 from tests.properties.registered import mutant
@@ -73,7 +74,7 @@ def mean_by_float_sums(patch: pytest.MonkeyPatch) -> None:
     right = Sweep.sums
 
     def wrong(self: Sweep, feature: Aggregate, stream: Any) -> pa.Array:
-        values = sweep.numbers(stream.rows.columns[feature.column or ""])
+        values = numbers(stream.rows.columns[feature.column or ""])
         if feature.operation != "mean" or values.dtype == np.float64:
             return right(self, feature, stream)
         lo, hi, _ = stream.span(feature.window)

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from numba import njit
 
 from features.definitions.expressions import ColumnType
+from features.values.columns import as_type
 from features.values.state.bounds import room
 from features.values.state.varints import get_numbers, get_times, get_varint, put_numbers, put_times, put_varint
 from features.values.sweep import ARROW_TYPES
@@ -170,18 +171,26 @@ def read_blocks(
 
 def _column(kind: ColumnType, values: Array, nulls: Array, texts: Array, data: bytes) -> pa.Array:
     """An Arrow column of what was read."""
+    missing = nulls if nulls.any() else None
     if kind == "string":
         offsets = np.zeros(len(values) + 1, np.int64)
-        np.cumsum(np.where(nulls, 0, values), out=offsets[1:])
+        np.cumsum(values if missing is None else np.where(nulls, 0, values), out=offsets[1:])
         whole = _gathered(np.frombuffer(data, np.uint8), offsets, texts)
-        valid = pa.array(~nulls).buffers()[1] if nulls.any() else None
-        made = pa.Array.from_buffers(
-            pa.large_string(), len(values), [valid, pa.py_buffer(offsets), pa.py_buffer(whole)]
-        )
-        return made.cast(pa.string())
+        valid = None if missing is None else pa.array(~nulls).buffers()[1]
+        return _texts(offsets, valid, whole)
     if kind == "float64":
-        return pa.array(np.ascontiguousarray(values).view(np.float64), mask=nulls)
-    return pa.array(values, mask=nulls).cast(ARROW_TYPES[kind])
+        return pa.array(np.ascontiguousarray(values).view(np.float64), mask=missing)
+    if kind == "bool":
+        return pa.array(values.astype(np.bool_), mask=missing)
+    return as_type(pa.array(values, mask=missing), ARROW_TYPES[kind])
+
+
+def _texts(offsets: Array, valid: pa.Buffer | None, whole: Array) -> pa.Array:
+    count, data = len(offsets) - 1, pa.py_buffer(whole)
+    if len(whole) <= np.iinfo(np.int32).max:
+        return pa.Array.from_buffers(pa.string(), count, [valid, pa.py_buffer(offsets.astype(np.int32)), data])
+    made = pa.Array.from_buffers(pa.large_string(), count, [valid, pa.py_buffer(offsets), data])
+    return made.cast(pa.string())
 
 
 @njit(cache=True)

@@ -12,6 +12,7 @@ from features.definitions.expressions import Scalar
 from features.definitions.features import Requested, taken
 from features.definitions.views import FeatureView
 from features.values import exact
+from features.values.columns import as_type, numbers, rows_of, usable
 from features.values.derived import derive
 from features.values.expressions import mask
 from features.values.requests import Request, requested
@@ -20,9 +21,10 @@ from features.values.state.blocks import Block, empty, read_blocks
 from features.values.state.layout import Sections, read_states
 from features.values.state.others import others, swept
 from features.values.state.pack import identity, ordinal, value_of
+from features.values.state.plan import Section
 from features.values.state.program import Group, Program, program_of
 from features.values.state.selves import before_asks, selves, unreplaced
-from features.values.sweep import ARROW_TYPES, OK, OVERFLOW, Values, numbers, usable
+from features.values.sweep import ARROW_TYPES, OK, OVERFLOW, Values
 from features.values.timeline import Asks
 
 __all__ = ["Finished", "Stated", "finish", "finish_together"]
@@ -98,8 +100,7 @@ class Finished:
         if name not in self._columns:
             group, at = self._made.program.found[self._place][name]
             asks, kind = len(self._made.instants[0]), ARROW_TYPES[self._made.program.plans[self._place].types[name]]
-            made = self._made.arrays[group].slice(at * asks, asks)
-            self._columns[name] = made if made.type == kind else made.cast(kind)
+            self._columns[name] = as_type(self._made.arrays[group].slice(at * asks, asks), kind)
         return self._columns[name]
 
     def arrays(self, names: Iterable[str]) -> dict[str, pa.Array]:
@@ -117,7 +118,7 @@ class Finished:
                 made[name] = listed[at[0]][at[1]]
                 continue
             column = self._columns[name]
-            made[name] = (column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column).to_pylist()
+            made[name] = (as_type(column, pa.int64()) if pa.types.is_timestamp(column.type) else column).to_pylist()
         return made
 
     def row(self, names: tuple[str, ...]) -> tuple[Scalar, ...]:
@@ -236,20 +237,21 @@ class _Together:
             return kernels.NOTHING
         begin, end = np.zeros(len(sections.at), np.int64), np.zeros(len(sections.at), np.int64)
         parts: list[tuple[Array, Array, Array]] = []
+        taken: dict[int, tuple[Block, Array]] = {}
         used = 0
         for n, section in enumerate(self.program.sections):
             view = self.program.of[n]
             rows = self.beside[view]
             if not len(rows):
                 continue
-            chosen = mask(section.where, rows.columns, len(rows))
-            if section.column is not None:
-                chosen = chosen & usable(rows.columns[section.column])
-            rows = rows.only(chosen)
             low, high = self.first[view], self.first[view + 1]
-            edges = used + np.searchsorted(rows.key, np.arange(int(high - low) + 1))
             slots = sections.slot[low:high] + self.program.place[n]
-            begin[slots], end[slots] = edges[:-1], edges[1:]
+            as_one = int(self.program.takes_as[n])
+            if as_one not in taken:
+                rows = _taken(section, rows)
+                taken[as_one] = rows, np.searchsorted(rows.key, np.arange(int(high - low) + 1))
+            rows, edges = taken[as_one]
+            begin[slots], end[slots] = used + edges[:-1], used + edges[1:]
             parts.append((rows.time, rows.since, _words(self.program, n, rows)))
             used += len(rows)
         if not parts:
@@ -304,6 +306,14 @@ class _Together:
         return made
 
 
+def _taken(section: Section, rows: Block) -> Block:
+    """Of rows beside states those that a section takes."""
+    if section.where is None and section.column is None:
+        return rows
+    chosen = mask(section.where, rows.columns, len(rows))
+    return rows.only(chosen if section.column is None else chosen & usable(rows.columns[section.column]))
+
+
 def _words(program: Program, section: int, rows: Block) -> Array:
     """int64[9, rows]: what rows beside a state add; of a count one each, the limbs of the value, the pieces of its square."""
     made = np.zeros((_MOST_PIECES, len(rows)), np.int64)
@@ -328,7 +338,7 @@ def _joined(one: Block, two: Block) -> Block:
     key, time = np.concatenate([one.key, two.key]), np.concatenate([one.time, two.time])
     order = np.lexsort((time, key))
     columns = {
-        name: pa.concat_arrays([column, two.columns[name].cast(column.type)]).take(pa.array(order))
+        name: rows_of(pa.concat_arrays([column, as_type(two.columns[name], column.type)]), order)
         for name, column in one.columns.items()
     }
     return Block(key=key[order], time=time[order], since=np.concatenate([one.since, two.since])[order], columns=columns)

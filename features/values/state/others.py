@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
+from features.values.columns import as_type, rows_of
 from features.values.requests import Request, with_asks
 from features.values.state.blocks import Block
 from features.values.state.plan import Plan
@@ -40,7 +41,7 @@ def others(
     made: dict[str, tuple[pa.Array, Array]] = {}
     for feature in plan.others:
         column, left = sweep.one(feature)
-        made[feature.name] = column.take(pa.array(back)), left[back]
+        made[feature.name] = rows_of(column, back), left[back]
     return made
 
 
@@ -48,7 +49,7 @@ def swept(view: FeatureView, rows: Block, more: Block, key: Array, instant: Arra
     """A view of changes at each ask; see `others`."""
     asks, back = _sorted(key, instant)
     found = attributes(view, _line(view.source, rows, more), asks, asks.instant)
-    columns = {name: column.take(pa.array(back)) for name, column in found.columns.items()}
+    columns = {name: rows_of(column, back) for name, column in found.columns.items()}
     return Values(columns=columns, status=found.status[back])
 
 
@@ -62,14 +63,14 @@ def _line(source: Source, rows: Block, more: Block) -> Timeline:
     if not len(more):
         return _timeline(rows.key, rows.time, rows.time, rows.columns, plain=True)
     both = {
-        name: pa.concat_arrays([column, more.columns[name].cast(column.type)]) for name, column in rows.columns.items()
+        name: pa.concat_arrays([column, as_type(more.columns[name], column.type)]) for name, column in rows.columns.items()
     }  # fmt: skip
     key, time = np.concatenate([rows.key, more.key]), np.concatenate([rows.time, more.time])
     since = np.concatenate([rows.time, more.since])
     never, zeros = np.zeros(len(key), bool), np.zeros(len(key), np.int64)
     unordered = Rows(key=key, time=time, known=zeros, retract=never, undoes=zeros, first=never, columns=both)
     order = in_order(unordered, source)
-    columns = {name: column.take(pa.array(order)) for name, column in both.items()}
+    columns = {name: rows_of(column, order) for name, column in both.items()}
     return _timeline(key[order], time[order], since[order], columns, plain=False)
 
 

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from features.definitions.views import FeatureView
 from features.values import exact
+from features.values.columns import numbers, usable
 from features.values.expressions import mask
 from features.values.hashing import hash64
 from features.values.kept import kept_for
@@ -15,7 +16,6 @@ from features.values.state import merging
 from features.values.state.blocks import Block, empty
 from features.values.state.layout import Chunk, write
 from features.values.state.plan import Plan, Section, Span, plan_of, span_of
-from features.values.sweep import numbers, usable
 from features.values.timeline import Timeline
 
 __all__ = ["identity", "ordinal", "pack"]

@@ -55,6 +55,8 @@ class Program:
     sections: tuple[Section, ...]
     of: Array
     place: Array
+    takes_as: Array
+    """A section: the first of those of its view that take the same rows."""
     first_section: Array
     widths: Array
     limbs: Array
@@ -133,7 +135,7 @@ def program_of(views: tuple[FeatureView, ...]) -> Program:
         views=views, plans=plans, sections=sections,
         of=np.repeat(np.arange(len(plans)), np.diff(first_section)),
         place=np.concatenate([np.zeros(0, np.int64), *(np.arange(len(some)) for some in held)]),
-        first_section=first_section, widths=np.array([section.width for section in sections], np.int64),
+        takes_as=_takes_as(held), first_section=first_section, widths=np.array([section.width for section in sections], np.int64),
         limbs=np.array([int(section.summed) if section.kind in {"counted", "matched"} else -1 for section in sections], np.int64),
         kind=np.array([_KINDS[section.kind] for section in sections], np.int64), pieces=pieces,
         once=np.array([section.ends_now for section in sections], np.bool_),
@@ -145,6 +147,11 @@ def program_of(views: tuple[FeatureView, ...]) -> Program:
         kept=kept, waiting=waiting, no_rows=(tuple(map(empty, kept)), tuple(map(empty, waiting))),
         seen=np.array([row_of[view, 0][0] + 1 if some else -1 for view, some in enumerate(held)], np.int64),
     )  # fmt: skip
+
+
+def _takes_as(held: Sequence[Sequence[Section]]) -> Array:
+    rows = [(view, repr(section.where), section.column) for view, some in enumerate(held) for section in some]
+    return np.array([rows.index(one) for one in rows], np.int64)
 
 
 def _spans_of_whole(views: int, features: Sequence[tuple[int, str]]) -> Iterator[tuple[tuple[str, ...], int, int]]:

@@ -25,7 +25,8 @@ def selves(view: FeatureView, instant: Array, request: Request) -> Block:
     """
     columns = asked_columns(view, instant, request)
     chosen = counting_asks(view, columns, len(instant))
-    kinds = {name: ARROW_TYPES[view.source.types[name]] for name in plan_of(view).waiting_columns}
+    types = view.source.types
+    kinds = {name: ARROW_TYPES[types[name]] for name in plan_of(view).waiting_columns}
     at = instant[chosen]
     return Block(key=np.flatnonzero(chosen), time=at, since=at, columns=own_rows(kinds, columns, chosen))
 
