@@ -23,7 +23,7 @@ from features.definitions.names import micros, utc
 from features.definitions.services import FeatureService, Label
 from features.errors import InputError, MissingError
 from features.settings import Settings
-from features.values.labels import STATUSES
+from features.values.labels import ASKED, STATUSES
 from features.values.sampling import WEIGHT, Sampling, capped, parse_sampling, thinned, weighted
 from features.values.splits import SPLIT, Split, parse_split, split_rows
 from jobs.commands import LabelledFrame
@@ -107,7 +107,7 @@ def labelled_frame(
 
 
 def wanted_columns(ask: LabelAsk, catalog: Catalog, service: FeatureService) -> dict[str, str]:
-    """Columns of the frame to those of the event source: its id, and the keys and request fields of the service's views.
+    """Columns of the frame to those of the labelled events: their id, the keys of the service's views, and request fields as they were asked with.
 
     Raises:
         MissingError: the event source lacks a key or a request field, or a column that sampling or split names.
@@ -122,14 +122,24 @@ def wanted_columns(ask: LabelAsk, catalog: Catalog, service: FeatureService) -> 
         _refuse_missing(
             ask.label, view.request, f"view {view.name!r} of service {service.name!r} has it as a request field"
         )
-        wanted |= {name: name for name in view.request if name not in wanted}
+        wanted |= {name: ASKED + name for name in view.request if name not in wanted}
     _refuse_missing(ask.label, ask.sampling.columns, "--sample names it")
     _refuse_missing(ask.label, ask.split.entity if ask.split else (), "--split names it")
-    reads, _ = read_columns(ask.label, (*wanted.values(), *ask.columns))
+    reads, _ = read_columns(ask.label, (*_own(wanted), *_asked(wanted), *ask.columns))
     if taken := sorted({*wanted, *reads} & {*_OURS} - {source.event_time}):
         msg = f"The columns {', '.join(taken)} of source {source.name!r} have names of a frame's own. Give them other names, or use a label file with --labels."
         raise InputError(msg)
     return wanted
+
+
+def _own(wanted: Mapping[str, str]) -> tuple[str, ...]:
+    """Columns that are as known at the frame's as_of."""
+    return tuple(column for column in wanted.values() if not column.startswith(ASKED))
+
+
+def _asked(wanted: Mapping[str, str]) -> tuple[str, ...]:
+    """Columns that are as the events' first versions have them."""
+    return tuple(column.removeprefix(ASKED) for column in wanted.values() if column.startswith(ASKED))
 
 
 def _refuse_missing(label: Label, columns: Iterable[str], why: str) -> None:
@@ -149,9 +159,8 @@ def _labelled(
     label = ask.label
     befores = [(source.ingested_by, ask.span.as_of) for source in (label.event_source, label.outcomes)]
     sources = snapshots(settings, befores)
-    found = labelled_events(
-        spark, settings, label, ask.span, (*wanted.values(), *ask.columns), _to_file(ask, str(work))
-    )
+    columns = *_own(wanted), *ask.columns
+    found = labelled_events(spark, settings, label, ask.span, columns, _to_file(ask, str(work)), _asked(wanted))
     told = [json.loads(item) for item in found.told]
     seen: Counter[str] = Counter()
     for item in told:

@@ -57,6 +57,7 @@ def labelled_events(
     span: Span,
     columns: Sequence[str],
     tell: Callable[[pa.Table], str],
+    asked: Sequence[str] = (),
 ) -> Found:
     """Labels the events of a span in Spark's workers, and gives what `tell` says of each worker's rows.
 
@@ -67,13 +68,14 @@ def labelled_events(
         span: which events, as known when.
         columns: of the events, for `tell`; their id and event_time come too.
         tell: given `features.values.labels.Labelled.rows`.
+        asked: columns as the events' first versions have them; see `features.values.labels.label_events`.
 
     Raises:
         MissingError: a partition of a source before `as_of` is not there.
         InputError: outcomes arrived before their events.
     """
     source = label.event_source
-    reads = read_columns(label, columns)
+    reads = read_columns(label, (*columns, *asked))
     known = [
         known_rows(spark, settings, source, before=span.as_of, since=span.start),
         known_rows(spark, settings, label.outcomes, before=span.as_of),
@@ -86,7 +88,7 @@ def labelled_events(
     workers = sum(item.rows for item in ledger.partitions(settings, source.ingested_by)) // _AT_ONCE + 1
     found = (
         both.repartition(workers, "asof_id")
-        .mapInArrow(_work(label, reads, span.as_of, tell), "told string, early long, shown string")
+        .mapInArrow(_work(label, reads, span.as_of, tell, asked), "told string, early long, shown string")
         .collect()
     )
     _refuse_early(label, sum(row["early"] for row in found), [row["shown"] for row in found if row["shown"]])
@@ -123,7 +125,11 @@ def _shaped(rows: DataFrame, source: Source, names: Sequence[str], part: int, ev
 
 
 def _work(
-    label: Label, reads: tuple[tuple[str, ...], tuple[str, ...]], as_of: int, tell: Callable[[pa.Table], str]
+    label: Label,
+    reads: tuple[tuple[str, ...], tuple[str, ...]],
+    as_of: int,
+    tell: Callable[[pa.Table], str],
+    asked: Sequence[str],
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
     compiled = compile_definition(label)
 
@@ -134,7 +140,7 @@ def _work(
             table = pa.Table.from_batches(found)
             parts = [_rows(table, source, names, part) for part, (source, names) in
                      enumerate(zip((here.event_source, here.outcomes), reads, strict=True))]  # fmt: skip
-            made = label_events(here, parts[_EVENT], parts[_OUTCOME], as_of)
+            made = label_events(here, parts[_EVENT], parts[_OUTCOME], as_of, asked)
             shown = "; ".join(map(_early, made.early.slice(0, _SHOWN).to_pylist()))
             yield from pa.table({"told": [tell(made.rows)], "early": [len(made.early)], "shown": [shown]}).to_batches()
 

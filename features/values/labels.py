@@ -3,6 +3,7 @@
 Instants are int64 microseconds UTC. Rows are what engines see of a source: `asof_known` (additions and retractions), `asof_op`, `asof_undoes`.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,10 +17,12 @@ from features.values.expressions import mask
 from features.values.sweep import ARROW_TYPES
 from features.values.versions import ADD, RETRACT
 
-__all__ = ["NEGATIVE", "PENDING", "POSITIVE", "STATUSES", "UNOBSERVED", "Labelled", "label_events"]
+__all__ = ["ASKED", "NEGATIVE", "PENDING", "POSITIVE", "STATUSES", "UNOBSERVED", "Labelled", "label_events"]
 
 Array = np.ndarray
 STATUSES = POSITIVE, NEGATIVE, PENDING, UNOBSERVED = "positive", "negative", "pending", "unobserved"
+ASKED = "asof_asked_"
+"""Before the name of a column that is as the event's first version has it: what whoever asked at the event brought."""
 _FOREVER = np.iinfo(np.int64).max
 
 
@@ -30,13 +33,13 @@ class Labelled:
     rows: pa.Table
     """The events that stand, sorted by (time, id): their columns and `label` (int8: 1 positive, 0 negative, null otherwise), `label_status`,
     `label_known_at` (since when the label is what it is; null of pending and unobserved), `label_mature` (event_time + H <= as_of). Of events that
-    are not mature only positives have a label: who learns from those learns that young events are fraud."""
+    are not mature only positives have a label: who learns from those learns that young events are fraud. Columns that were `asked` for stand beside them."""
 
     early: pa.Table
     """Outcomes that stand and arrived before their event happened: `outcome`, `event` (text), `arrived`, `happened`."""
 
 
-def label_events(label: Label, events: pa.Table, outcomes: pa.Table, as_of: int) -> Labelled:
+def label_events(label: Label, events: pa.Table, outcomes: pa.Table, as_of: int, asked: Sequence[str] = ()) -> Labelled:
     """Labels the events that are known at `as_of`: what has known_at < as_of, as at a cut.
 
     Positive: an outcome that meets `positive`, became known before event_time + H, and still stands at `as_of`; of several one is enough. Unknown
@@ -48,6 +51,7 @@ def label_events(label: Label, events: pa.Table, outcomes: pa.Table, as_of: int)
         events: rows of its event source.
         outcomes: rows of its outcomes; those of other events are left aside.
         as_of: microseconds UTC.
+        asked: columns of events that are given as `ASKED` and their name, too: as the first of an event's versions has them.
     """
     source = label.event_source
     rows = _standing_events(source, events, as_of)
@@ -66,6 +70,8 @@ def label_events(label: Label, events: pa.Table, outcomes: pa.Table, as_of: int)
     )
     made = made.append_column("label_known_at", pa.array(known, pa.int64(), mask=~final).cast(ARROW_TYPES["timestamp"]))
     made = made.append_column("label_mature", pa.array(due <= as_of))
+    for name, column in _asked_with(source, events, rows, as_of, asked).items():
+        made = made.append_column(ASKED + name, column)
     return Labelled(rows=made, early=_early(found, rows, source, happened))
 
 
@@ -145,6 +151,21 @@ def _standing_events(source: Source, events: pa.Table, as_of: int) -> pa.Table:
     rows = added.filter(pa.array(until >= as_of))
     by_id = np.asarray(pc.rank(rows[source.event_id or ""].combine_chunks(), tiebreaker="dense"))
     return rows.take(pa.array(np.lexsort((by_id, _micros(rows, source.event_time)))))
+
+
+def _asked_with(
+    source: Source, events: pa.Table, rows: pa.Table, as_of: int, names: Sequence[str]
+) -> Mapping[str, pa.ChunkedArray]:
+    """Columns of the first version of each event, whether or not it meets the source's filter."""
+    if not names or not len(rows):
+        return {name: rows[name] for name in names}
+    event_id = source.event_id or ""
+    added = events.filter(pc.and_(pc.equal(events["asof_op"], ADD), pa.array(_micros(events, "asof_known") < as_of)))
+    codes = np.asarray(pc.rank(added[event_id].combine_chunks(), tiebreaker="dense")).astype(np.int64)
+    order = np.lexsort((_micros(added, "asof_known"), codes))
+    first = added.take(pa.array(order[np.diff(codes[order], prepend=0) > 0]))  # ranks begin at 1
+    place = pc.index_in(rows[event_id].combine_chunks(), value_set=first[event_id].combine_chunks())
+    return {name: first[name].take(place) for name in names}
 
 
 def _met(condition: Expression | None, rows: pa.Table) -> Array:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from features import FeatureService, FeatureView, Label, col, count, fields, flat, sum_
+from features import FeatureService, FeatureView, Label, Schedule, col, count, fields, flat, requested, sum_
 from features.definitions.sources import Source
 from tests.jobs.shop import CARD, DISPUTES, PAYMENTS
 
@@ -26,6 +26,16 @@ VIEW = FeatureView(
     remember="10d",
 )
 SERVICE = FeatureService(name="labelled_v1", views=(VIEW,))
+ASKED = FeatureView(
+    name="labelled_asked",
+    entity=CARD,
+    source=BOUGHT,
+    freshness=Schedule(anchor="ask"),
+    features=flat((sum_("amount", "7d"), requested("amount"))),
+    request=("amount",),
+    remember="10d",
+)
+AT_CHECKOUT = FeatureService(name="labelled_checkout_v1", views=(ASKED,))
 CHARGEBACK = Label(
     name="chargeback",
     outcomes=DISPUTED,

@@ -49,6 +49,7 @@ def reported(name: str, payment: str, day: int, hour: int, reason: str = "fraud"
 PAID = [
     paid("before", 1), paid("a", 2), paid("b", 2, card=None), paid("blocked", 2, "blocked"), paid("explored", 2, "explored"), paid("late", 3, card="k"),
     paid("gone", 3), paid("gone", 3, voided=True, known=micros(at(5))), paid("open", 5),
+    paid("open", 5, version=1, known=micros(at(6, 1))) | {"amount": 700},
 ]  # fmt: skip
 HELD = [
     disputed("d1", "a", 3, 10),

@@ -104,6 +104,16 @@ def test_events_and_labels_are_as_known_then(
     }
 
 
+def test_request_fields_are_what_was_asked_with(
+    spark: SparkSession, home: Settings, catalog: Catalog, tmp_path: Path
+) -> None:
+    asked = command(tmp_path, start=at(5), service="labelled_checkout_v1")
+    made(spark, home, catalog, asked)
+    (row,) = pq.read_table(asked.out).to_pylist()
+    names = "id", "amount", "labelled_asked__requested_amount"
+    assert [row[name] for name in names] == ["open", 100, 100]  # 700 is known since, and no lookup was asked with it
+
+
 def test_outcomes_that_are_bound_to_no_parent(
     spark: SparkSession, home: Settings, catalog: Catalog, tmp_path: Path
 ) -> None:
@@ -307,7 +317,7 @@ def test_a_frame_that_cannot_be(
 
 @pytest.mark.parametrize(("changes", "said"), [
     ({"label": "fraud"}, "There is no label 'fraud'. Known: chargeback, hoax, reported."),
-    ({"service": "nope"}, "There is no service 'nope'. Known: labelled_v1."),
+    ({"service": "nope"}, "There is no service 'nope'. Known: labelled_checkout_v1, labelled_v1."),
     ({"sample": ("rate:channel:web=0.5",)}, "has no column channel; --sample names it. It has amount, card, event_time, id"),
     ({"split": ("entity=device",)}, "has no column device; --split names it."),
 ])  # fmt: skip

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features import Label, Source, col, fields
-from features.values.labels import Labelled, label_events
+from features.values.labels import ASKED, Labelled, label_events
 from tests import engine, oracle
 from tests.oracle import Row
 from tests.strategies import NO_HEALTH_CHECK
@@ -130,6 +130,22 @@ def test_events_are_as_known_and_in_order_of_time_and_id() -> None:
     assert made["card"].to_pylist() == ["c", "c", "c", "k"]
 
 
+def test_what_was_asked_with_is_as_the_first_version_has_it() -> None:
+    of_blocked = replace(PAYMENTS, filter=col("status") == "blocked")
+    label = replace(FRAUD, events=of_blocked)
+    rows = [
+        payment("moved", card="first"), payment("moved", version=1, card="second", status="blocked", known=5),
+        payment("again", gone=True), payment("again", version=1, card=None, status="blocked", known=7), payment("again", version=2, card="d", status="blocked", known=8),
+        payment("late", card="e", status="blocked", known=LATE), payment("one", status="blocked"),
+    ]  # fmt: skip
+    made = label_events(label, as_read(of_blocked, rows), as_read(DISPUTES, []), LATE, ("card", "event_time")).rows
+    told = {row["id"]: (row["card"], row[f"{ASKED}card"]) for row in made.to_pylist()}
+    assert told == {"moved": ("second", "first"), "again": ("d", None), "one": ("c", "c")}
+    assert made.schema.field(f"{ASKED}event_time").type == made.schema.field("event_time").type
+    nothing = label_events(label, as_read(of_blocked, []), as_read(DISPUTES, []), LATE, ("card",)).rows
+    assert (len(nothing), nothing.schema.field(f"{ASKED}card").type) == (0, pa.string())
+
+
 def test_outcomes_without_ids_stand_each_for_itself_and_a_lag_delays_them() -> None:
     reports = replace(DISPUTES, name="reports", event_id=None, version=None, void=None, lag="10s", filter=col("card_present") == False,  # noqa: E712
                       columns=(*fields("string", "payment reason"), *fields("bool", "card_present"), *fields("timestamp", "event_time known")))  # fmt: skip
@@ -220,6 +236,20 @@ def test_labels_are_the_oracle_s(case: tuple[list[dict[str, Any]], list[dict[str
     payments, disputes, as_of = case
     made = told(found(payments, disputes, as_of))
     assert {name: row[:2] for name, row in made.items()} == meant(payments, disputes, as_of)
+
+
+@given(cases())
+@settings(max_examples=100, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
+def test_what_was_asked_with_is_the_oracle_s_first(
+    case: tuple[list[dict[str, Any]], list[dict[str, Any]], int],
+) -> None:
+    payments, _, as_of = case
+    made = label_events(FRAUD, as_read(PAYMENTS, payments), as_read(DISPUTES, []), as_of, ("status", "tried")).rows
+    asked = {row["id"]: (row[f"{ASKED}status"], row[f"{ASKED}tried"]) for row in made.to_pylist()}
+    first = {
+        name: next(row for row in rows if not row["gone"]) for name, rows in standing(PAYMENTS, payments, as_of).items()
+    }
+    assert asked == {name: (row["status"], row["tried"]) for name, row in first.items()}
 
 
 @given(cases(), st.integers(0, 10**9))
