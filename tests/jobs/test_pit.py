@@ -30,7 +30,7 @@ def slowly(found: list[tuple[int, int, int]], key: int, instant: int, *, ttl: in
     return best
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(found=rows, asked=asks, ttl=st.sampled_from([0, 1, 3]), mode=st.sampled_from(["plain", "created", "known"]))
 def test_the_newest_row_is_that_of_a_slow_search(
     found: list[tuple[int, int, int]], asked: list[tuple[int, int]], ttl: int, mode: str

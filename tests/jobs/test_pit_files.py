@@ -86,7 +86,7 @@ rows = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 6), st.one_of(st.non
 asked = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 8)), min_size=1, max_size=8)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     held=rows, asked=asked, ttl=st.sampled_from([0, 2]), mode=st.sampled_from(["plain", "created", "known"]), few=st.booleans(), parts=st.integers(1, 3),
 )  # fmt: skip
@@ -176,7 +176,7 @@ def test_integers_meet_text_as_text(tmp_path: Path) -> None:
     assert both(given, what).to_pydict() == {ROW: [0, 1], "v0_0": [10, 20]}
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     held=st.lists(st.tuples(*[st.sampled_from("aAbc")] * 3, st.integers(0, 5)), min_size=1, max_size=15),
     asked=st.lists(st.tuples(*[st.sampled_from("aAbd")] * 3, st.integers(0, 6)), min_size=1, max_size=8),

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
@@ -21,7 +21,6 @@ def severities(column: pa.Array, threshold: float = 0.95) -> list[tuple[str, str
     return [(each.severity, each.says.partition(" alone ")[0].partition(" stands ")[0]) for each in found]
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 6), min_size=40, max_size=80))
 def test_the_area_is_the_one_everybody_computes(values: list[int]) -> None:
     positive = np.arange(len(values)) % 2 == 0

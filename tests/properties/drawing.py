@@ -20,9 +20,7 @@ def drawn(of: Callable[[], st.SearchStrategy[T]], number: int, count: int) -> li
     found: list[T] = []
 
     @seed(number)
-    @settings(
-        max_examples=count, phases=[Phase.generate], database=None, deadline=None, suppress_health_check=NO_HEALTH_CHECK
-    )
+    @settings(max_examples=count, phases=[Phase.generate], database=None, suppress_health_check=NO_HEALTH_CHECK)
     @given(of())
     def draw(case: T) -> None:
         found.append(case)

@@ -99,7 +99,7 @@ def cases(draw: st.DrawFn) -> Case:
     return Case(view=draw(views()), raw={"p": payments, "f": frauds}, asks=asks, batches=draw(st.integers(1, 2)))
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
+@settings(max_examples=30, suppress_health_check=NO_HEALTH_CHECK)
 @given(cases())
 def test_anomalies_are_the_oracles(case: Case) -> None:
     assert differences(case) == []
@@ -111,9 +111,7 @@ def drawn() -> list[tuple[Case, list[Answer]]]:
     found: list[tuple[Case, list[Answer]]] = []
 
     @seed(11)
-    @settings(
-        max_examples=40, phases=[Phase.generate], database=None, deadline=None, suppress_health_check=NO_HEALTH_CHECK
-    )
+    @settings(max_examples=40, phases=[Phase.generate], database=None, suppress_health_check=NO_HEALTH_CHECK)
     @given(cases())
     def draw(case: Case) -> None:
         found.append((case, expected(case)))

@@ -17,7 +17,7 @@ from tests.engine import stored
 from tests.properties.drawing import drawn
 from tests.strategies import NO_HEALTH_CHECK, Case
 
-QUICK = settings(max_examples=50, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
+QUICK = settings(max_examples=50, suppress_health_check=NO_HEALTH_CHECK)
 CHUNK, CHUNKS = 40, 10
 
 

@@ -13,7 +13,7 @@ from tests.oracle import Answer
 from tests.strategies import DAY, NO_HEALTH_CHECK, Case, cases, event_cases
 
 WEEK = 7 * DAY
-SOME = settings(max_examples=60, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
+SOME = settings(max_examples=60, suppress_health_check=NO_HEALTH_CHECK)
 INSTANTS = ("event_time", "known", "w")
 
 

@@ -38,7 +38,6 @@ def drawn(kind: str, number: int) -> list[tuple[Case, list[Answer]]]:
         max_examples=CHUNK,
         phases=[Phase.generate],
         database=None,
-        deadline=None,
         suppress_health_check=NO_HEALTH_CHECK,
     )
     @given(STRATEGIES[kind])

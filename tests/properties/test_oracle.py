@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tests.properties.agreement import differences
 from tests.strategies import NO_HEALTH_CHECK, Case, attribute_cases, event_cases
 
-QUICK = settings(max_examples=200, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
+QUICK = settings(max_examples=200, suppress_health_check=NO_HEALTH_CHECK)
 SLOW = settings(QUICK, max_examples=3_000)
 
 

@@ -98,7 +98,7 @@ def replacements(draw: st.DrawFn, row: dict[str, Any]) -> list[dict[str, Any]]:
     return [{**row, "v": True, "known": known}, *([{**row, "known": known + DAY}] if kind == "void and back" else [])]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
+@settings(max_examples=40, suppress_health_check=NO_HEALTH_CHECK)
 @given(late_cases())
 def test_late_rates_are_the_oracles(case: Case) -> None:
     assert differences(case) == []

@@ -15,7 +15,7 @@ from tests.properties.test_states import differences as differences_of_lookups
 from tests.request_cases import request_cases
 from tests.strategies import DAY, NO_HEALTH_CHECK, Case
 
-QUICK = settings(max_examples=80, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
+QUICK = settings(max_examples=80, suppress_health_check=NO_HEALTH_CHECK)
 
 
 @pytest.mark.slow

@@ -36,7 +36,7 @@ NEAR = ("sum of floats", "mean of floats")
 """Equal however rows are split only within what is declared."""
 
 Row = tuple[int, Any]
-SOME = settings(max_examples=60, deadline=None)
+SOME = settings(max_examples=60)
 
 
 class Stretches(NamedTuple):
@@ -113,7 +113,7 @@ def remove_fails(_: str, state: State, drawn: Stretches) -> bool:
 # The values
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
+@settings(max_examples=60, suppress_health_check=NO_HEALTH_CHECK)
 @given(case=event_cases(), limit=st.sampled_from([None, 1, 3, 2**31]))
 @pytest.mark.slow
 def test_folding_gives_the_values_of_the_kernels_and_of_the_oracle(case: Case, limit: int | None) -> None:
@@ -137,7 +137,7 @@ def test_each_has_a_known_wrong_state_that_this_tells_from_the_right_one() -> No
     assert [name for name in KERNELS if not any(item.startswith(f"folded_{name}_") for item in known)] == []
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(values=st.lists(of_kind("std"), min_size=1, max_size=7), doubled=st.sampled_from([0, 0, 1, 28]))
 def test_integers_are_exact_up_to_two_to_the_31_rows(values: list[Any], doubled: int) -> None:
     made = {name: folded(STATES[name], [(0, value) for value in values], ()) for name in ("sum", "mean", "std")}
@@ -303,7 +303,7 @@ def test_a_wrong_state_breaks_its_law(wrong: Wrong) -> None:
     state, found = replace(STATES[wrong.name], **wrong.functions), []  # type: ignore[arg-type]
 
     @seed(1)
-    @settings(max_examples=100, phases=[Phase.generate], database=None, deadline=None)
+    @settings(max_examples=100, phases=[Phase.generate], database=None)
     @given(stretches(wrong.name))
     def draw(drawn: Stretches) -> None:
         found.append(wrong.fails(wrong.name, state, drawn))

@@ -35,7 +35,7 @@ from tests.properties.drawing import drawn
 from tests.states import kept_cases, looked_up
 from tests.strategies import NO_HEALTH_CHECK, Case, attribute_cases
 
-QUICK = settings(max_examples=60, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
+QUICK = settings(max_examples=60, suppress_health_check=NO_HEALTH_CHECK)
 
 
 def differences(case: Case) -> list[str]:

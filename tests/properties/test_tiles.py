@@ -92,7 +92,7 @@ def passes(data: st.DataObject, view: FeatureView, rows: pa.Table) -> list[pa.Ta
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
+@settings(max_examples=60, suppress_health_check=NO_HEALTH_CHECK)
 @given(case=tiled_cases(), data=st.data())
 def test_tiles_give_what_the_oracle_counts(case: Case, data: st.DataObject) -> None:
     view, raw = case.view, case.raw["s"]
@@ -127,7 +127,7 @@ def _room(metric: Metric, raw: Any, value: float | str | None) -> float:
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
+@settings(max_examples=60, suppress_health_check=NO_HEALTH_CHECK)
 @given(case=tiled_cases(), data=st.data())
 def test_what_is_held_as_rows_gives_the_bits_of_a_frame(case: Case, data: st.DataObject) -> None:
     """Of every window that ends at the cut: keys alone are grouped by, since a frame knows no other groups."""
@@ -155,7 +155,7 @@ def _magnitude(raw: Any, column: str | None) -> float:
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
+@settings(max_examples=60, suppress_health_check=NO_HEALTH_CHECK)
 @given(case=tiled_cases(), data=st.data())
 def test_every_edge_of_every_window_is_the_edge_of_a_tile(case: Case, data: st.DataObject) -> None:
     view = case.view

@@ -85,7 +85,7 @@ def test_no_rows_are_the_empty_value(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**32), count=st.integers(0, 12), at=st.lists(st.integers(0, 12), max_size=3))
 def test_any_split_in_time_merges_to_the_whole(name: str, seed: int, count: int, at: list[int]) -> None:
     _, state, chosen = functions(name)
@@ -98,7 +98,7 @@ def test_any_split_in_time_merges_to_the_whole(name: str, seed: int, count: int,
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 2**32), count=st.integers(0, 12))
 def test_merging_nothing_changes_nothing(name: str, seed: int, count: int) -> None:
     _, state, chosen = functions(name)
@@ -112,7 +112,7 @@ def test_merging_nothing_changes_nothing(name: str, seed: int, count: int) -> No
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if AGGREGATIONS[name].removable])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**32), count=st.integers(1, 12), first=st.integers(0, 12))
 def test_remove_is_the_inverse_of_add(name: str, seed: int, count: int, first: int) -> None:
     _, state, chosen = functions(name)

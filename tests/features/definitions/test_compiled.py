@@ -21,7 +21,7 @@ from features.definitions.features import Aggregate
 from features.definitions.views import FeatureView
 from tests.strategies import NO_HEALTH_CHECK, attribute_views, event_views
 
-SOME = settings(max_examples=60, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
+SOME = settings(max_examples=60, suppress_health_check=NO_HEALTH_CHECK)
 views = st.one_of(event_views(), attribute_views()).map(lambda drawn: drawn[0])
 
 

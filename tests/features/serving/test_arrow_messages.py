@@ -40,7 +40,7 @@ def tables(draw: st.DrawFn) -> list[list[Column]]:
     ]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(tables(), st.booleans())
 def test_a_shape_that_was_seen_gives_the_bytes_of_pyarrow(batches: list[list[Column]], twice: bool) -> None:  # noqa: FBT001
     messages = Messages()
@@ -49,7 +49,7 @@ def test_a_shape_that_was_seen_gives_the_bytes_of_pyarrow(batches: list[list[Col
         assert messages.message("of", len(columns[0][1]), columns) == batch.serialize().to_pybytes()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(tables())
 def test_columns_of_a_type_that_follow_each_other_may_come_as_one_of_a_row(batches: list[list[Column]]) -> None:
     messages = Messages()

@@ -84,7 +84,7 @@ def _json(value: object) -> object:
     return value
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(results(), min_size=1, max_size=3))
 def test_an_answer_says_of_each_feature_what_is_true_of_it(some: list[Result]) -> None:
     answers = Answers({f"v{n}": Described(f"of v{n}", LAG) for n in range(4)})

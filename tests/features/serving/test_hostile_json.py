@@ -205,7 +205,7 @@ def sent(here: Here, lookup: dict[str, Any], push: dict[str, Any], accept: str) 
 
 @pytest.mark.slow
 @seed(7)
-@examples(max_examples=800, deadline=None, suppress_health_check=NO_HEALTH_CHECK, database=None)
+@examples(max_examples=800, suppress_health_check=NO_HEALTH_CHECK, database=None)
 @given(LOOKUPS, PUSHES, st.sampled_from(["*/*", ARROW]))
 def test_requests_that_are_nearly_right_are_answered(
     here: Here, lookup: dict[str, Any], push: dict[str, Any], accept: str
@@ -214,7 +214,7 @@ def test_requests_that_are_nearly_right_are_answered(
 
 
 @pytest.mark.long
-@examples(max_examples=10_000, deadline=None, suppress_health_check=NO_HEALTH_CHECK, database=None)
+@examples(max_examples=10_000, suppress_health_check=NO_HEALTH_CHECK, database=None)
 @given(LOOKUPS, PUSHES, st.sampled_from(["*/*", ARROW]))
 def test_requests_that_are_nearly_right_are_answered_for_minutes(
     here: Here, lookup: dict[str, Any], push: dict[str, Any], accept: str

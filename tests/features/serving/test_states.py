@@ -342,7 +342,7 @@ def _iso(at: int) -> str:
 
 
 @pytest.mark.slow
-@examples(max_examples=40, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
+@examples(max_examples=40, suppress_health_check=NO_HEALTH_CHECK)
 @given(kept_cases().filter(lambda case: isinstance(case.view.freshness, EventFreshness)))
 def test_what_is_pushed_in_any_order_counts_as_the_oracle_says(case: Case) -> None:
     view = case.view

@@ -308,7 +308,7 @@ def test_a_fold_that_is_killed_a_hundred_times_changes_no_value(settings: Settin
 
 
 @pytest.mark.slow
-@examples(max_examples=30, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
+@examples(max_examples=30, suppress_health_check=NO_HEALTH_CHECK)
 @given(kept_cases().filter(lambda case: isinstance(case.view.freshness, EventFreshness)))
 def test_what_is_pushed_and_folded_counts_as_the_oracle_says(case: Case) -> None:
     view = case.view

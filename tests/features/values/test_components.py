@@ -79,7 +79,7 @@ EDGES = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(EDGES)
 @example([("a", "b", 0, True), ("c", "d", 0, True), ("a", "c", 12, True), ("b", "d", 13, True)])
 def test_rows_add_up_to_the_graph_of_each_cut(edges: list[Edge]) -> None:

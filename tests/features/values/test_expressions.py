@@ -98,14 +98,14 @@ def check(node: Expression, values: list[dict[str, Any]]) -> None:
         assert (value is meant is None) if kind is None else same(kind, value, meant), (node, row, value, meant)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(conditions, rows)
 def test_conditions(node: Expression, values: list[dict[str, Any]]) -> None:
     check(node, values)
     assert mask(node, columns(values), len(values)).tolist() == [oracle.evaluate(node, row) is True for row in values]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(arithmetic, rows)
 def test_arithmetic(node: Expression, values: list[dict[str, Any]]) -> None:
     check(node, values)

@@ -103,7 +103,7 @@ RAW = st.fixed_dictionaries({
 CROWDED = [*(("a", device, START) for device in ("w", "v", "u", "1:x")), ("b", "w", START), ("b", "v", START), ("c", "u", START + 1)]  # fmt: skip
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(RAW)
 @example({
     PAYMENTS.name: [

@@ -231,7 +231,7 @@ def meant(payments: Sequence[Row], disputes: Sequence[Row], as_of: int) -> dict[
 
 
 @given(cases())
-@settings(max_examples=200, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
+@settings(max_examples=200, suppress_health_check=NO_HEALTH_CHECK)
 def test_labels_are_the_oracle_s(case: tuple[list[dict[str, Any]], list[dict[str, Any]], int]) -> None:
     payments, disputes, as_of = case
     made = told(found(payments, disputes, as_of))
@@ -239,7 +239,7 @@ def test_labels_are_the_oracle_s(case: tuple[list[dict[str, Any]], list[dict[str
 
 
 @given(cases())
-@settings(max_examples=100, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
+@settings(max_examples=100, suppress_health_check=NO_HEALTH_CHECK)
 def test_what_was_asked_with_is_the_oracle_s_first(
     case: tuple[list[dict[str, Any]], list[dict[str, Any]], int],
 ) -> None:
@@ -253,7 +253,7 @@ def test_what_was_asked_with_is_the_oracle_s_first(
 
 
 @given(cases(), st.integers(0, 10**9))
-@settings(max_examples=50, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
+@settings(max_examples=50, suppress_health_check=NO_HEALTH_CHECK)
 def test_the_order_of_rows_and_what_is_known_later_change_nothing(
     case: tuple[list[dict[str, Any]], list[dict[str, Any]], int], seed: int
 ) -> None:
@@ -264,7 +264,7 @@ def test_the_order_of_rows_and_what_is_known_later_change_nothing(
 
 
 @given(cases())
-@settings(max_examples=50, deadline=None, suppress_health_check=NO_HEALTH_CHECK)
+@settings(max_examples=50, suppress_health_check=NO_HEALTH_CHECK)
 def test_since_label_known_at_the_label_was_what_it_is(
     case: tuple[list[dict[str, Any]], list[dict[str, Any]], int],
 ) -> None:

@@ -24,7 +24,6 @@ def intended(data: bytes) -> int:
     return int(xxhash.xxh64_intdigest(data))
 
 
-@settings(deadline=None)
 @given(st.lists(st.text(max_size=80), min_size=1, max_size=5))
 def test_hash_of_text(values: list[str]) -> None:
     assert hash64(pa.array(values)).tolist() == [intended(value.encode()) for value in values]
@@ -33,7 +32,6 @@ def test_hash_of_text(values: list[str]) -> None:
     ]
 
 
-@settings(deadline=None)
 @given(
     st.lists(INT64, min_size=1), st.lists(st.floats(allow_nan=False), min_size=1), st.lists(st.booleans(), min_size=1)
 )
@@ -46,7 +44,6 @@ def test_hash_of_numbers(integers: list[int], floats: list[float], flags: list[b
     assert hash64(pa.array(flags)).tolist() == [intended(bytes([value])) for value in flags]
 
 
-@settings(deadline=None)
 @given(st.lists(INT64, min_size=1, max_size=12))
 def test_sums_mean_and_std_are_those_of_python_s_integers(values: list[int]) -> None:
     array, n = np.array(values, np.int64), len(values)
@@ -87,7 +84,7 @@ def lines(draw: st.DrawFn) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(lines())
 def test_every_loop_against_brute_force(line: dict[str, Any]) -> None:
     seen, lo, hi, values = (line["since"], line["until"], line["instant"]), line["lo"], line["hi"], line["values"]

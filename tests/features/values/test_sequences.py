@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from features import DAILY, Entity, EventFreshness, FeatureView, Field, Source, count, fields, flat, last_k
@@ -76,7 +76,6 @@ def test_ages_of_a_daily_view_count_from_the_cut_that_was_served() -> None:
     assert sequences(rows, DAILY_VIEW, of="amount_7d").times[:, -1].tolist() == [9 * DAY, 9 * DAY]
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.lists(st.tuples(st.integers(0, 9 * DAY), st.integers(-9, 9), st.sampled_from("ab")), max_size=5),

@@ -104,7 +104,7 @@ DRAWN = st.lists(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(drawn=DRAWN, batch=st.integers(1, 6), shuffled=st.randoms(use_true_random=False))
 def test_drawn_snapshots_say_what_a_plain_walk_says(drawn: Any, batch: int, shuffled: Any) -> None:
     # Days before and after the times that rows hold from, so that some hold from the future.
@@ -135,7 +135,7 @@ HOLDS = st.dictionaries(st.integers(0, 5), st.sampled_from([None, 0, 1, 2, 3]), 
 """Day to the days after which it was released; None: held."""
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(drawn=DRAWN, holds=HOLDS)
 def test_held_snapshots_say_what_a_plain_walk_without_them_says(drawn: Any, holds: dict[int, int | None]) -> None:
     days = {n: [(name, *said) for name, said in rows.items()] for n, (rows, _) in enumerate(drawn)}

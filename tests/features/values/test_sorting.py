@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from features.values.sorting import order_by
@@ -10,7 +10,6 @@ from features.values.sorting import order_by
 INSTANTS = st.sampled_from([-(2**63), -1, 0, 1, 2**11 - 1, 2**11, 1_760_054_400_000_000, 2**63 - 1])
 
 
-@settings(deadline=None)  # the first call compiles
 @given(st.lists(st.tuples(st.sampled_from([0, 1, 2, 2**20]), st.one_of(INSTANTS, st.integers(0, 100))), max_size=40))
 def test_it_is_the_order_of_a_stable_sort_by_key_and_instant(rows: list[tuple[int, int]]) -> None:
     key, instant = (np.array([row[n] for row in rows], np.int64) for n in range(2))

@@ -92,7 +92,7 @@ def meant(held: Listed, rows: list[Row]) -> list[tuple[Any, ...]]:
     return [(*row, 1) for row in (ordered[-held.newest :] if held.newest else ordered)]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(drawn=lists(), data=st.data())
 def test_any_order_of_rows_and_of_lists_gives_the_same_bytes(
     drawn: tuple[Listed, list[list[Row]]], data: st.DataObject

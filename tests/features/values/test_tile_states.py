@@ -67,7 +67,7 @@ items = st.lists(
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(parts=st.lists(items, min_size=1, max_size=4), data=st.data())
 def test_any_order_of_rows_and_of_states_gives_the_same(
     name: str, parts: list[list[Item]], data: st.DataObject
@@ -131,7 +131,7 @@ VALUES: dict[ColumnType, st.SearchStrategy[Any]] = {
 }  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(kind=st.sampled_from(sorted(VALUES)), ids=st.sampled_from(["string", "int64", None]), data=st.data())
 def test_bytes_are_ordered_as_rows_are_and_give_the_value_back(
     kind: ColumnType, ids: ColumnType | None, data: st.DataObject

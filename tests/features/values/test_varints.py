@@ -23,7 +23,7 @@ def read(data: np.ndarray, at: int, end: int, count: int) -> tuple[int, list[int
     return get_numbers(data, at, end, made), made.tolist()
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(LISTS, st.binary(max_size=9), st.binary(max_size=9))
 def test_a_list_is_read_as_it_was_written_and_passed_over_to_its_end(
     values: list[int], before: bytes, after: bytes
@@ -39,7 +39,7 @@ def test_a_list_is_read_as_it_was_written_and_passed_over_to_its_end(
         )
 
 
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 @given(st.binary(max_size=80), st.integers(1, 60), st.integers(0, 80))
 def test_of_any_bytes_a_list_that_is_passed_over_is_one(data: bytes, count: int, end: int) -> None:
     whole, end = np.frombuffer(b"\x01" + data, np.uint8), min(end, len(data) + 1)
@@ -47,7 +47,7 @@ def test_of_any_bytes_a_list_that_is_passed_over_is_one(data: bytes, count: int,
     assert behind == -1 or read(whole, 0, end, count)[0] == behind
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(LISTS, st.integers(0, 200))
 def test_a_list_that_is_cut_off_is_none(values: list[int], short: int) -> None:
     data = written(values)
@@ -56,7 +56,7 @@ def test_a_list_that_is_cut_off_is_none(values: list[int], short: int) -> None:
     assert skip_numbers(data, 0, end, len(values)) == -1
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     st.lists(st.integers(0, 1 << 40), min_size=1, max_size=60).map(sorted), st.sampled_from([1, 1_000, 3_600_000_000]),
     st.integers(0, 1 << 40),

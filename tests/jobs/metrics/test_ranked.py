@@ -84,7 +84,7 @@ def _frame(rows: list[Any]) -> pa.Table:
     return labelled("\n".join(" ".join(map(str, (f"c{row[0]}", *row[1:]))) for row in rows))
 
 
-@settings(deadline=None, max_examples=40)  # the first of a process brings the compiled loops
+@settings(max_examples=40)
 @given(_ROWS)
 def test_ranking_is_scikit_learns(rows: list[Any]) -> None:
     mature = [row for row in rows if row[2] != "pending"]
@@ -94,7 +94,7 @@ def test_ranking_is_scikit_learns(rows: list[Any]) -> None:
     assert value(average_precision(), _frame(rows)) == pytest.approx(expected, rel=1e-9)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(_ROWS, st.integers(1, 12))
 def test_a_budget_is_spent_row_by_row(rows: list[Any], budget: int) -> None:
     seen = caught = amount = 0.0
@@ -118,7 +118,7 @@ def test_a_budget_is_spent_row_by_row(rows: list[Any], budget: int) -> None:
     assert value(savings(budget, review_cost=2.5), frame) == pytest.approx(amount - 2.5 * seen)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.permutations(range(30)), st.integers(1, 8))
 def test_card_precision_in_the_handbooks_words(order: list[int], cards: int) -> None:
     rows = [(n % 7, n % 3, "fraud" if n % 5 == 0 else "good", score / 32, 1, 1) for n, score in enumerate(order)]
