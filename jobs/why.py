@@ -26,7 +26,7 @@ from features.store.values import Cell
 from features.values.fit_reasons import FitUse, fit_uses
 from features.values.partition import entity_views, rows_of
 from features.values.reasons import COUNTS, reasons
-from features.values.requests import Request, with_asks
+from features.values.requests import Request, own_events, with_asks
 from features.values.sweep import STATUSES, sweep
 from features.values.timeline import Asks, Rows, Timeline, anchors, timeline
 from jobs.commands import Exit, Why
@@ -113,7 +113,7 @@ def explained(spark: SparkSession, settings: Settings, asked: Question) -> dict[
     values = sweep(view, sources, asks, fits=fitted, request=asked.request)
     lines = {source.name: _line(view, source, sources[source.name]) for source in view.sources}
     if view.include_self:
-        lines[view.source.name] = with_asks(view, lines[view.source.name], asks, asked.request)
+        lines[view.source.name] = with_asks(view, lines[view.source.name], asks, own_events(view, at, asked.request))
     no_key = None in asked.key.values()
     uses = [] if fitted is None or no_key else fit_uses(view, asked.feature, lines, asks, anchor, fitted, values)
     parts = bases(view, asked.feature)

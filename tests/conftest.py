@@ -10,7 +10,9 @@ from hypothesis import settings as cases
 
 # What lands must not depend on luck: the same cases in every run, and no word on how fast this machine draws them. `make test-long` draws others each time.
 cases.register_profile("repeatable", cases.get_profile("ci"))
-cases.register_profile("fresh", cases.get_profile("ci"), derandomize=False)
+cases.register_profile(
+    "fresh", cases.get_profile("ci"), derandomize=False, database=cases.get_profile("default").database
+)
 cases.load_profile("repeatable")
 
 # Before anything reads them: a developer's own settings must not reach a test.

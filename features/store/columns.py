@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from features.definitions.expressions import ColumnType
 from features.store.values import ARROW, Cell
+from features.values.columns import as_type
 
 __all__ = ["Columns", "OneRow", "parted", "typed"]
 
@@ -104,4 +105,4 @@ def parted(whole: pa.Array, count: int) -> list[pa.Array]:
 
 def typed(array: pa.Array, kind: ColumnType) -> pa.Array:
     """An array in the type of published columns; one of whole numbers serves for timestamps, in microseconds UTC."""
-    return array if array.type == ARROW[kind] else array.cast(ARROW[kind])
+    return as_type(array, ARROW[kind])

@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-__all__ = ["as_type", "numbers", "present", "rows_of", "usable"]
+__all__ = ["as_type", "at_places", "numbers", "present", "usable"]
 
 Array = np.ndarray
 
@@ -23,11 +23,11 @@ def as_type(column: pa.Array, kind: pa.DataType) -> pa.Array:
     return column.view(kind) if column.type in _MICROS and kind in _MICROS else column.cast(kind)
 
 
-def rows_of(column: pa.Array, rows: Array) -> pa.Array:
+def at_places(column: pa.Array, places: Array) -> pa.Array:
     """The rows at these places; the column itself where those are all, in order."""
-    if len(rows) == len(column) and bool((rows == np.arange(len(rows))).all()):
+    if len(places) == len(column) and bool((places == np.arange(len(places))).all()):
         return column
-    return column.take(pa.array(rows))
+    return column.take(pa.array(places))
 
 
 def present(column: pa.Array) -> Array:

@@ -93,7 +93,7 @@ def over(
     )  # fmt: skip
     if not column or state.value == "number":
         return as_type(pa.array(value, mask=~valid), kind)
-    return _represented(inputs, spans.asks.key, value, valid).cast(kind)
+    return as_type(_represented(inputs, spans.asks.key, value, valid), kind)
 
 
 def _represented(inputs: _Inputs, keys: Array, code: Array, valid: Array) -> pa.Array:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from numba import njit
 
 from features.definitions.expressions import ColumnType
+from features.values.columns import present
 
 __all__ = ["packed", "unpacked"]
 
@@ -48,7 +49,7 @@ def unpacked(made: pa.Array, ids: ColumnType | None, kind: ColumnType) -> pa.Arr
         kind: that of the values.
     """
     whole = pa.concat_arrays([made.cast(pa.large_binary()), pa.array([], pa.large_binary())])
-    there = np.asarray(whole.is_valid().to_numpy(zero_copy_only=False))
+    there = present(whole)
     _, offsets, raw = whole.buffers()
     bounds = np.frombuffer(offsets, np.int64, len(whole) + 1, 8 * whole.offset)
     data = np.frombuffer(raw or b"", np.uint8)

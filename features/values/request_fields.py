@@ -9,6 +9,7 @@ import pyarrow as pa
 from features.definitions.expressions import ColumnType
 from features.definitions.names import micros
 from features.errors import InputError
+from features.values.columns import as_type
 from features.values.sweep import ARROW_TYPES
 
 __all__ = ["Field", "typed_field", "typed_values"]
@@ -62,9 +63,7 @@ def typed_values(name: str, values: Sequence[object], kind: ColumnType) -> pa.Ar
         InputError: one is not of the type.
     """
     made = [_typed(name, value, kind) for value in values]
-    if kind == "timestamp":
-        return pa.array(made, pa.int64()).cast(ARROW_TYPES[kind])
-    return pa.array(made, ARROW_TYPES[kind])
+    return as_type(pa.array(made, pa.int64() if kind == "timestamp" else ARROW_TYPES[kind]), ARROW_TYPES[kind])
 
 
 def _typed(name: str, value: object, kind: ColumnType) -> Field:  # noqa: C901, PLR0911 - one branch a type

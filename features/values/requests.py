@@ -1,6 +1,7 @@
 """What an ask brings: its request fields as values, and itself as an event of its key (semantics 3, include_self)."""
 
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -11,15 +12,25 @@ from features.definitions.freshness import EventFreshness
 from features.definitions.requests import followers
 from features.definitions.views import FeatureView
 from features.values import kernels
-from features.values.columns import as_type, rows_of
+from features.values.columns import as_type, at_places
 from features.values.expressions import evaluate_column, mask
 from features.values.timeline import Asks, Timeline, anchors, settled
 
-__all__ = ["Request", "asked_columns", "chosen_of", "counting_asks", "own_rows", "requested", "rounds", "with_asks"]
+__all__ = ["OwnEvents", "Request", "chosen_of", "own_events", "own_rows", "requested", "rounds", "with_asks"]
 
 Array = np.ndarray
 Request = Mapping[str, pa.Array]
 """Request fields by name, of the types that the view's source declares; an element an ask, in the order of the asks."""
+
+
+class OwnEvents(NamedTuple):
+    """The events that asks are (include_self), one an ask."""
+
+    columns: Mapping[str, pa.Array]
+    """Their instants, request fields, and the computed columns that follow from these. All others are null."""
+
+    counting: Array
+    """bool[asks]: those that are events of the source at all."""
 
 
 def chosen_of(request: Request, chosen: Array) -> Request:
@@ -47,8 +58,14 @@ def rounds(asks: Asks) -> Iterator[Array]:
         yield turn == number
 
 
-def asked_columns(view: FeatureView, instant: Array, request: Request) -> dict[str, pa.Array]:
-    """The columns of the events that asks are: their instants, request fields, and the computed columns that follow from these. All others are null."""
+def own_events(view: FeatureView, instant: Array, request: Request) -> OwnEvents:
+    """The events that asks are.
+
+    Args:
+        view: with include_self.
+        instant: of each ask, in microseconds UTC.
+        request: what they bring.
+    """
     made = {name: request[name] for name in view.request}
     made[view.source.event_time] = as_type(pa.array(instant), pa.timestamp("us", "UTC"))
     how = {each.name: each.computed for each in view.source.columns}
@@ -56,7 +73,7 @@ def asked_columns(view: FeatureView, instant: Array, request: Request) -> dict[s
         node = how[name]
         if node is not None:
             made[name] = evaluate_column(node, made, len(instant))
-    return made
+    return OwnEvents(made, counting_asks(view, made, len(instant)))
 
 
 def counting_asks(view: FeatureView, columns: Mapping[str, pa.Array], count: int) -> Array:
@@ -77,18 +94,17 @@ def own_rows(names: Mapping[str, pa.DataType], columns: Mapping[str, pa.Array], 
     return made
 
 
-def with_asks(view: FeatureView, line: Timeline, asks: Asks, request: Request, *, replacing: bool = True) -> Timeline:
+def with_asks(view: FeatureView, line: Timeline, asks: Asks, events: OwnEvents, *, replacing: bool = True) -> Timeline:
     """The rows of a view, and for each ask one that counts for it alone.
 
     Args:
         view: with include_self.
         line: its rows in order.
         asks: no two of one key and instant.
-        request: what they bring.
+        events: that they are.
         replacing: whether rows of an ask's event_id that became known since its cut are hidden from it; of states they are not here.
     """
-    columns = asked_columns(view, asks.instant, request)
-    chosen = counting_asks(view, columns, len(asks.key))
+    columns, chosen = events
     ids = columns.get(view.source.event_id or "")
     if replacing and ids is not None and isinstance(view.freshness, EventFreshness):
         line = _hidden(view, line, asks, ids, chosen)
@@ -103,7 +119,7 @@ def with_asks(view: FeatureView, line: Timeline, asks: Asks, request: Request, *
     return Timeline(
         key=woven(line.key, here.key), time=woven(line.time, here.instant),
         since=woven(line.since, here.instant), until=woven(line.until, here.instant + 1),
-        columns={name: rows_of(pa.concat_arrays([column, own[name]]), order) for name, column in line.columns.items()},
+        columns={name: at_places(pa.concat_arrays([column, own[name]]), order) for name, column in line.columns.items()},
         settled=None if line.settled is None else woven(line.settled, settled(here.instant, view.freshness)),
         known=None if line.known is None else woven(line.known, here.instant), own=order >= len(line),
     )  # fmt: skip

@@ -16,12 +16,12 @@ from features.definitions.views import FeatureView
 from features.definitions.windows import EVER, Window
 from features.values import exact, generic, kernels
 from features.values.anomalies import Moved, moved, part_values
-from features.values.columns import numbers, usable
+from features.values.columns import as_type, at_places, numbers, usable
 from features.values.derived import derive
 from features.values.expressions import mask
 from features.values.fits import Fits, curve_names
 from features.values.rates import Fitted, Matched, matched, rate
-from features.values.requests import Request, chosen_of, requested, rounds, with_asks
+from features.values.requests import Request, chosen_of, own_events, requested, rounds, with_asks
 from features.values.streams import Stream, bounds, codes_of_line, encoded
 from features.values.timeline import Asks, Rows, Taken, Timeline, anchors, timeline
 
@@ -98,13 +98,11 @@ def _with_selves(view: FeatureView, line: Timeline, asks: Asks, request: Request
     for chosen in rounds(asks):
         here, brought = asks.only(chosen), chosen_of(request, chosen)
         rows = line if chosen.all() else line.only(np.isin(line.key, here.key))
-        lines = {view.source.name: with_asks(view, rows, here, brought)}
+        lines = {view.source.name: with_asks(view, rows, here, own_events(view, here.instant, brought))}
         made.append(Sweep(view, lines, here, here.instant, None, brought).values())
         places.append(np.flatnonzero(chosen))
     order = np.argsort(np.concatenate(places))
-    columns = {
-        name: pa.concat_arrays([each.columns[name] for each in made]).take(pa.array(order)) for name in view.types
-    }
+    columns = {name: at_places(pa.concat_arrays([each.columns[name] for each in made]), order) for name in view.types}
     return Values(columns=columns, status=np.concatenate([each.status for each in made])[order])
 
 
@@ -261,7 +259,7 @@ class Sweep:
         column = stream.rows.columns[feature.column or ""]
         if pa.types.is_floating(column.type):
             column = pa.array(numbers(column))
-        return column.take(pa.array(at, mask=at < 0)).cast(ARROW_TYPES[self.types[feature.name]])
+        return as_type(column.take(pa.array(at, mask=at < 0)), ARROW_TYPES[self.types[feature.name]])
 
     def coded(self, feature: Aggregate, stream: Stream) -> tuple[Array, int]:
         """The number of each row's value, and how many values there are."""
@@ -364,8 +362,8 @@ def attributes(view: FeatureView, line: Timeline, asks: Asks, anchor: Array) -> 
     for feature in view.features:
         if isinstance(feature, Attribute):
             past = gone if feature.ttl_us is None else gone | (age > feature.ttl_us)
-            made[feature.name] = (
-                line.columns[feature.column].take(pa.array(at, mask=past)).cast(ARROW_TYPES[types[feature.name]])
+            made[feature.name] = as_type(
+                line.columns[feature.column].take(pa.array(at, mask=past)), ARROW_TYPES[types[feature.name]]
             )
         else:
             made[feature.name], left = derive(feature, made)

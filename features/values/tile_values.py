@@ -12,6 +12,7 @@ from features.definitions.expressions import ColumnType
 from features.definitions.tiling import Group, Held, Listed, Metric, Tiling, tiling
 from features.definitions.views import FeatureView
 from features.values import exact, tile_lists
+from features.values.columns import as_type
 from features.values.ordered import unpacked
 from features.values.partition import codes_of
 from features.values.sweep import ARROW_TYPES
@@ -112,7 +113,7 @@ def _finished(
         made = tile_lists.finished(metric.of, partial.held, lists[partial.name], ends, kind)
     else:
         value, valid = finished(metric.of, group.type, summed[partial.name].combine_chunks(), ends)
-        made = pa.array(value, mask=~valid).cast(kind)
+        made = as_type(pa.array(value, mask=~valid), kind)
     # Of what is 0 where no row counts, an integer that is none left int64.
     left = metric.type == "int64" and AGGREGATIONS[metric.operation].empty == "0"
     return made, made.null_count if left else 0

@@ -12,10 +12,10 @@ from features.definitions.expressions import Scalar
 from features.definitions.features import Requested, taken
 from features.definitions.views import FeatureView
 from features.values import exact
-from features.values.columns import as_type, numbers, rows_of, usable
+from features.values.columns import as_type, at_places, numbers, usable
 from features.values.derived import derive
 from features.values.expressions import mask
-from features.values.requests import Request, requested
+from features.values.requests import Request, own_events, requested
 from features.values.state import kernels
 from features.values.state.blocks import Block, empty, read_blocks
 from features.values.state.layout import Sections, read_states
@@ -81,8 +81,8 @@ class Finished:
         plan = made.program.plans[place]
         if plan.others:
             blocks = made.rows[place], made.more[place]
-            brought = made.requests[place]
-            for name, (column, left) in others(plan, *blocks, made.keys[place], made.instants[place], brought).items():
+            own = made.own[place]
+            for name, (column, left) in others(plan, *blocks, made.keys[place], made.instants[place], own).items():
                 self._columns[name], self._overflow = column, self._overflow | left
         for feature in made.program.more[place]:
             if isinstance(feature, Requested):
@@ -177,10 +177,16 @@ class _Together:
             program.seldom,
         )
         self.requests = [one.request for one in stated]
+        self.own = [
+            None
+            if one.request is None or not one.view.include_self
+            else own_events(one.view, self.instants[place], one.request)
+            for place, one in enumerate(stated)
+        ]
         self.rows, self.more = self._blocks(data, sections, stated)
         self.beside: Sequence[Block] = self.more
-        if any(one is not None for one in self.requests):
-            self.beside = [self._with_asks(place, one) for place, one in enumerate(stated)]
+        if any(one is not None for one in self.own):
+            self.beside = [self._with_asks(place, one.view) for place, one in enumerate(stated)]
         self.damaged: Array = np.zeros(len(held), bool)
         if sections.unread or sections.broken:  # what blocks tell may be more damage
             self.damaged = (np.diff(sections.starts) > 0) & (sections.rest != sections.starts[1:])
@@ -217,18 +223,18 @@ class _Together:
             else:
                 rows.append(empty(kept))
                 beside = empty(waiting)
-            tail = one.tail
-            if tail is not None and one.request is not None and one.view.include_self:
-                tail = unreplaced(one.view, tail, self.instants[place], one.request)
+            tail, own = one.tail, self.own[place]
+            if tail is not None and own is not None:
+                tail = unreplaced(one.view, tail, own)
             more.append(beside if tail is None or not len(tail) else _joined(beside, tail))
         return rows, more
 
-    def _with_asks(self, place: int, one: Stated) -> Block:
+    def _with_asks(self, place: int, view: FeatureView) -> Block:
         """The rows beside a view's states, and the events that its asks are."""
-        if one.request is None or not one.view.include_self:
+        instant, events = self.instants[place], self.own[place]
+        if events is None:
             return self.more[place]
-        instant = self.instants[place]
-        own, before = selves(one.view, instant, one.request), before_asks(self.more[place], instant)
+        own, before = selves(view, instant, events), before_asks(self.more[place], instant)
         return _joined(own, before) if len(before) else own
 
     def _aside(self, sections: Sections) -> kernels.Aside:
@@ -338,7 +344,7 @@ def _joined(one: Block, two: Block) -> Block:
     key, time = np.concatenate([one.key, two.key]), np.concatenate([one.time, two.time])
     order = np.lexsort((time, key))
     columns = {
-        name: rows_of(pa.concat_arrays([column, as_type(two.columns[name], column.type)]), order)
+        name: at_places(pa.concat_arrays([column, as_type(two.columns[name], column.type)]), order)
         for name, column in one.columns.items()
     }
     return Block(key=key[order], time=time[order], since=np.concatenate([one.since, two.since])[order], columns=columns)

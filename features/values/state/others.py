@@ -7,8 +7,8 @@ import pyarrow as pa
 
 from features.definitions.sources import Source
 from features.definitions.views import FeatureView
-from features.values.columns import as_type, rows_of
-from features.values.requests import Request, with_asks
+from features.values.columns import as_type, at_places
+from features.values.requests import OwnEvents, with_asks
 from features.values.state.blocks import Block
 from features.values.state.plan import Plan
 from features.values.sweep import Sweep, Values, attributes
@@ -20,7 +20,7 @@ Array = np.ndarray
 
 
 def others(
-    plan: Plan, rows: Block, more: Block, key: Array, instant: Array, request: Request | None = None
+    plan: Plan, rows: Block, more: Block, key: Array, instant: Array, own: OwnEvents | None = None
 ) -> Mapping[str, tuple[pa.Array, Array]]:
     """Each feature of `plan.others` at each ask, and where an integer left int64.
 
@@ -30,18 +30,18 @@ def others(
         more: beside them.
         key: of each ask, in any order.
         instant: of each, in microseconds UTC.
-        request: what the asks bring; where they count each has a key of its own.
+        own: the events that the asks are, each of which has a key of its own; None: they do not count.
     """
     asks, back = _sorted(key, instant)
     line = _line(plan.view.source, rows, more)
-    if request is not None and plan.view.include_self:
+    if own is not None:
         # Of distinct keys in their order: nothing was moved.
-        line = with_asks(plan.view, line, asks, request, replacing=False)
+        line = with_asks(plan.view, line, asks, own, replacing=False)
     sweep = Sweep(plan.view, {plan.view.source.name: line}, asks, asks.instant)
     made: dict[str, tuple[pa.Array, Array]] = {}
     for feature in plan.others:
         column, left = sweep.one(feature)
-        made[feature.name] = rows_of(column, back), left[back]
+        made[feature.name] = at_places(column, back), left[back]
     return made
 
 
@@ -49,7 +49,7 @@ def swept(view: FeatureView, rows: Block, more: Block, key: Array, instant: Arra
     """A view of changes at each ask; see `others`."""
     asks, back = _sorted(key, instant)
     found = attributes(view, _line(view.source, rows, more), asks, asks.instant)
-    columns = {name: rows_of(column, back) for name, column in found.columns.items()}
+    columns = {name: at_places(column, back) for name, column in found.columns.items()}
     return Values(columns=columns, status=found.status[back])
 
 
@@ -70,7 +70,7 @@ def _line(source: Source, rows: Block, more: Block) -> Timeline:
     never, zeros = np.zeros(len(key), bool), np.zeros(len(key), np.int64)
     unordered = Rows(key=key, time=time, known=zeros, retract=never, undoes=zeros, first=never, columns=both)
     order = in_order(unordered, source)
-    columns = {name: rows_of(column, order) for name, column in both.items()}
+    columns = {name: at_places(column, order) for name, column in both.items()}
     return _timeline(key[order], time[order], since[order], columns, plain=False)
 
 

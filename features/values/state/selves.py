@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.definitions.views import FeatureView
-from features.values.requests import Request, asked_columns, counting_asks, own_rows
+from features.values.requests import OwnEvents, own_rows
 from features.values.state.blocks import Block
 from features.values.state.plan import plan_of
 from features.values.sweep import ARROW_TYPES
@@ -15,30 +15,22 @@ __all__ = ["before_asks", "selves", "unreplaced"]
 Array = np.ndarray
 
 
-def selves(view: FeatureView, instant: Array, request: Request) -> Block:
-    """The events that asks are, key n that of ask n; without those that the source's filter keeps out.
-
-    Args:
-        view: with include_self.
-        instant: of each ask, in microseconds UTC.
-        request: what they bring.
-    """
-    columns = asked_columns(view, instant, request)
-    chosen = counting_asks(view, columns, len(instant))
+def selves(view: FeatureView, instant: Array, own: OwnEvents) -> Block:
+    """The events that asks are, key n that of ask n; without those that the source's filter keeps out. `instant`: of each ask, in microseconds UTC."""
+    columns, chosen = own
     types = view.source.types
     kinds = {name: ARROW_TYPES[types[name]] for name in plan_of(view).waiting_columns}
     at = instant[chosen]
     return Block(key=np.flatnonzero(chosen), time=at, since=at, columns=own_rows(kinds, columns, chosen))
 
 
-def unreplaced(view: FeatureView, tail: Block, instant: Array, request: Request) -> Block:
+def unreplaced(view: FeatureView, tail: Block, own: OwnEvents) -> Block:
     """The rows of a tail without those of the asks' own event_id, for which the asks stand."""
     name = view.source.event_id or ""
-    if name not in request:
+    if name not in own.columns:
         return tail
-    chosen = counting_asks(view, asked_columns(view, instant, request), len(instant))
-    own = request[name].take(pa.array(tail.key))
-    same = np.asarray(pc.fill_null(pc.equal(tail.columns[name], own), False)) & chosen[tail.key]
+    asked = own.columns[name].take(pa.array(tail.key))
+    same = np.asarray(pc.fill_null(pc.equal(tail.columns[name], asked), False)) & own.counting[tail.key]
     return tail.only(~same)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from features.values.columns import as_type, numbers, present, rows_of, usable
+from features.values.columns import as_type, at_places, numbers, present, usable
 
 AT = pa.timestamp("us", "UTC")
 NAN, INFINITE = float("nan"), float("inf")
@@ -52,7 +52,7 @@ def test_a_type_is_changed_where_it_is_another() -> None:
 
 def test_rows_are_taken_where_they_are_not_all_in_order() -> None:
     column = pa.array(["a", "b", None])
-    assert rows_of(column, np.arange(3)) is column
-    assert rows_of(column, np.array([0, 1])).to_pylist() == ["a", "b"]
-    assert rows_of(column, np.array([2, 1, 0])).to_pylist() == [None, "b", "a"]
-    assert rows_of(column, np.array([0, 1, 1])).to_pylist() == ["a", "b", "b"]
+    assert at_places(column, np.arange(3)) is column
+    assert at_places(column, np.array([0, 1])).to_pylist() == ["a", "b"]
+    assert at_places(column, np.array([2, 1, 0])).to_pylist() == [None, "b", "a"]
+    assert at_places(column, np.array([0, 1, 1])).to_pylist() == ["a", "b", "b"]
