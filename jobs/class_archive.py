@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from features.settings import Settings, load
-from jobs import metastore
 from jobs.java import find_java
 
 if TYPE_CHECKING:
@@ -69,28 +68,29 @@ def _run(home: Path, draft: Path) -> None:
 
     settings = load(
         home=home,
-        metastore={"kind": "derby"},
+        # With the most classes: what a session of the bundled service needs besides is little.
+        metastore={"kind": "embedded"},
         tables={"root": None},
         spark={
             "master": "local[2]",
             "driver_memory": "1g",
+            "compiler": "quick",
             "conf": {"spark.driver.extraJavaOptions": f"-XX:ArchiveClassesAtExit={draft}"},
         },
     )
-    with metastore.running(settings):
-        session = spark(settings, "classes")
-        # Untyped in pyspark: the JVM is its child, and writes the archive when its standard input closes.
-        context: Any = session.sparkContext
-        jvm: subprocess.Popen[bytes] = context._gateway.proc  # noqa: SLF001
-        for statement in _statements(settings):
-            session.sql(statement).collect()
-        session.table("classes.t").repartition(2, "k").sortWithinPartitions("k", "id").mapInArrow(
-            _same, "id long, k long, ds string"
-        ).toArrow()
-        session.stop()
-        if jvm.stdin:
-            jvm.stdin.close()
-        jvm.wait(_EXIT_SECONDS)
+    session = spark(settings, "classes")
+    # Untyped in pyspark: the JVM is its child, and writes the archive when its standard input closes.
+    context: Any = session.sparkContext
+    jvm: subprocess.Popen[bytes] = context._gateway.proc  # noqa: SLF001
+    for statement in _statements(settings):
+        session.sql(statement).collect()
+    session.table("classes.t").repartition(2, "k").sortWithinPartitions("k", "id").mapInArrow(
+        _same, "id long, k long, ds string"
+    ).toArrow()
+    session.stop()
+    if jvm.stdin:
+        jvm.stdin.close()
+    jvm.wait(_EXIT_SECONDS)
 
 
 def _same(batches: Iterable["pa.RecordBatch"]) -> Iterable["pa.RecordBatch"]:

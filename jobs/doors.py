@@ -6,9 +6,9 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from http.client import HTTPConnection
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from features.definitions.catalog import Catalog
 from features.definitions.names import utc
@@ -18,6 +18,9 @@ from features.errors import BusyError
 from features.serving.reader import Reader
 from features.settings import Settings
 from jobs.commands import Through
+
+if TYPE_CHECKING:
+    from features.feast.client import Client
 
 __all__ = ["Brought", "Door", "Key", "Seen", "opened"]
 
@@ -95,15 +98,17 @@ class _ByService:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ByFeast:
     folder: str
+    clients: dict[int, "Client"] = field(default_factory=dict)
+    """By the instant at which its clock stands."""
 
     def look_up(self, views: Sequence[FeatureView], keys: Sequence[Key], brought: Sequence[Brought], at: int) -> Seen:
         """As `Door` says. Feast's client knows no instants, so it is asked with Asof's clock standing there."""
-        from features.feast.client import client_answers  # noqa: PLC0415 - imports Feast, seconds that only who asks it pays
-
         names = [f"{view.name}:{name}" for view in views for name in (*view.types, "asof_status")]
         rows = _rows(views[0].keys, keys, brought)
         with _ONE_CLOCK, _clock(at):
-            columns = client_answers(self.folder, names, rows)
+            if at not in self.clients:
+                self.clients[at] = _client(self.folder)
+            columns = self.clients[at].answers(names, rows)
         return _seen(views, keys, columns, {view.name: columns[f"{view.name}__asof_status"] for view in views})
 
 
@@ -167,6 +172,16 @@ def _serving(settings: Settings, catalog: Catalog) -> Iterator[int]:
     finally:
         server.should_exit = True
         thread.join()
+
+
+def _client(folder: str) -> "Client":
+    # Feast, which only who asks it needs.
+    from features.feast.light import import_feast  # noqa: PLC0415
+
+    import_feast()
+    from features.feast.client import Client  # noqa: PLC0415
+
+    return Client(folder)
 
 
 @contextmanager

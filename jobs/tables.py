@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 from urllib.parse import unquote
 
 from pyspark.errors import AnalysisException
@@ -204,12 +205,32 @@ def partition_values(spark: SparkSession, table: str) -> tuple[str, ...]:
 
 def location(spark: SparkSession, table: str, partition: str, value: str) -> str | None:
     """The folder a partition points at; None where there is no such partition or table."""
+    find = _location_asked if hasattr(spark, "_jsparkSession") else _location_described
     try:
-        rows = spark.sql(f"DESCRIBE FORMATTED {table} PARTITION (`{partition}`='{value}')").collect()
+        return find(spark, table, partition, value)
     except AnalysisException as error:
         if error.getCondition() not in {_NO_TABLE, "PARTITIONS_NOT_FOUND"}:
             raise
         return None
+
+
+def _location_asked(spark: SparkSession, table: str, partition: str, value: str) -> str | None:
+    """By one question to the metastore. A statement asks it five, and is planned and run besides: a seventh of a second instead of a fortieth."""
+    # PySpark has no other way.
+    session: Any = spark._jsparkSession  # noqa: SLF001
+    jvm: Any = spark._jvm  # noqa: SLF001
+    database, _, name = table.partition(".")
+    catalog = session.sharedState().externalCatalog()
+    found = catalog.getPartitionOption(database, name, jvm.PythonUtils.toScalaMap({partition: value}))
+    if found.isEmpty():
+        return None
+    said = getattr(jvm, "org.apache.spark.sql.catalyst.catalog.CatalogUtils").URIToString(found.get().location())
+    return str(said).removeprefix("file:")
+
+
+def _location_described(spark: SparkSession, table: str, partition: str, value: str) -> str:
+    """Of Spark Connect, which has statements alone."""
+    rows = spark.sql(f"DESCRIBE FORMATTED {table} PARTITION (`{partition}`='{value}')").collect()
     return next(str(row[1]).removeprefix("file:") for row in rows if row[0] == "Location")
 
 
