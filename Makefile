@@ -11,8 +11,7 @@ PYTEST := $(RUN)/python -m pytest
 QUICK := $(PYTEST) -q -n auto --maxprocesses 4 -m "not slow and not long and not services and not cluster"
 SLOW := $(PYTEST) -q -n 2 --dist loadfile -m "slow and not long and not services and not cluster"
 LONG := $(PYTEST) -q -n auto --maxprocesses 4 -m "long and not services" --hypothesis-profile fresh
-export UV_COMPILE_BYTECODE := 1
-# The environment is compiled once, so nothing may forbid its bytecode.
+# What is imported is compiled once, so nothing may forbid its bytecode.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help env demo sql test quick slow test-long lint types walls fmt test-services test-services-long test-cluster bench clean
