@@ -71,7 +71,7 @@ class SqliteStore:
         """The live generation; None where no load was ever completed."""
         if self._db.execute("SELECT 1 FROM sqlite_master WHERE type='table' AND name='asof_heads'").fetchone() is None:
             return None
-        row = self._db.execute(f"SELECT {_HEAD_COLUMNS} FROM asof_heads WHERE view = ?", (view,)).fetchone()  # noqa: S608 - a constant  # noqa: S608 - constants
+        row = self._db.execute(f"SELECT {_HEAD_COLUMNS} FROM asof_heads WHERE view = ?", (view,)).fetchone()  # noqa: S608 - a constant
         names = ("view", "generation", "cut", "valid_from", "horizon", "definition", "rows", "loaded_at")
         return None if row is None else Head(**dict(zip(names, row, strict=True)))
 
@@ -243,7 +243,7 @@ class SqliteStore:
             head.rows,
             head.loaded_at,
         )
-        self._db.execute(f"INSERT OR REPLACE INTO asof_heads ({_HEAD_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)  # noqa: S608 - a constant  # noqa: S608 - constants
+        self._db.execute(f"INSERT OR REPLACE INTO asof_heads ({_HEAD_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)  # noqa: S608 - a constant
 
     @contextmanager
     def _transaction(self, kind: str) -> Iterator[None]:
