@@ -215,7 +215,7 @@ def location(spark: SparkSession, table: str, partition: str, value: str) -> str
 
 
 def _location_asked(spark: SparkSession, table: str, partition: str, value: str) -> str | None:
-    """By one question to the metastore. A statement asks it five, and is planned and run besides: a seventh of a second instead of a fortieth."""
+    """By one question to the catalogue. A statement asks it more, and is planned and run besides: a seventh of a second instead of a fortieth."""
     # PySpark has no other way.
     session: Any = spark._jsparkSession  # noqa: SLF001
     jvm: Any = spark._jvm  # noqa: SLF001

@@ -1,6 +1,8 @@
 """Tables of files that move with `tables.root`."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pyarrow as pa
 import pytest
@@ -25,14 +27,15 @@ def test_a_table_of_files_follows_tables_root(spark: SparkSession, spark_setting
     assert tables.location(spark, name, "ds", "2026-01-01") is None
 
 
-def test_a_partition_is_found_by_statement_and_by_question(
+def test_a_partition_is_found_by_question_and_by_statement(
     spark: SparkSession, spark_settings: Settings, tmp_path: Path
 ) -> None:
     name, folder = "found.days", f"{tmp_path}/a day, 100%"
-    ways = (tables.location, tables._location_asked, tables._location_described)
     tables.ensure_table(spark, spark_settings, name, {"number": "bigint"}, "ds")
     tables.point_at(spark, name, "ds", {"2026-01-01": folder})
-    assert [way(spark, name, "ds", "2026-01-01") for way in ways] == [folder] * 3
-    for table in (name, "found.nothing", "nowhere.days"):
-        assert tables.location(spark, table, "ds", "2026-01-02") is None
+    statements_alone = cast("SparkSession", SimpleNamespace(sql=spark.sql))  # as a session of Spark Connect
+    for session in (spark, statements_alone):
+        assert tables.location(session, name, "ds", "2026-01-01") == folder
+        for table in (name, "found.nothing", "nowhere.days"):
+            assert tables.location(session, table, "ds", "2026-01-02") is None
     spark.sql(f"DROP TABLE {name}")
