@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,12 +23,18 @@ os.environ["ASOF_CONFIG"] = os.devnull
 # Tests of DAGs must never touch a person's own Airflow; it is read when airflow is first imported.
 os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
 
-from features.settings import Settings, load  # noqa: E402 - the environment comes first
+from features.feast.light import unchecked  # noqa: E402 - the environment comes first
+from features.settings import Settings, load  # noqa: E402
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from tests.redis_cluster import Nodes
+
+# For the whole run: Feast's own checks of argument types take each worker six seconds. Tests that start Feast in a process of its own have them
+# (tests/features/feast/test_registry.py: all that the catalogue compiles to).
+_LIGHT = ExitStack()
+_LIGHT.enter_context(unchecked())
 
 # Of a few rows each, a query takes longer to compile than to interpret. The demo, the DAG tests and `submit` run compiled.
 _INTERPRETED = {"spark.sql.codegen.wholeStage": "false"}

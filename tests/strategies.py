@@ -1,6 +1,7 @@
 """Hostile cases: few keys, few ids, instants on the edges of steps, cuts and lags or a microsecond beside them."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from hypothesis import HealthCheck
@@ -72,6 +73,34 @@ FRESHNESSES: tuple[Freshness, ...] = (
 )  # fmt: skip
 
 
+# Drawn from again and again. Made once: to make, check and label a strategy takes as long as to draw from it.
+_SECONDS, _BESIDE = st.sampled_from([0, 0, 0, 1, 2, 3]), st.sampled_from([0, 0, -1, 1])
+_DAYS_BEFORE = st.sampled_from([0] * 18 + [DAY, 2 * DAY])
+_BASES = st.sampled_from([0, LEAP_DAY, JANUARY_1969])
+_INTEGERS = st.sampled_from([st.sampled_from(each) for each in (SMALL, INTEGERS, EXTREMES)])
+_FLOATS, _ZEROS, _SMALL = st.sampled_from(FLOATS), st.sampled_from(ZEROS), st.sampled_from(SMALL)
+_TEXTS, _BOOLS, _VERSIONS = (
+    st.sampled_from(TEXTS),
+    st.sampled_from([True, False, None]),
+    st.sampled_from([0, 0, 1, 2, None]),
+)
+_ONE_IN_TEN, _THIRDS = st.integers(0, 9), st.integers(0, 2)
+_KNOWN_AFTER = st.sampled_from([0, 0, 1, SECOND, 5 * SECOND, 6 * SECOND, 20 * SECOND, -SECOND])
+_ANOTHER = st.sampled_from(["once"] * 5 + ["again", "amount", "key", "time", "void", "version"])
+_KNOWN_BESIDE = st.sampled_from([0, 1, SECOND, 4 * SECOND, 5 * SECOND, 10 * SECOND, -1, -5 * SECOND])
+_MOVED, _VERSION_ON = st.sampled_from([-STEP, -1, 1, STEP, 2 * STEP]), st.sampled_from([1, 0, -1])
+_DAYS_LATE = st.sampled_from([0, 0, 0, 1, 2, 3])
+_RELEASES = st.sampled_from([HELD, HELD, 0, 1, SECOND, STEP, 2 * STEP, 20 * SECOND])
+_DISPUTED_AFTER = st.sampled_from([0, 1, SECOND, 5 * SECOND, 10 * SECOND])
+_DISPUTE_KNOWN_AFTER = st.sampled_from([0, 0, 1, SECOND, 5 * SECOND])
+_TEXT_IDS: st.SearchStrategy[str | int] = st.sampled_from(["a", "b", "c", "d", "é", ""])
+_WHOLE_IDS: st.SearchStrategy[str | int] = st.sampled_from([1, 2, 9, 10, -(2**63), 2**63 - 1])
+_OUTCOME_IDS = st.sampled_from("uvwx")
+_COLUMNS = st.sampled_from(["event_time", "known"])
+_ASKED_AFTER = st.sampled_from([n * SECOND for n in (0, 0, 1, 2, 3, 5, 6, 10, 12, 13, 15, 20, 25, 40, 48)])
+_ASKED_BESIDE = st.sampled_from([-1, 0, 0, 1])
+
+
 @dataclass(frozen=True)
 class Case:
     """A view, the versions that arrived for each of its sources, and what is asked."""
@@ -84,11 +113,13 @@ class Case:
     """What each ask brings."""
 
 
+@cache
 def freshnesses() -> st.SearchStrategy[Freshness]:
     """Scheduled with several periods, phases and lags, anchored at the cut and the ask, and by event."""
     return st.sampled_from(FRESHNESSES)
 
 
+@cache
 def conditions() -> st.SearchStrategy[Expression | None]:
     """Conditions over the columns of the main source, every kind of node among them."""
     n, c, f, b, when = col("n"), col("c"), col("f"), col("b"), col("event_time")
@@ -102,8 +133,8 @@ def conditions() -> st.SearchStrategy[Expression | None]:
 @st.composite
 def instants(draw: st.DrawFn, base: int = 0, low: int = -4, high: int = 14) -> int:
     """A multiple of the step or of a second, or a microsecond beside it; now and then a day before."""
-    whole = draw(st.integers(low, high)) * STEP + draw(st.sampled_from([0, 0, 0, 1, 2, 3])) * SECOND
-    return base + whole + draw(st.sampled_from([0, 0, -1, 1])) - draw(st.sampled_from([0] * 18 + [DAY, 2 * DAY]))
+    whole = draw(st.integers(low, high)) * STEP + draw(_SECONDS) * SECOND
+    return base + whole + draw(_BESIDE) - draw(_DAYS_BEFORE)
 
 
 def key_fields(kind: ColumnType, keys: tuple[Key, ...], prefix: str = "k") -> tuple[Field, ...]:
@@ -202,51 +233,42 @@ def _courses(draw: st.DrawFn) -> tuple[Feature, ...]:
     return flat((make.count(over), *chosen))
 
 
+def _often_the_first(keys: tuple[Key, ...]) -> st.SearchStrategy[Key]:
+    return st.sampled_from((*keys[:1] * 7, *keys))
+
+
 @st.composite
 def _row(
-    draw: st.DrawFn, base: int, keys: tuple[Key, ...], numbers: tuple[int | None, ...], floats: tuple[float | None, ...]
-) -> Row:
-    when = draw(instants(base))
-    known = draw(
-        st.sampled_from(
-            [
-                when,
-                when,
-                when + 1,
-                when + SECOND,
-                when + 5 * SECOND,
-                when + 6 * SECOND,
-                when + 20 * SECOND,
-                when - SECOND,
-            ]
-        )
-    )
+    draw: st.DrawFn, base: int, when: st.SearchStrategy[int], keys: st.SearchStrategy[Key], numbers: st.SearchStrategy[int | None],
+    floats: st.SearchStrategy[float | None],
+) -> Row:  # fmt: skip
+    at = draw(when)
+    known = at + draw(_KNOWN_AFTER)
     return {
-        **{f"k{n}": part for n, part in enumerate(draw(st.sampled_from((*keys[:1] * 7, *keys))))},
-        "c": draw(st.sampled_from(TEXTS)), "n": draw(st.sampled_from(numbers)), "ver": draw(st.sampled_from([0, 0, 1, 2, None])),
-        "f": draw(st.sampled_from(floats)), "b": draw(st.sampled_from([True, False, None])), "v": draw(st.integers(0, 9)) == 0,
-        "event_time": when, "known": known, "w": draw(st.sampled_from([when, base, None])),
+        **{f"k{n}": part for n, part in enumerate(draw(keys))},
+        "c": draw(_TEXTS), "n": draw(numbers), "ver": draw(_VERSIONS), "f": draw(floats), "b": draw(_BOOLS), "v": draw(_ONE_IN_TEN) == 0,
+        "event_time": at, "known": known, "w": (at, base, None)[draw(_THIRDS)],
     }  # fmt: skip
 
 
 @st.composite
 def _versions(draw: st.DrawFn, row: Row, keys: tuple[Key, ...], prefix: str) -> list[Row]:
     """The row, and perhaps another version of it: the same again, corrected, of another key or time, void, in or out of order."""
-    kind = draw(st.sampled_from(["once"] * 5 + ["again", "amount", "key", "time", "void", "version"]))
+    kind = draw(_ANOTHER)
     if kind == "once":
         return [row]
-    known = row["known"] + draw(st.sampled_from([0, 1, SECOND, 4 * SECOND, 5 * SECOND, 10 * SECOND, -1, -5 * SECOND]))
+    known = row["known"] + draw(_KNOWN_BESIDE)
     other = {**row, "known": known}
     if kind == "amount":
-        other |= {"n": draw(st.sampled_from(SMALL)), "f": draw(st.sampled_from(FLOATS))}
+        other |= {"n": draw(_SMALL), "f": draw(_FLOATS)}
     elif kind == "key":
         other |= {f"{prefix}{n}": part for n, part in enumerate(draw(st.sampled_from(keys)))}
     elif kind == "time":
-        other["event_time"] = row["event_time"] + draw(st.sampled_from([-STEP, -1, 1, STEP, 2 * STEP]))
+        other["event_time"] = row["event_time"] + draw(_MOVED)
     elif kind == "void":
         other |= {"v": True, "gone": True}
     else:
-        other["ver"] = (row.get("ver") or 0) + draw(st.sampled_from([1, 0, -1]))
+        other["ver"] = (row.get("ver") or 0) + draw(_VERSION_ON)
     return [row, other]
 
 
@@ -257,16 +279,16 @@ def event_cases(draw: st.DrawFn, *, of_course: bool = False, late: bool = False,
     `late`: some rows lie in the folder of a later day than that of their known_at; `held`: some of what arrived together is held, or released.
     """
     view, keys = draw(event_views(of_course=of_course))
-    base = draw(st.sampled_from([0, LEAP_DAY, JANUARY_1969]))
-    pools = draw(st.sampled_from([SMALL, INTEGERS, EXTREMES])), draw(st.sampled_from([FLOATS, ZEROS]))
-    ids = ("a", "b", "c", "d", "é", "") if view.source.types["id"] == "string" else (1, 2, 9, 10, -(2**63), 2**63 - 1)
+    base = draw(_BASES)
+    pools = draw(_INTEGERS), draw(st.sampled_from([_FLOATS, _ZEROS]))
+    ids = _TEXT_IDS if view.source.types["id"] == "string" else _WHOLE_IDS
     crowd = draw(st.lists(instants(base), min_size=1, max_size=2)) if draw(st.integers(0, 3)) == 0 else []
     rows: list[Row] = []
-    for row in draw(st.lists(_row(base, keys, *pools), min_size=3, max_size=10)):
+    for row in draw(st.lists(_row(base, instants(base), _often_the_first(keys), *pools), min_size=3, max_size=10)):
         if crowd:  # many events of one instant
             when = draw(st.sampled_from(crowd))
             row |= {"event_time": when, "known": row["known"] - row["event_time"] + when}
-        rows += draw(_versions({**row, "id": draw(st.sampled_from(ids))}, keys, "k"))
+        rows += draw(_versions({**row, "id": draw(ids)}, keys, "k"))
     raw = {"s": rows}
     if view.outcomes:
         raw["o"] = draw(_outcomes(rows, keys))
@@ -281,7 +303,7 @@ def event_cases(draw: st.DrawFn, *, of_course: bool = False, late: bool = False,
 def _landed(draw: st.DrawFn, source: Source, rows: list[Row]) -> list[Row]:
     """A day is a span of five seconds here; about half of the rows lie in a folder one to three of them late."""
     name = source.known_at or source.event_time
-    late = [draw(st.sampled_from([0, 0, 0, 1, 2, 3])) for _ in rows]
+    late = [draw(_DAYS_LATE) for _ in rows]
     return [
         {**row, "asof_landed": (row[name] // STEP + n) * STEP} if n else row for row, n in zip(rows, late, strict=True)
     ]
@@ -292,8 +314,7 @@ def _held(draw: st.DrawFn, source: Source, rows: list[Row]) -> list[Row]:
     """Of all that arrived within some spans of five seconds, when it was released, or that it is held."""
     spans = sorted({landed(source, row) // STEP for row in rows})
     shut = draw(st.lists(st.sampled_from(spans), max_size=3, unique=True)) if spans else []
-    delays = st.sampled_from([HELD, HELD, 0, 1, SECOND, STEP, 2 * STEP, 20 * SECOND])
-    released = {span: (span + 1) * STEP + draw(delays) for span in shut}
+    released = {span: (span + 1) * STEP + draw(_RELEASES) for span in shut}
     return [
         {**row, "asof_released": released[at]} if (at := landed(source, row) // STEP) in released else row
         for row in rows
@@ -306,10 +327,10 @@ def _outcomes(draw: st.DrawFn, rows: list[Row], keys: tuple[Key, ...]) -> list[R
     made: list[Row] = []
     for row in draw(st.lists(st.sampled_from(rows), max_size=5)):
         key = draw(st.sampled_from([tuple(row[f"k{n}"] for n in range(len(keys[0])))] * 4 + [keys[0]]))
-        when = row["event_time"] + draw(st.sampled_from([0, 1, SECOND, 5 * SECOND, 10 * SECOND]))
+        when = row["event_time"] + draw(_DISPUTED_AFTER)
         outcome = {
-            **{f"of{n}": part for n, part in enumerate(key)}, "oid": draw(st.sampled_from("uvwx")), "id": row["id"], "gone": draw(st.integers(0, 9)) == 0,
-            "event_time": when, "known": when + draw(st.sampled_from([0, 0, 1, SECOND, 5 * SECOND])),
+            **{f"of{n}": part for n, part in enumerate(key)}, "oid": draw(_OUTCOME_IDS), "id": row["id"], "gone": draw(_ONE_IN_TEN) == 0,
+            "event_time": when, "known": when + draw(_DISPUTE_KNOWN_AFTER),
         }  # fmt: skip
         made += draw(_versions(outcome, keys, "of"))
     return made
@@ -318,11 +339,13 @@ def _outcomes(draw: st.DrawFn, rows: list[Row], keys: tuple[Key, ...]) -> list[R
 @st.composite
 def _asks(draw: st.DrawFn, base: int, keys: tuple[Key, ...], rows: list[Row]) -> list[tuple[Key, int]]:
     """On edges of the grid, and of what the rows make: their own instants, and those plus a lag or a window."""
-    after = [n * SECOND for n in (0, 0, 1, 2, 3, 5, 6, 10, 12, 13, 15, 20, 25, 40, 48)]
     of_row = st.builds(
-        lambda row, name, by, beside: row[name] + by + beside, st.sampled_from(rows), st.sampled_from(["event_time", "known"]), st.sampled_from(after),
-        st.sampled_from([-1, 0, 0, 1]),
-    )  # fmt: skip
+        lambda row, name, by, beside: row[name] + by + beside,
+        st.sampled_from(rows),
+        _COLUMNS,
+        _ASKED_AFTER,
+        _ASKED_BESIDE,
+    )
     known = [key for key in (*keys[:1] * 7, *keys) if None not in key]
     return draw(
         st.lists(st.tuples(st.sampled_from(known), st.one_of(instants(base, 1, 18), of_row)), min_size=3, max_size=8)
@@ -355,10 +378,10 @@ def attribute_views(draw: st.DrawFn) -> tuple[FeatureView, tuple[Key, ...]]:
 def attribute_cases(draw: st.DrawFn, *, held: bool = False) -> Case:
     """Changes that arrive late, twice, and out of order, with deletions; `held` as for events."""
     view, keys = draw(attribute_views())
-    base = draw(st.sampled_from([0, LEAP_DAY, JANUARY_1969]))
+    base = draw(_BASES)
     rows: list[Row] = []
     for row in draw(
-        st.lists(_row(base, keys, draw(st.sampled_from([SMALL, INTEGERS, EXTREMES])), FLOATS), min_size=3, max_size=10)
+        st.lists(_row(base, instants(base), _often_the_first(keys), draw(_INTEGERS), _FLOATS), min_size=3, max_size=10)
     ):
         rows += draw(_versions(row, keys, "k"))
     if held:

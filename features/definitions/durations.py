@@ -1,6 +1,7 @@
 """Durations as an author writes them ("30s", "15m", "24h", "90d"), as int64 microseconds."""
 
 import re
+from functools import cache
 
 __all__ = ["DAY", "HOUR", "MINUTE", "SECOND", "duration", "duration_text", "floor_to"]
 
@@ -12,6 +13,7 @@ _UNITS = {"us": 1, "ms": 1_000, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY, "
 _TEXT = re.compile(r"(\d+)(us|ms|s|m|h|d|w)")
 
 
+@cache
 def duration(text: str) -> int:
     """Microseconds of a duration.
 

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Self, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -65,7 +66,7 @@ class Enrich:
     """Name under which the parent's event_time arrives; None leaves it behind."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Source:
     """A Hive table of events, of changes, or of all keys a day."""
 
@@ -124,7 +125,7 @@ class Source:
         for problem, remedy in _problems(self):
             complain(self.where, f"Source {self.name!r}", problem, remedy)
 
-    @property
+    @cached_property
     def types(self) -> Mapping[str, ColumnType]:
         """Column name to stored type, the enriched ones included."""
         own: dict[str, ColumnType] = {column.name: column.stored for column in self.columns}

@@ -4,21 +4,29 @@ Compiled objects are made of checked definitions. Whoever imports Feast first, o
 """
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 
 import typeguard
 
-__all__ = ["import_feast"]
+__all__ = ["import_feast", "unchecked"]
 
 
 def import_feast() -> None:
     """Before anything else of a process imports Feast; nothing happens afterwards."""
-    if "feast" in sys.modules:
-        return
+    if "feast" not in sys.modules:
+        with unchecked():
+            import_module("feast")
+
+
+@contextmanager
+def unchecked() -> Iterator[None]:
+    """What is imported meanwhile comes without typeguard's checks."""
     checks = typeguard.typechecked
     typeguard.typechecked = _as_it_is  # type: ignore[assignment]
     try:
-        import_module("feast")
+        yield
     finally:
         typeguard.typechecked = checks
 

@@ -158,9 +158,10 @@ def test_what_is_no_longer_defined_is_deleted_with_its_online_values(settings: S
 
 
 @pytest.mark.slow
-def test_apply_starts_no_jvm_and_no_session(tmp_path: Path) -> None:
+def test_apply_passes_feasts_own_checks_and_starts_no_jvm_and_no_session(tmp_path: Path) -> None:
     script = (
-        "import os, psutil, sys\n"
+        "import feast, os, psutil, sys\n"
+        "assert 'check_argument_types_internal' in feast.FeatureView.__init__.__code__.co_names\n"
         "from features import load_catalog\n"
         "from features.feast.registry import apply\n"
         "from features.settings import load\n"
