@@ -29,7 +29,7 @@ $(STAMP): $(UV) uv.lock pyproject.toml
 	@echo "Installing the environment into .venv from uv.lock …"
 	@java=$$($(PYTHON) -I jobs/java.py --suitable || echo "--extra java"); \
 	  $(UV) sync --quiet --frozen --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $$java
-	@$(RUN)/python -m jobs.class_archive
+	@$(RUN)/python -m features.serving.warm & $(RUN)/python -m jobs.class_archive; wait
 	@touch $@
 
 demo: env ## Run a few days of everything on this machine (see .asof/demo)
@@ -56,7 +56,7 @@ lint: env ## Check style (ruff)
 	@$(RUN)/ruff format --check --diff features expectations jobs dags tests benchmarks
 
 types: env ## Check types (mypy strict, pyright)
-	@$(RUN)/pyright & other=$$!; $(RUN)/mypy; mine=$$?; wait $$other && exit $$mine
+	@$(RUN)/pyright & other=$$!; mine=0; $(RUN)/mypy || mine=$$?; wait $$other && exit $$mine
 
 walls: env ## Check which room imports which (import-linter)
 	@$(RUN)/lint-imports

@@ -1,5 +1,6 @@
 """A service that says it is ready compiles nothing any more: the first lookup and the first push take no longer than the next."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -64,3 +65,11 @@ print(sorted(set(sys.modules) - before))
 """
     done = subprocess.run([sys.executable, "-c", asking], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_make_env_compiles_the_lookups_of_the_catalogue() -> None:
+    env = os.environ | {"ASOF_CATALOG": "tests.features.serving.test_push_http", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-m", "features.serving.warm"], env=env, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "The catalogue's lookups are compiled.\n"), done.stderr
