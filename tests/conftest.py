@@ -36,6 +36,12 @@ if TYPE_CHECKING:
 _LIGHT = ExitStack()
 _LIGHT.enter_context(unchecked())
 
+
+def pytest_unconfigure() -> None:
+    """Before the interpreter takes its modules apart."""
+    _LIGHT.close()
+
+
 # Of a few rows each, a query takes longer to compile than to interpret. The demo, the DAG tests and `submit` run compiled.
 _INTERPRETED = {"spark.sql.codegen.wholeStage": "false"}
 # Its heap is small, and its catalogue is gone after the run: no threads that collect beside it, no waiting for a disk.
