@@ -49,9 +49,10 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def airflow(home: Path, root: Path, toy: Path, measured: dict[str, str]) -> Iterator[EmbeddedAirflow]:
+    before = _below(os.getpid())  # of other files' tests
     with EmbeddedAirflow(home, toy, {"TOY_ROOT": str(root)} | measured) as started:
         yield started
-        running = _below(os.getpid())
+        running = [process for process in _below(os.getpid()) if process not in before]
     assert _alive(running) == []
 
 

@@ -107,6 +107,7 @@ def test_the_service_answers_as_its_document_says(here: Here, tmp_path: Path, ha
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 def test_the_service_answers_as_its_document_says_for_minutes(here: Here, tmp_path: Path) -> None:
     fuzzed(here, tmp_path, "--exclude-checks", UNCHECKED, "--continue-on-failure", "-n", "10000", *bearer(here))
 
@@ -214,6 +215,7 @@ def test_requests_that_are_nearly_right_are_answered(
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 @examples(max_examples=10_000, suppress_health_check=NO_HEALTH_CHECK, database=None)
 @given(LOOKUPS, PUSHES, st.sampled_from(["*/*", ARROW]))
 def test_requests_that_are_nearly_right_are_answered_for_minutes(
