@@ -1,4 +1,4 @@
-"""Feast, imported by a command of ours: without the checks of argument types that it writes into its classes, which take two thirds of its import.
+"""Feast, imported by a command or a test of ours: without the checks of argument types that it writes into its classes, which take two thirds of its import.
 
 Compiled objects are made of checked definitions. Whoever imports Feast first, or without this, has it as it is.
 """

@@ -3,6 +3,7 @@
 What is compiled is kept beside its source (by numba), so `make env` runs this module: a service's first start takes a second, not half a minute.
 """
 
+import sys
 from collections.abc import Iterable
 
 import numpy as np
@@ -11,6 +12,7 @@ import pyarrow as pa
 from features.definitions.catalog import load_catalog
 from features.definitions.expressions import ColumnType, Scalar
 from features.definitions.views import FeatureView
+from features.errors import AsofError
 from features.serving.push import followed_by, pushed
 from features.settings import load
 from features.store.tails import tail_of, tail_source
@@ -53,5 +55,8 @@ def _warm(view: FeatureView) -> None:
 
 
 if __name__ == "__main__":
-    warm(load_catalog(load().catalog).views)
+    try:
+        warm(load_catalog(load().catalog).views)
+    except AsofError as error:
+        sys.exit(f"The catalogue's lookups are not compiled, and will be when they are first used: {error}")
     print("The catalogue's lookups are compiled.")  # noqa: T201

@@ -67,9 +67,20 @@ print(sorted(set(sys.modules) - before))
     assert done.stdout == "[]\n"
 
 
+def compiled(catalog: str) -> "subprocess.CompletedProcess[str]":
+    env = os.environ | {"ASOF_CATALOG": catalog, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "features.serving.warm"]
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+
+
 def test_make_env_compiles_the_lookups_of_the_catalogue() -> None:
-    env = os.environ | {"ASOF_CATALOG": "tests.features.serving.test_push_http", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, "-m", "features.serving.warm"], env=env, capture_output=True, text=True, check=False
-    )
+    done = compiled("tests.features.serving.test_push_http")
     assert (done.returncode, done.stdout) == (0, "The catalogue's lookups are compiled.\n"), done.stderr
+
+
+def test_a_catalogue_that_does_not_load_is_said_without_a_stack_trace() -> None:
+    done = compiled("nowhere.at_all")
+    assert done.returncode == 1
+    assert done.stderr.startswith("The catalogue's lookups are not compiled, and will be when they are first used: ")
+    assert "nowhere" in done.stderr
+    assert "Traceback" not in done.stderr
