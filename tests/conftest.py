@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from tests.redis_cluster import Nodes
 
-# For the whole run: Feast's own checks of argument types take each worker six seconds. Tests that start Feast in a process of its own have them
-# (tests/features/feast/test_registry.py: all that the catalogue compiles to).
+# For the whole run: Feast's own checks of argument types take each worker seconds. Tests that start Feast in a process
+# of its own have them (tests/features/feast/test_registry.py: all that the catalogue compiles to).
 _LIGHT = ExitStack()
 _LIGHT.enter_context(unchecked())
 

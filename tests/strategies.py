@@ -78,7 +78,7 @@ FRESHNESSES: tuple[Freshness, ...] = (
 _SECONDS, _BESIDE = st.sampled_from([0, 0, 0, 1, 2, 3]), st.sampled_from([0, 0, -1, 1])
 _DAYS_BEFORE = st.sampled_from([0] * 18 + [DAY, 2 * DAY])
 _BASES = st.sampled_from([0, LEAP_DAY, JANUARY_1969])
-_INTEGERS, _FLOATS = st.sampled_from([SMALL, INTEGERS, EXTREMES]), st.sampled_from([FLOATS, ZEROS])
+_INTEGER_POOLS, _FLOAT_POOLS = st.sampled_from([SMALL, INTEGERS, EXTREMES]), st.sampled_from([FLOATS, ZEROS])
 _ONE_OF: dict[tuple[Any, ...], st.SearchStrategy[Any]] = {
     pool: st.sampled_from(pool) for pool in (SMALL, INTEGERS, EXTREMES, FLOATS, ZEROS, TEXTS)
 }
@@ -287,7 +287,7 @@ def event_cases(draw: st.DrawFn, *, of_course: bool = False, late: bool = False,
     """
     view, keys = draw(event_views(of_course=of_course))
     base = draw(_BASES)
-    pools = draw(_INTEGERS), draw(_FLOATS)
+    pools = draw(_INTEGER_POOLS), draw(_FLOAT_POOLS)
     ids = ("a", "b", "c", "d", "é", "") if view.source.types["id"] == "string" else (1, 2, 9, 10, -(2**63), 2**63 - 1)
     crowd = draw(st.lists(instants(base), min_size=1, max_size=2)) if draw(st.integers(0, 3)) == 0 else []
     rows: list[Row] = []
@@ -388,7 +388,7 @@ def attribute_cases(draw: st.DrawFn, *, held: bool = False) -> Case:
     view, keys = draw(attribute_views())
     base = draw(_BASES)
     rows: list[Row] = []
-    for row in draw(st.lists(_row(base, keys, draw(_INTEGERS), FLOATS), min_size=3, max_size=10)):
+    for row in draw(st.lists(_row(base, keys, draw(_INTEGER_POOLS), FLOATS), min_size=3, max_size=10)):
         rows += draw(_versions(row, keys, "k"))
     if held:
         rows = draw(_held(view.source, rows))
