@@ -24,6 +24,7 @@ __all__ = [
 
 FEATURES_DATABASE = "features"
 TILES_DATABASE = "tiles"
+_DAY_SECONDS = 86_400
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -78,7 +79,8 @@ def parse_cut(text: str) -> int:
 
 def micros(instant: datetime) -> int:
     """Exact microseconds since the epoch of an aware datetime."""
-    return (instant - _EPOCH) // timedelta(microseconds=1)
+    since = instant - _EPOCH  # divided by a microsecond it takes ten times as long
+    return (since.days * _DAY_SECONDS + since.seconds) * 1_000_000 + since.microseconds
 
 
 def utc(instant: int) -> datetime:

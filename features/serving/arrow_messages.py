@@ -5,7 +5,8 @@ A message is its metadata, which say how many rows there are, how many nulls eac
 written over. Metadata that were made once are kept as well.
 """
 
-from collections.abc import Hashable, Sequence
+import struct
+from collections.abc import Callable, Hashable, Sequence
 from functools import lru_cache
 from itertools import accumulate, chain, groupby
 from operator import itemgetter
@@ -45,12 +46,43 @@ class _Body(NamedTuple):
     """How many each column has; none: no column has one."""
 
 
+class _Row(NamedTuple):
+    """How a row is written that has no null."""
+
+    head: bytes
+    body: Callable[..., bytes]
+    """Takes its cells, of texts their buffers."""
+
+
 class Messages:
     """Remembers shapes; of one thread, or of an event loop."""
 
     def __init__(self) -> None:
         self._metadata: dict[Hashable, Metadata | None] = {}
         self._heads: dict[Hashable, bytes] = {}
+        self._rows: dict[Hashable, _Row] = {}
+
+    def row(self, of: Hashable, texts: Sequence[int], cells: Sequence[Cell]) -> bytes | None:
+        """The message of a single row, written at once; None where `message` has to make it: the first of its kind, one with a null or a boolean.
+
+        Args:
+            of: as `message` has it.
+            texts: the places of the texts among the cells.
+            cells: one a column.
+        """
+        parts, lengths = list[Any](cells), list[int]()
+        for place in texts:
+            if cells[place] is None:
+                return None
+            parts[place], length = _texts((cells[place],))
+            lengths.append(length)
+        known = self._rows.get((of, *lengths))
+        if known is None:
+            return None
+        try:
+            return known.head + known.body(*parts)
+        except struct.error:  # a null
+            return None
 
     def message(self, of: Hashable, rows: int, columns: Sequence[Column]) -> bytes | None:
         """The message of a record batch; None where pyarrow lays such out in an unknown way, and has to make it.
@@ -70,6 +102,10 @@ class Messages:
             if len(self._heads) >= _WRITTEN:
                 self._heads.clear()
             head = self._heads[shape] = metadata.written(body.lengths, body.nulls)
+            if rows == 1 and not body.nulls and all(kind != "bool" for kind, _ in columns):
+                if len(self._rows) >= _WRITTEN:
+                    self._rows.clear()
+                self._rows[of, *body.lengths] = _Row(head, _row_of(columns))
         return head + body.buffers
 
     def _of(self, key: Hashable, columns: Sequence[Column], rows: int) -> Metadata | None:
@@ -123,6 +159,15 @@ def _body(columns: Sequence[Column], rows: int) -> _Body:
             nulls.append(missing)
     whole = b"".join(nulls)
     return _Body(b"".join(parts), tuple(lengths), whole if whole.strip(b"\0") else b"")
+
+
+def _row_of(columns: Sequence[Column]) -> Callable[..., bytes]:
+    """Writes the buffers of columns of one row."""
+    codes = [
+        f"{len(cells)}{_WORDS[kind]}" if kind in _WORDS else f"{len(_texts(tuple(cells))[0])}s"
+        for kind, cells in columns
+    ]
+    return struct.Struct("<" + "".join(codes)).pack
 
 
 def _words(cells: list[Any], rows: int, code: str) -> tuple[bytes, bytes]:

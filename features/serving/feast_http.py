@@ -76,11 +76,12 @@ def asked(body: bytes) -> Asked:
         InputError: it is not JSON, or not of this shape; the message says where.
     """
     made = parsed(Asked, body, '{"feature_service": "…", "entities": {"column": ["value", …]}}')
-    lengths = {name: len(values) for name, values in made.entities.items()}
-    if len(set(lengths.values())) != 1:
-        msg = f"The entities have {lengths or 'no'} rows. Give each key column one value for each row, the same number in all."
+    lengths = set(map(len, made.entities.values()))
+    if len(lengths) != 1:
+        there = {name: len(values) for name, values in made.entities.items()}
+        msg = f"The entities have {there or 'no'} rows. Give each key column one value for each row, the same number in all."
         raise InputError(msg)
-    if (rows := next(iter(lengths.values()))) > _MOST_ROWS:
+    if (rows := lengths.pop()) > _MOST_ROWS:
         msg = f"The request has {rows} rows; {_MOST_ROWS} are the most. Ask in parts, or use `asof frame` for many."
         raise InputError(msg)
     if (made.feature_service is None) == (not made.features):

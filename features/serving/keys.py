@@ -49,6 +49,7 @@ class Keys:
 
     def __init__(self, views: Sequence[FeatureView], of: str) -> None:
         self.of, self.columns = of, _needed(views)
+        self._types = {name: str if entity.type == "string" else int for name, entity in self.columns.items()}
         self._computed = _computable(views, self.columns)
         self.required = {name: entity for name, entity in self.columns.items() if name not in self._computed}
         """Those that must be given, with an entity that has each."""
@@ -92,6 +93,8 @@ class Keys:
 
     def _are_whole(self, keys: Sequence[Mapping[str, object]]) -> bool:
         """Whether nothing is to be done, as of nearly all keys: told column by column."""
+        if len(keys) == 1:
+            return self._is_whole(keys[0])
         names = self.columns.keys()
         if any(key.keys() != names for key in keys):
             return False
@@ -100,6 +103,15 @@ class Keys:
             if set(map(type, values)) != {str if entity.type == "string" else int}:
                 return False
             if entity.type != "string" and not (min(values) >= _LOWEST and max(values) <= _HIGHEST):  # type: ignore[type-var,operator]  # integers
+                return False
+        return True
+
+    def _is_whole(self, key: Mapping[str, object]) -> bool:
+        if key.keys() != self.columns.keys():
+            return False
+        for name, kind in self._types.items():
+            value = key[name]
+            if type(value) is not kind or (kind is int and not _LOWEST <= value <= _HIGHEST):  # type: ignore[operator]  # an integer
                 return False
         return True
 

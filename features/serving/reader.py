@@ -20,6 +20,7 @@ from features.serving.served import Selected, Served, Status, ViewColumns, ViewV
 from features.serving.tables import Tables
 from features.settings import Settings
 from features.store.keys import key_encoder
+from features.store.one_each import Alike, OneEach
 from features.store.reads import Answer, OnlineStore, Question
 from features.store.stores import open_store
 from features.store.together import Together
@@ -210,6 +211,9 @@ class Lookup(NamedTuple):
     """What is brought beside the keys, an element a key."""
 
 
+_Encoded = tuple[Sequence[Sequence[bytes | None]], Sequence[Question]]
+
+
 class Chosen:
     """Some views and of each some features, and what is the same for all that ask for them; `of` is what messages call the whole.
 
@@ -226,7 +230,9 @@ class Chosen:
         self.keys = Keys([served.view for served, _ in views], of)
         encoders = [key_encoder(served.view.keys, served.view.entity.type) for served, _ in views]
         self._encoders = list(dict.fromkeys(encoders))
-        self._of_view = [self._encoders.index(one) for one in encoders]
+        self._of_view = tuple([self._encoders.index(one) for one in encoders])
+        is_plain = not any(served.stateful for served, _ in views)
+        self._alike = Alike(tuple([served.view.name for served, _ in views]), self._of_view) if is_plain else None
 
     def lookup(self, keys: Sequence[Mapping[str, object]], at: int, *, is_now: bool) -> Lookup:
         """Begins a look-up of these keys at an instant.
@@ -235,8 +241,7 @@ class Chosen:
             InputError: a key does not fit.
         """
         typed, request = self.keys.parted(keys)
-        encoded, distinct = self._encoded(typed)
-        questions = [served.question(of, at) for (served, _), of in zip(self.views, distinct, strict=True)]
+        encoded, questions = self._of_one(typed) or self._of_some(typed, at)
         return Lookup(keys=typed, encoded=encoded, questions=questions, at=at, is_now=is_now, request=request)
 
     def result(self, service: str, lookup: Lookup, answers: Sequence[Answer]) -> Result:
@@ -258,11 +263,22 @@ class Chosen:
             )
         return Result(service=service, at=lookup.at, keys=tuple(lookup.keys), views=found, selected=self.selected)
 
-    def _encoded(self, keys: Sequence[Key]) -> tuple[list[list[bytes | None]], list[tuple[bytes, ...]]]:
-        """The entity keys of each view, and those that are there, each once; views of one entity share both."""
+    def _of_one(self, keys: Sequence[Key]) -> _Encoded | None:
+        """The entity keys of each view, and what the store is asked; None of many, of a null, or where states are asked for."""
+        if self._alike is None or len(keys) != 1:
+            return None
+        found = [encode(keys[0]) for encode in self._encoders]
+        entities = tuple([one for one in found if one is not None])
+        if len(entities) < len(found):
+            return None
+        return [found[place : place + 1] for place in self._of_view], OneEach(self._alike, entities)
+
+    def _of_some(self, keys: Sequence[Key], at: int) -> _Encoded:
+        """The same; views of one entity share both, and each key is asked for once."""
         made = [list(map(encode, keys)) for encode in self._encoders]
         distinct = [tuple(filter(None, dict.fromkeys(found))) for found in made]
-        return [made[place] for place in self._of_view], [distinct[place] for place in self._of_view]
+        questions = [self.views[n][0].question(distinct[place], at) for n, place in enumerate(self._of_view)]
+        return [made[place] for place in self._of_view], questions
 
 
 def _refuse_unserved(of: str, served: Served) -> None:

@@ -37,6 +37,8 @@ class _Shape(NamedTuple):
     """Of a stream."""
     runs: tuple[tuple[ColumnType, int, int], ...]
     """Columns whose buffers, of a single row, are their cells one after the other: their type, the first and the end; a text or a boolean stands alone."""
+    texts: tuple[int, ...]
+    """The places of the columns that are texts."""
 
 
 class Tables:
@@ -76,9 +78,12 @@ class Tables:
 
     def _by_hand(self, shape: _Shape, result: "Result") -> bytes | None:
         """The message of few rows; None where pyarrow has to make it."""
-        rows = len(result.keys)
-        columns = _of_one(shape, result) if rows == 1 else self._of_few(shape, result)
-        return self._messages.message(result.selected, rows, columns)
+        of, rows = result.selected, len(result.keys)
+        if rows > 1:
+            return self._messages.message(of, rows, self._of_few(shape, result))
+        cells = _of_one(shape, result)
+        made = self._messages.row(of, shape.texts, cells)
+        return made or self._messages.message(of, 1, [(kind, cells[first:end]) for kind, first, end in shape.runs])
 
     def _of_few(self, shape: _Shape, result: "Result") -> list[Column]:
         columns: list[Column] = [(kind, [key[name] for key in result.keys]) for name, kind in shape.keys]
@@ -91,12 +96,11 @@ class Tables:
     def _described(self, selected: Selected) -> _Shape:
         views = [self._catalog.view(name) for name, _ in selected.views]
         kinds: dict[str, ColumnType] = {name: view.entity.type for view in views for name in view.keys}
-        fields = self._fields(selected)
-        made = pa.schema(
-            [*((name, ARROW[kind]) for name, kind in kinds.items()), *((name, ARROW[kind]) for name, kind in fields)]
-        )
-        runs = tuple(_runs([*kinds.values(), *(kind for _, kind in fields)]))
-        return _Shape(made, tuple(kinds.items()), made.serialize().to_pybytes(), runs)
+        fields: list[tuple[str, ColumnType]] = [*kinds.items(), *self._fields(selected)]
+        made = pa.schema([(name, ARROW[kind]) for name, kind in fields])
+        columns: list[ColumnType] = [kind for _, kind in fields]
+        texts = tuple(place for place, kind in enumerate(columns) if kind == "string")
+        return _Shape(made, tuple(kinds.items()), made.serialize().to_pybytes(), tuple(_runs(columns)), texts)
 
     def _fields(self, selected: Selected) -> list[tuple[str, ColumnType]]:
         made = list[tuple[str, ColumnType]]()
@@ -121,14 +125,15 @@ def _runs(kinds: Sequence[ColumnType]) -> list[tuple[ColumnType, int, int]]:
     return made
 
 
-def _of_one(shape: _Shape, result: "Result") -> list[Column]:
+def _of_one(shape: _Shape, result: "Result") -> list[Cell]:
+    """The cells of a single row."""
     (key,), cells = result.keys, list[Cell]()
     cells += [key[name] for name, _ in shape.keys]
     for view in result.views:
         values = view.values
         cells += values.cells if isinstance(values, OneRow) else [cell for (cell,) in values.values()]
         cells += view.statuses
-    return [(kind, cells[first:end]) for kind, first, end in shape.runs]
+    return cells
 
 
 def _columns(cells: Sequence[Sequence[Cell]], kind: pa.DataType) -> list[pa.Array]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import islice
+from types import MappingProxyType
 from typing import Any, NamedTuple, cast
 
 from features.store.heads import Head
@@ -11,13 +12,13 @@ from features.store.redis_shapes import Found, Live, Shape
 from features.store.redis_trips import Parsed, Trip
 from features.store.together import Strings, Together
 
-__all__ = ["Plain"]
+__all__ = ["Asked", "Plain", "answers_of_one", "ask_one"]
 
 _REMEMBERED = 1024
 """So many shapes."""
 
 
-class _Asked(NamedTuple):
+class Asked(NamedTuple):
     """What was asked of plain values."""
 
     numbers: Sequence[int]
@@ -48,7 +49,8 @@ class _Asked(NamedTuple):
 
 
 _NO_ROWS: Found = {}, None
-_NOTHING = _Asked((), (), Shape.of({}, (), (), one_by_one=False), surely=True, entities=(), one=())
+_NOTHING_ELSE: Mapping[int, Answer] = MappingProxyType({})
+_NOTHING = Asked((), (), Shape.of({}, (), (), one_by_one=False), surely=True, entities=(), one=())
 
 
 class Plain:
@@ -65,7 +67,7 @@ class Plain:
         known: Mapping[str, Live],
         *,
         surely: bool,
-    ) -> _Asked:
+    ) -> Asked:
         """Asks, of each view of plain values whose place is known, for its rows; for head records too where those may say something else."""
         numbers = [number for number, question in enumerate(questions) if not question.states]
         if not numbers:
@@ -88,10 +90,10 @@ class Plain:
             for group, keys in zip(shape.groups, entities, strict=True):
                 group.ask(trip, keys)
         else:
-            _ask_one(trip, shape, one)
-        return _Asked(numbers, own, shape, surely, entities, one)
+            ask_one(trip, shape, one)
+        return Asked(numbers, own, shape, surely, entities, one)
 
-    def said(self, asked: _Asked, found: Sequence[Any]) -> Sequence[Live]:
+    def said(self, asked: Asked, found: Sequence[Any]) -> Sequence[Live]:
         """What the record of each question's view says: those that came with the answer where they were asked for."""
         if asked.surely:
             return cast("Sequence[Live]", asked.shape.lives)
@@ -99,7 +101,7 @@ class Plain:
         return [of(question.view, record) for question, record in zip(asked.questions, found, strict=False)]
 
     def answers(
-        self, asked: _Asked, said: Sequence[Live], found: Sequence[Any], others: Mapping[int, Answer]
+        self, asked: Asked, said: Sequence[Live], found: Sequence[Any], others: Mapping[int, Answer]
     ) -> Sequence[Answer] | None:
         """One a question of the lookup, of which others are answered already; None where rows were looked for elsewhere than they are."""
         if not asked.questions:
@@ -109,7 +111,8 @@ class Plain:
             return None
         heads = asked.shape.heads if said is lives else [live.head for live in said]
         if asked.one is not None:
-            return _answers_of_one(asked, asked.one, heads, found, others)
+            came = found[asked.records : asked.commands]
+            return answers_of_one(asked.shape, asked.numbers, heads, asked.one, came, others)
         rows, answers = dict[int, Found](), islice(found, asked.records, None)
         for group, keys in zip(asked.shape.groups, asked.entities, strict=True):
             rows.update(group.rows(keys, answers))
@@ -134,7 +137,7 @@ class Plain:
         return made
 
 
-def _ask_one(trip: Trip, shape: Shape, one: Sequence[bytes]) -> None:
+def ask_one(trip: Trip, shape: Shape, one: Sequence[bytes]) -> None:
     """For the rows of one entity each: strings that are read whole by a single command."""
     for place in shape.fields:
         trip.hmget(redis_state_keys((one[place],)), tuple(shape.groups[place].fields.values()))
@@ -144,15 +147,16 @@ def _ask_one(trip: Trip, shape: Shape, one: Sequence[bytes]) -> None:
         trip.mget(redis_row_keys([one[place] for place in shape.wholes]))
 
 
-def _answers_of_one(
-    asked: _Asked,
-    one: Sequence[bytes],
+def answers_of_one(
+    shape: Shape,
+    numbers: Sequence[int],
     heads: Sequence[Head | None],
+    one: Sequence[bytes],
     found: Sequence[Any],
-    others: Mapping[int, Answer],
+    others: Mapping[int, Answer] = _NOTHING_ELSE,
 ) -> Together:
-    """What `_ask_one` asked for."""
-    shape, at = asked.shape, asked.records
+    """Of what `ask_one` asked for."""
+    at = 0
     fields = dict[int, tuple[bytes, bytes | None]]()
     for place in shape.fields:
         for number, row in zip(shape.groups[place].fields, found[at], strict=True):
@@ -161,4 +165,4 @@ def _answers_of_one(
     end = at + len(shape.ranges)
     strings = [*found[at:end], *found[end]] if shape.wholes else found[at:end]
     made = Strings(shape.layouts, one, shape.owners, [string or b"" for string in strings])
-    return Together(asked.numbers, heads, made, fields, others)
+    return Together(numbers, heads, made, fields, others)

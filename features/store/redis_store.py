@@ -12,10 +12,12 @@ from features.errors import BusyError
 from features.store import redis_tails
 from features.store.heads import Head, Layout, refuse_early
 from features.store.keys import redis_stamp
+from features.store.one_each import OneEach
 from features.store.reads import Answer, Question
 from features.store.redis_client import ERRORS, client_of, keys_like, records_of, stamped
 from features.store.redis_known import Known
 from features.store.redis_plain import Plain
+from features.store.redis_prepared import PreparedLookups
 from features.store.redis_rows import Load
 from features.store.redis_shapes import head_of
 from features.store.redis_states import StateLoad, States
@@ -43,7 +45,7 @@ class RedisStore:
         self.url = url
         self.client = client_of(url)
         self._trips, self._plain, self._states = self._ways(), Plain(), States(self.client)
-        self._known = Known()
+        self._known, self._prepared = Known(), PreparedLookups()
 
     @property
     def where(self) -> str:
@@ -123,6 +125,16 @@ class RedisStore:
         Raises:
             BusyError: generations come and go faster than they are read.
         """
+        known = self._known
+        if isinstance(questions, OneEach) and (prepared := self._prepared.of(questions.of, known)) is not None:
+            found = yield prepared.trip(questions.entities)
+            made = prepared.answers(questions.entities, found)
+            if made is not None:
+                return made
+            self._known = known.doubted()
+        return (yield from self._asking(questions))
+
+    def _asking(self, questions: Sequence[Question]) -> Generator[Trip, list[Any], Sequence[Answer]]:
         for _ in range(_TRIES):
             trip, known = self._trip(), self._known
             surely, is_stamped = known.is_sure(questions), not trip.tagged
@@ -143,6 +155,8 @@ class RedisStore:
             states = self._states.answers(of_stated, generations, rest)
             answers = None if states is None else self._plain.answers(of_plain, lives, found, states)
             if answers is not None:
+                if surely and isinstance(questions, OneEach):
+                    self._prepared.remember(questions, known, of_plain)
                 return answers
         msg = "The online store's generations changed with each of four tries. Ask again."
         raise BusyError(msg)

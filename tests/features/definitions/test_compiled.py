@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, replace
+from datetime import UTC, datetime, timedelta
 from types import ModuleType
 from typing import Any
 
@@ -157,6 +158,11 @@ def test_definitions_are_the_standard_library_and_load_quickly() -> None:
 def test_the_text_of_a_cut_reads_back(cut: int) -> None:
     assert names.parse_cut(names.cut_text(cut)) == cut
     assert names.micros(names.utc(cut + 1)) == cut + 1
+
+
+@given(st.datetimes(timezones=st.timezones()))
+def test_microseconds_are_exact(instant: datetime) -> None:
+    assert names.micros(instant) == (instant - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
 def test_names() -> None:

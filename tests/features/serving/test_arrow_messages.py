@@ -74,3 +74,21 @@ def test_other_columns_are_another_shape(of: Any) -> None:
     for name, column in (("none", _WHOLE), (of, _REAL)):
         columns = [column]
         assert messages.message(name, 1, columns) == batch_of(columns).serialize().to_pybytes()
+
+
+@settings(max_examples=150)
+@given(tables(), st.booleans())
+def test_a_row_written_at_once_is_that_of_pyarrow(batches: list[list[Column]], other: bool) -> None:  # noqa: FBT001
+    """Where it is made at all: once one with texts as long was made, of rows without nulls and booleans."""
+    messages, seen = Messages(), set[tuple[int, ...]]()
+    for one in [*batches, *batches]:
+        columns: list[Column] = [(kind, cells[:1]) for kind, cells in one]
+        texts = [place for place, (kind, _) in enumerate(columns) if kind == "string"]
+        cells = [cell for _, (cell,) in columns]
+        lengths = tuple(len(str(cells[place]).encode()) for place in texts)
+        is_plain = None not in cells and all(kind != "bool" for kind, _ in columns)
+        wanted = batch_of(columns).serialize().to_pybytes() if is_plain and lengths in seen else None
+        assert messages.row("of", texts, cells) == wanted
+        assert not other or messages.row("other", texts, cells) is None
+        assert messages.message("of", 1, columns) == batch_of(columns).serialize().to_pybytes()
+        seen |= {lengths} if is_plain else set()
