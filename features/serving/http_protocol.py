@@ -1,8 +1,8 @@
 """How `asof serve` answers: lookups past what uvicorn and FastAPI do for any application, and each answer in one write."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, cast
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, cast
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -13,15 +13,30 @@ __all__ = ["DIRECT", "Direct", "OneWrite"]
 DIRECT = "direct"
 """In the state that an application's lifespan gives: what is answered directly, by method and path."""
 
-Direct = Mapping[tuple[str, str], Callable[[Scope, bytes], Response | Awaitable[Response] | None]]
+Answering = Callable[[Scope, bytes], Response | Awaitable[Response] | None]
 """Makes the answer of a request and its body, at once or later; None where the application is to be asked as ever."""
+Direct = Mapping[tuple[str, str], Answering]
+
+_BLANK = b"\r\n\r\n"
+"""The end of a head."""
+_REMEMBERED = 16
+"""So many heads of a connection."""
+
+
+class _Head(NamedTuple):
+    """What the head of a request says, to the byte."""
+
+    scope: Scope
+    answering: Answering
+    length: int
+    """Of the body that follows."""
 
 
 class OneWrite(HttpToolsProtocol):
     """uvicorn's protocol, which writes an answer's head and its body one after the other: two packets, and the asker wakes up twice.
 
     A request that came whole may be answered directly, without a task where its answer is there at once; one that comes in parts, or waits for a word to go on,
-    takes uvicorn's way.
+    takes uvicorn's way. Who asks again and again sends the same head: it is taken apart once a connection.
     """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
@@ -30,19 +45,33 @@ class OneWrite(HttpToolsProtocol):
         self._direct: Direct = self.app_state.get(DIRECT, {})
         self._idle_since: float | None = None
         self._coming: RequestResponseCycle | None = None
+        self._heads: dict[bytes, _Head] = {}
+        self._is_within, self._came = False, b""
 
     def data_received(self, data: bytes) -> None:
         """A request whose rest is still to come takes uvicorn's way."""
+        last = cast("RequestResponseCycle | None", self.cycle)
+        is_first = not self._is_within and (last is None or last.response_complete)
+        if is_first and self._is_answered(data):
+            return
+        self._came = data if is_first else b""
         super().data_received(data)
         coming, self._coming = self._coming, None
         if coming is not None and not self.transport.is_closing():
             super()._start_asgi_task(coming, cast("Any", self.app))
 
+    def on_message_begin(self) -> None:
+        """What comes belongs to a request, until that is whole."""
+        self._is_within = True
+        super().on_message_begin()
+
     def on_message_complete(self) -> None:
         """A request that may be answered directly is whole."""
+        self._is_within = False
         super().on_message_complete()
         coming, self._coming = self._coming, None
         if coming is not None:
+            self._remember(coming)
             self._answer(coming)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -88,11 +117,45 @@ class OneWrite(HttpToolsProtocol):
         else:
             super()._start_asgi_task(cycle, app)
 
+    def _remember(self, cycle: RequestResponseCycle) -> None:
+        """The head of a request that was all that came, by its length: no more than a head and this body."""
+        length, end = len(cycle.body), self._came.find(_BLANK) + len(_BLANK)
+        if length and len(self._came) == end + length:
+            if len(self._heads) >= _REMEMBERED:
+                self._heads.clear()
+            self._heads[self._came[:end]] = _Head(cast("Scope", cycle.scope), self._direct[_asked_of(cycle)], length)
+
+    def _is_answered(self, data: bytes) -> bool:
+        """Whether this was a whole request whose head came before, which the parser then need not see."""
+        end = data.find(_BLANK) + len(_BLANK)
+        head = self._heads.get(data[:end])
+        if head is None or len(data) != end + head.length or self.flow.write_paused or self.transport.is_closing():
+            return False
+        made = _made(head.answering, head.scope, data[end:])
+        if made is None:
+            return False
+        self._unset_keepalive_if_required()
+        if isinstance(made, Response):
+            packet = _packet(made, self.server_state.default_headers, keep_alive=True)
+            cast("_Joining", self.transport).write_through(packet)
+            self.on_response_complete()
+        else:
+            self.cycle = self._cycle({**head.scope, "state": self.app_state.copy()})
+            super()._start_asgi_task(self.cycle, cast("Any", _Later(self.cycle, made)))
+        return True
+
+    def _cycle(self, scope: Scope) -> RequestResponseCycle:
+        """As uvicorn makes one, of a request that is whole."""
+        made = RequestResponseCycle(
+            scope=cast("Any", scope), transport=self.transport, flow=self.flow, logger=self.logger, access_logger=self.access_logger,
+            access_log=self.access_log, default_headers=self.server_state.default_headers, message_event=asyncio.Event(), expect_100_continue=False,
+            keep_alive=True, on_response=self.on_response_complete,
+        )  # fmt: skip
+        made.more_body = False
+        return made
+
     def _answer(self, cycle: RequestResponseCycle) -> None:
-        try:
-            made = self._direct[_asked_of(cycle)](cast("Scope", cycle.scope), bytes(cycle.body))
-        except Exception as error:  # noqa: BLE001 - uvicorn answers and logs it
-            made = _raised(error)
+        made = _made(self._direct[_asked_of(cycle)], cast("Scope", cycle.scope), bytes(cycle.body))
         if isinstance(made, Response) and not cycle.flow.write_paused:
             _write(cycle, made)
         else:
@@ -101,6 +164,13 @@ class OneWrite(HttpToolsProtocol):
 
 def _asked_of(cycle: RequestResponseCycle) -> tuple[str, str]:
     return cycle.scope["method"], cycle.scope["path"]
+
+
+def _made(answering: Answering, scope: Scope, body: bytes) -> Response | Awaitable[Response] | None:
+    try:
+        return answering(scope, body)
+    except Exception as error:  # noqa: BLE001 - uvicorn answers and logs it
+        return _raised(error)
 
 
 async def _raised(error: Exception) -> Response:
@@ -122,16 +192,19 @@ class _Later:
 
 
 def _write(cycle: RequestResponseCycle, response: Response) -> None:
-    parts = [STATUS_LINE[response.status_code]]
-    for name, value in cycle.default_headers + response.raw_headers:
-        parts += (name, b": ", value, b"\r\n")
-    parts.append(b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n")
-    parts.append(bytes(response.body))
     cycle.response_started = cycle.response_complete = True
-    cast("_Joining", cycle.transport).write_through(b"".join(parts))
+    packet = _packet(response, cycle.default_headers, keep_alive=cycle.keep_alive)
+    cast("_Joining", cycle.transport).write_through(packet)
     if not cycle.keep_alive:
         cycle.transport.close()
     cycle.on_response()
+
+
+def _packet(response: Response, headers: Sequence[tuple[bytes, bytes]], *, keep_alive: bool) -> bytes:
+    """The answer as it is sent."""
+    lines = [b"%b: %b\r\n" % header for header in (*headers, *response.raw_headers)]
+    end = b"\r\n" if keep_alive else b"connection: close\r\n\r\n"
+    return b"".join((STATUS_LINE[response.status_code], *lines, end, response.body))
 
 
 class _Joining:

@@ -9,6 +9,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, multiprocess
 
 from features.serving.reader import Result
+from features.serving.served import Selected
 
 __all__ = ["LATER_SECONDS", "TOGETHER", "Meters"]
 
@@ -35,7 +36,9 @@ class Meters:
         )
 
         self._answers: list[tuple[str, int, float]] = []
-        self._looked: dict[tuple[str, str], int] = {}
+        self._looked = Counts[tuple[str, str]]()
+        self._ones: dict[tuple[Selected, tuple[str, ...]], int] = {}
+        """Of single rows the status of each view: nearly every lookup is of one, and they are few that differ."""
         self._later: asyncio.TimerHandle | None = None
         # Prometheus checks the labels each time.
         self._of_request, self._of_rows = cache(self._requests.labels), cache(self._rows.labels)
@@ -49,23 +52,28 @@ class Meters:
 
     def values(self, result: Result) -> None:
         """What a lookup gave, before its answer is counted."""
+        if len(result.keys) == 1:
+            of = result.selected, tuple([view.statuses[0] for view in result.views])
+            self._ones[of] = self._ones.get(of, 0) + 1
+            return
         for view in result.views:
-            statuses = view.statuses
-            counts = {statuses[0]: 1} if len(statuses) == 1 else Counts(statuses)
-            for status, rows in counts.items():
-                of = view.view, status
-                self._looked[of] = self._looked.get(of, 0) + rows
+            for status, rows in Counts(view.statuses).items():
+                self._looked[view.view, status] += rows
 
     def write(self) -> None:
         """All that was not written yet to where it is read: for workers that is a file, which costs more than to count."""
         if self._later is not None:
             self._later.cancel()
             self._later = None
-        answers, looked, self._answers, self._looked = self._answers, self._looked, [], {}
+        answers, looked, ones = self._answers, self._looked, self._ones
+        self._answers, self._looked, self._ones = [], Counts(), {}
         for (path, code), number in Counts((path, code) for path, code, _ in answers).items():
             self._of_request(path, str(code)).inc(number)
         for path, _, seconds in answers:
             self._of_seconds(path).observe(seconds)
+        for (selected, statuses), number in ones.items():
+            for (view, _), status in zip(selected.views, statuses, strict=True):
+                looked[view, status] += number
         for of, rows in looked.items():
             self._of_rows(*of).inc(rows)
 

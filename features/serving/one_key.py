@@ -1,12 +1,13 @@
 """What some views say of one key, as nearly every lookup asks: rows that lie in one string are read at once, and what is the same for all keys is made once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from features.serving.served import Served, Status, ViewColumns, answered
 from features.store.columns import OneRow
 from features.store.heads import Head
 from features.store.together import StringLayout, StringRows, Strings, Together, fitting
+from features.store.values import Cell
 from features.values.requests import Request
 
 __all__ = ["OneKey"]
@@ -39,6 +40,8 @@ class _String(NamedTuple):
     """Where they lie; kept, so that nothing else has its identity."""
     rows: StringRows
     views: Sequence[_View]
+    usual: Sequence[tuple[int, str, int, tuple[int], tuple[Status], tuple[str, ...], Callable[..., tuple[Cell, ...]]]]
+    """Of each view what is said of a row as they usually are: its place, name, cut, cuts and status, the names of its values and what takes them out of the fields."""
 
 
 class _Ready(NamedTuple):
@@ -100,13 +103,18 @@ class OneKey:
         made: list[ViewColumns | None] = [None] * len(self._views)
         for layout, string in zip(strings.layouts, strings.found, strict=True):
             known = ready.strings.get(id(layout)) or self._string(ready, layout)
-            for (place, name, cut, cuts, status, unseen, unseen_status, _), row in zip(
-                known.views, known.rows.read(string), strict=True
-            ):
-                if type(row) is OneRow:
-                    made[place] = ViewColumns(name, row, status, cuts, (at - cut,))
-                elif not row:
-                    made[place] = ViewColumns(name, unseen, unseen_status, cuts, (at - cut,))
+            fields = known.rows.usual(string)
+            if fields is None:
+                for view, row in zip(known.views, known.rows.one_by_one(string), strict=True):
+                    if isinstance(row, OneRow):
+                        made[view.place] = ViewColumns(view.name, row, view.status, view.cuts, (at - view.cut,))
+                    elif not row:
+                        made[view.place] = ViewColumns(
+                            view.name, view.unseen, view.unseen_status, view.cuts, (at - view.cut,)
+                        )
+                continue
+            for place, name, cut, cuts, status, names, cells in known.usual:
+                made[place] = ViewColumns(name, OneRow(names, cells(fields)), status, cuts, (at - cut,))
         return made
 
     def _of_field(self, view: _View, packed: bytes | None, at: int) -> ViewColumns | None:
@@ -149,5 +157,9 @@ class OneKey:
         rows = StringRows(own, packings, [self._views[place][1] for place in own.views], begins)
         if len(ready.strings) >= _REMEMBERED:
             ready.strings.clear()
-        known = ready.strings[id(layout)] = _String(layout, rows, views)
+        usual = [
+            (view.place, view.name, view.cut, view.cuts, view.status, some.names, some.cells)
+            for view, some in zip(views, rows.taken, strict=True)
+        ]
+        known = ready.strings[id(layout)] = _String(layout, rows, views, usual)
         return known

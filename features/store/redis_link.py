@@ -48,6 +48,7 @@ class Awake:
             return False
         ends, poll = time.perf_counter() + _AWAKE_SECONDS, self._poll.poll
         while not poll(0):
+            os.sched_yield()  # to Redis, where it is this processor that it waits for
             if time.perf_counter() > ends:
                 self._asleep, self._next = self._next, min(2 * self._next, _ASLEEP)
                 return False

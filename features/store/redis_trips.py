@@ -14,6 +14,8 @@ from features.store.resp import bulk, command
 __all__ = ["GET", "HGETALL", "HVALS", "Parsed", "Trip", "Trips", "Ways", "answers_of", "getranges", "hmgets"]
 
 T = TypeVar("T")
+_ANSWERS = frozenset({bytes, list, int, type(None)})
+"""Types of what is no error."""
 
 
 class Ways(Protocol):
@@ -88,6 +90,8 @@ def answers_of(found: Sequence[Any]) -> list[Any]:
         redis.RedisError: one of them is an error, or EXEC gave none.
     """
     made = found[-1]
+    if type(made) is list and _ANSWERS.issuperset(map(type, made)) and _ANSWERS.issuperset(map(type, found)):
+        return made
     items = made if isinstance(made, list) else ()
     if any(issubclass(kind, redis.RedisError) for kind in {*map(type, found), *map(type, items)}):
         raise next(item for item in (*found, *items) if isinstance(item, redis.RedisError))

@@ -121,23 +121,23 @@ class StringRows:
         self._size, self._unpack = made.size, made.unpack_from
         self._spans, self._begins = layout.spans, list(begins)
         self._first = [first[place] for place in range(len(packings))]
-        self._taken = [
+        self.taken: Sequence[Taking] = [
             Taking(packing.names, some, at + 1) for packing, some, at in zip(packings, names, self._first, strict=True)
         ]
+        """Of each what takes its cells out of the fields."""
 
-    def read(self, string: bytes) -> list[OneRow | bytes]:
-        """A row each; its bytes where it is none of that definition and timestamp, or a value left int64, and no bytes where there is none."""
+    def usual(self, string: bytes) -> tuple[Any, ...] | None:
+        """The fields of all rows, where each is there, of its definition and timestamp, and without a null; None else."""
         if len(string) < self._size:
-            return self._one_by_one(string)
-        fields = self._unpack(string)
-        if [fields[place] for place in self._first] != self._begins:
-            return self._one_by_one(string)
-        return [OneRow(some.names, some.cells(fields)) for some in self._taken]
+            return None
+        fields: tuple[Any, ...] = self._unpack(string)
+        return fields if [fields[place] for place in self._first] == self._begins else None
 
-    def _one_by_one(self, string: bytes) -> list[OneRow | bytes]:
+    def one_by_one(self, string: bytes) -> list[OneRow | bytes]:
+        """A row each; its bytes where it is none of that definition and timestamp, or a value left int64, and no bytes where there is none."""
         fields, end = self._unpack(string.ljust(self._size, b"\0")), len(string)
         made = list[OneRow | bytes]()
-        for span, place, begin, some in zip(self._spans, self._first, self._begins, self._taken, strict=True):
+        for span, place, begin, some in zip(self._spans, self._first, self._begins, self.taken, strict=True):
             found = fields[place]
             if found[:BEFORE_NULLS] != begin[:BEFORE_NULLS] or span.end > end:
                 row = string[span.first : span.end]

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.definitions.expressions import ColumnType
+from features.store.columns import OneRow
 from features.store.live_rows import LiveRows
 from features.store.packed import Packing
 from features.store.reads import Answer
@@ -49,7 +50,12 @@ def test_rows_read_at_once_are_those_read_one_by_one(
         whole = [some[first:end] for first, end in layout.spans]
         ones = [LiveRows(of).one(row, stamp, own) for row, of, own in zip(whole, packings, names, strict=True)]
         wanted = [row.strip(b"\0") and (row if one is None else one) for row, one in zip(whole, ones, strict=True)]
-        assert repr(reads.read(some)) == repr(wanted)
+        assert repr(reads.one_by_one(some)) == repr(wanted)
+        begins = [packing.begin(stamp) for packing in packings]
+        fields, are_usual = reads.usual(some), [row.startswith(begin) for row, begin in zip(whole, begins, strict=True)]
+        assert (fields is not None) == (all(are_usual) and len(some) >= max(end for _, end in layout.spans))
+        if fields is not None:
+            assert repr([OneRow(one.names, one.cells(fields)) for one in reads.taken]) == repr(wanted)
 
 
 def row_of(packing: Packing, types: dict[str, ColumnType], stamp: int, data: st.DataObject) -> bytes:
