@@ -21,6 +21,7 @@ from features.definitions.compiled import hash_of
 from features.definitions.names import micros
 from features.errors import InputError
 from features.serving import feast_http, openapi, push_http
+from features.serving.alike_bodies import AlikeBodies
 from features.serving.arrow_messages import FEW_ROWS
 from features.serving.async_reader import AsyncReader
 from features.serving.deadlines import Deadlines
@@ -120,7 +121,7 @@ class _Service:
         }
         self.known = frozenset(f"{view.name}:{name}" for view in catalog.views for name in view.types)
         self._of_known = lru_cache(maxsize=_REMEMBERED)(self._of_known_features)
-        self.tables = Tables(catalog)
+        self.bodies, self.tables = AlikeBodies(), Tables(catalog)
         self.reader = AsyncReader(settings, catalog)
         self.pushers: deque[Pusher] = deque()
         self.deadlines = Deadlines(settings.serving.deadline_ms / 1000)
@@ -179,7 +180,7 @@ class _Service:
         return response
 
     def _begun(self, who: Who | None, scope: Scope, body: bytes) -> "_Begun":
-        asked = feast_http.asked(body)
+        asked = self.bodies.asked(body)
         self._allow(who, asked)
         at = None if asked.at is None else micros(asked.at)
         keys = feast_http.keys_of(asked.entities)
@@ -189,7 +190,7 @@ class _Service:
         if asked.feature_service is not None:
             chosen = self.reader.of_service(asked.feature_service)
         else:
-            chosen = self._chosen(tuple(asked.features))
+            chosen = self._chosen(asked.features)
         found = self.reader.begun(chosen, keys, at, asked.feature_service or "")
         return _Begun(asked, ARROW in _header(scope, b"accept"), found)
 

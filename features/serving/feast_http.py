@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, TypeVar
+from typing import Annotated, NamedTuple, TypeVar
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from features.errors import InputError
 
-__all__ = ["Asked", "Instant", "asked", "by_view", "keys_of", "parsed"]
+__all__ = ["Asked", "AskedBody", "Given", "Instant", "asked", "by_view", "keys_of", "parsed", "refuse_rows"]
 
 M = TypeVar("M", bound=BaseModel)
 Given = str | int | float | bool | None
@@ -36,7 +36,7 @@ Instant = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator
 """Of a request: text with a zone, never a number."""
 
 
-class Asked(BaseModel):
+class AskedBody(BaseModel):
     """The body of a request, as Feast's own server takes it; `at` is Asof's."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
@@ -52,6 +52,16 @@ class Asked(BaseModel):
     """Feast's; the answer holds the definition's hash and cut of each view in any case."""
     at: Instant | None = Field(default=None, strict=False)
     """The instant that the values are of; the clock's now where it is left out."""
+
+
+class Asked(NamedTuple):
+    """What it says."""
+
+    entities: Mapping[str, Sequence[Given]]
+    feature_service: str | None = None
+    features: tuple[str, ...] = ()
+    full_feature_names: bool = False
+    at: datetime | None = None
 
 
 def parsed(model: type[M], body: bytes, shape: str) -> M:
@@ -75,19 +85,29 @@ def asked(body: bytes) -> Asked:
     Raises:
         InputError: it is not JSON, or not of this shape; the message says where.
     """
-    made = parsed(Asked, body, '{"feature_service": "…", "entities": {"column": ["value", …]}}')
-    lengths = set(map(len, made.entities.values()))
+    told = parsed(AskedBody, body, '{"feature_service": "…", "entities": {"column": ["value", …]}}')
+    made = Asked(told.entities, told.feature_service, tuple(told.features), told.full_feature_names, told.at)
+    refuse_rows(made.entities)
+    if (made.feature_service is None) == (not made.features):
+        msg = 'The request needs either "feature_service" or "features", and not both.'
+        raise InputError(msg)
+    return made
+
+
+def refuse_rows(entities: Mapping[str, Sequence[Given]]) -> None:
+    """Of a request.
+
+    Raises:
+        InputError: columns are of several lengths, or there are none; rows are too many.
+    """
+    lengths = set(map(len, entities.values()))
     if len(lengths) != 1:
-        there = {name: len(values) for name, values in made.entities.items()}
+        there = {name: len(values) for name, values in entities.items()}
         msg = f"The entities have {there or 'no'} rows. Give each key column one value for each row, the same number in all."
         raise InputError(msg)
     if (rows := lengths.pop()) > _MOST_ROWS:
         msg = f"The request has {rows} rows; {_MOST_ROWS} are the most. Ask in parts, or use `asof frame` for many."
         raise InputError(msg)
-    if (made.feature_service is None) == (not made.features):
-        msg = 'The request needs either "feature_service" or "features", and not both.'
-        raise InputError(msg)
-    return made
 
 
 def by_view(features: Sequence[str]) -> dict[str, list[str]]:

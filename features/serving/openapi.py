@@ -8,7 +8,7 @@ from fastapi.responses import PlainTextResponse
 from features.definitions.catalog import Catalog
 from features.definitions.expressions import ColumnType
 from features.definitions.sources import Source
-from features.serving.feast_http import Asked
+from features.serving.feast_http import AskedBody
 from features.serving.keys import Keys
 from features.serving.push_http import PushAsked
 from features.store.tails import tail_source
@@ -98,7 +98,7 @@ def metrics() -> dict[str, Any]:
 def lookup(catalog: Catalog, services: Sequence[str]) -> dict[str, Any]:
     """The route of lookups; an example a service."""
     examples = {name: {"summary": name, "value": _example(catalog, name)} for name in services}
-    body = {"application/json": {"schema": Asked.model_json_schema(), "examples": examples}}
+    body = {"application/json": {"schema": AskedBody.model_json_schema(), "examples": examples}}
     good = {
         "description": "A column a feature, the keys' columns first.",
         "content": {
