@@ -14,6 +14,7 @@ from tests.features.values.test_followed_tiles import FOLLOWED
 from tests.features.values.test_tiles import add, table
 
 
+@pytest.mark.slow
 def test_many_rows_are_large_binaries_here_and_refused_by_spark(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = table([add("a", 1, amount=3), add("b", 2, shop="t", amount=9), add("c", 3, amount=5)])
     made = tiles(FOLLOWED, rows, [DAY])
@@ -29,6 +30,7 @@ def test_many_rows_are_large_binaries_here_and_refused_by_spark(monkeypatch: pyt
         list(task(made.drop_columns(["card", "shop", "asof_tile", "cut", "asof_replaces"]).to_batches()))
 
 
+@pytest.mark.slow
 def test_a_task_merges_what_has_come_once_it_is_as_much_as_what_it_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jobs.tile_answers._AT_ONCE", 2)
     many = [table([add(f"{n}", n % 24, amount=n, shop=f"{n % 7}")]) for n in range(60)]

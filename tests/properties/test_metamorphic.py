@@ -4,6 +4,7 @@ import random
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -54,6 +55,7 @@ def test_the_order_of_the_input_does_not_matter(case: Case, number: int) -> None
     assert run(replace(case, raw=raw)) == run(case)
 
 
+@pytest.mark.slow
 @SOME
 @given(cases())
 def test_batches_of_ingest_do_not_matter(case: Case) -> None:
