@@ -47,7 +47,7 @@ class AlikeBodies:
                 try:
                     entities = _ENTITIES.validate_json(body[begin : len(body) - len(end)])
                 except ValidationError:
-                    break  # the whole says what is wrong
+                    continue  # more than entities; what is wrong the whole says
                 refuse_rows(entities)
                 return says._replace(entities=entities)
         made = asked(body)
@@ -61,7 +61,8 @@ class AlikeBodies:
         if seen in self._seen and len(known) < _ENDS and (around := _around(body, begin, made)):
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
-            self._known[body[:begin]] = [*known, around]
+            # The longest first: of two that a body ends with it is the one, where there is nothing but entities before it.
+            self._known[body[:begin]] = sorted([*known, around], key=lambda one: -len(one.end))
         if len(self._seen) >= _REMEMBERED:
             self._seen.clear()
         self._seen.add(seen)

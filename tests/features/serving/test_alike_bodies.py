@@ -119,6 +119,17 @@ def test_ends_that_differ_each_time_are_read_each_time(whole: list[bytes]) -> No
     assert len(whole) == 200
 
 
+def test_ends_of_which_one_is_the_end_of_another_are_told(whole: list[bytes]) -> None:
+    bodies, lasts = AlikeBodies(), [{}, {"full_feature_names": True}, {"full_feature_names": False}]
+    sent = [body({"a": [n]}, first={"feature_service": "s"}, last=last) for n in range(9) for last in lasts]
+    for one in sent:
+        assert bodies.asked(one) == asked(one)
+    whole.clear()
+    for one in reversed(sent):
+        assert bodies.asked(one) == asked(one)
+    assert whole == []
+
+
 def test_a_long_body_is_not_kept(whole: list[bytes]) -> None:
     bodies = AlikeBodies()
     for _ in range(4):
