@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from types import MappingProxyType
 from typing import Any, NamedTuple, cast
 
 from features.store.heads import Head
@@ -49,7 +48,6 @@ class Asked(NamedTuple):
 
 
 _NO_ROWS: Found = {}, None
-_NOTHING_ELSE: Mapping[int, Answer] = MappingProxyType({})
 _NOTHING = Asked((), (), Shape.of({}, (), (), one_by_one=False), surely=True, entities=(), one=())
 
 
@@ -153,9 +151,9 @@ def answers_of_one(
     heads: Sequence[Head | None],
     one: Sequence[bytes],
     found: Sequence[Any],
-    others: Mapping[int, Answer] = _NOTHING_ELSE,
+    others: Mapping[int, Answer],
 ) -> Together:
-    """Of what `ask_one` asked for."""
+    """Of what `ask_one` asked for; others are answered already."""
     at = 0
     fields = dict[int, tuple[bytes, bytes | None]]()
     for place in shape.fields:

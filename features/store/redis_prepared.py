@@ -50,7 +50,7 @@ class Prepared(NamedTuple):
         stamp, *rows = found
         if stamp != self.known.stamp:
             return None
-        return answers_of_one(self.shape, self.numbers, self.shape.heads, entities, [rows] if self.begin else rows)
+        return answers_of_one(self.shape, self.numbers, self.shape.heads, entities, [rows] if self.begin else rows, {})
 
 
 class PreparedLookups:

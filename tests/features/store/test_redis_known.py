@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import pytest
 from features.settings import Settings, load
 from features.store.heads import Head, Layout
 from features.store.keys import entity_key, redis_stamp
+from features.store.one_each import Alike, OneEach
 from features.store.reads import Question
 from features.store.redis_client import records_of
 from features.store.redis_known import Known
@@ -176,14 +177,16 @@ def test_threads_that_share_a_store_see_each_load(redis_url: str) -> None:
     """Whoever asks after a load has ended sees it, or a later one."""
     store, generations, wrong, is_over = RedisStore(redis_url), [1], list[str](), threading.Event()
 
-    def ask(some: list[Question]) -> None:
+    def ask(some: Sequence[Question]) -> None:
         while not is_over.is_set():
             wanted = generations[-1]
             for answer in store.ask(some):
                 if answer.head is None or (answer.head.view == "habits" and answer.head.generation < wanted):
                     wrong.append(f"{answer.head} after generation {wanted}")
 
-    threads = [threading.Thread(target=ask, args=(some,)) for some in (asked(), asked()[:1], asked()[1:], asked())]
+    one_each = OneEach(Alike(("habits",), (0,)), asked()[0].keys[:1])
+    choices = asked(), asked()[:1], asked()[1:], one_each, one_each
+    threads = [threading.Thread(target=ask, args=(some,)) for some in choices]
     for thread in threads:
         thread.start()
     layout = Layout.of(HABITS, CUT)
