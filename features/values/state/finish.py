@@ -194,8 +194,8 @@ class _Together:
         whole = program.groups[0]
         self.counted = kernels.Counted(*kernels.answer(
             sections.data, sections.later, sections.words, sections.at, sections.size, sections.slot, *self._aside(sections), np.array([one.key for one in asks], np.int64), self.first,
-            self.instants, settled, program.after, program.of, program.place, program.kind, program.pieces, program.once, program.first_window,
-            program.spans, program.rows, program.count, program.seen, whole.ways, whole.rows, whole.views, whole.beside,
+            self.instants, settled, program.after, program.first_section, program.kind, program.pieces, program.once, program.first_window,
+            program.edge, program.spans, program.first_span, program.rows, program.count, program.seen, whole.ways, whole.rows, whole.views, whole.beside,
         ))  # fmt: skip
         self.results = [
             (self.counted.values, self.counted.null if self.counted.some else None),

@@ -13,8 +13,6 @@ __all__ = [
 ]  # fmt: skip
 
 Array = np.ndarray
-Beside = tuple[Number, Number, Array, Array, Array, Number]
-"""Of rows beside a state: the first, the end, their instants, from when on each counts, what each adds; and the asked instant."""
 COUNTED, DISTINCT, LARGEST, SMALLEST, NEWEST, OLDEST = range(6)
 """Kinds of sections."""
 COUNT, SUM, DIFFERENT, VALUE, SINCE = range(5)
@@ -90,14 +88,14 @@ def _first_from(words: Array, low: Number, high: Number, instant: Number) -> Num
 @njit(cache=True)
 def answer(  # noqa: D417 - five are the fields of Aside
     data: Array, later: Array, words: Array, at: Array, count: Array, first_slot: Array, begin: Array, end: Array, times: Array, since: Array, more: Array, keys: Array,
-    first_state: Array, instants: Array, settled: Array, after: Array, of: Array, place: Array, kind: Array, pieces: Array, once: Array, first: Array, spans: Array, rows: Array, total: int, seen: Array, how: Array,
-    whole: Array, whose: Array, limit: Array,
+    first_state: Array, instants: Array, settled: Array, after: Array, sections: Array, kind: Array, pieces: Array, once: Array, first: Array, edge: Array, spans: Array, first_span: Array, rows: Array,
+    total: int, seen: Array, how: Array, whole: Array, whose: Array, limit: Array,
 ) -> tuple[Array, Array, Array, bool, Array, Array]:  # fmt: skip
     """What every window of every ask counts, and what is finished from it in whole numbers; see `Counted`.
 
     Args:
         data: the states' bytes, as `layout.read_states` gives them.
-        later: of each slot, a section of a state, where words are in them that are not read yet; -1 once they are.
+        later: of each slot, a section of a state, where in them its words are if they are not read; else -1.
         words: the states' rows.
         at: where those of each slot stand.
         count: how many they are.
@@ -108,13 +106,14 @@ def answer(  # noqa: D417 - five are the fields of Aside
         instants: int64[views, asks].
         settled: a view: of values that a state holds once, rows from here on may repeat one.
         after: a view: how far windows without offset reach beyond the asked instant, for rows beside the states.
-        of: the view of a section.
-        place: its number in its view.
+        sections: a view's first section, and one more.
         kind: of a section.
         pieces: words of a section's rows that are summed.
         once: whether the settled rows of a section hold each value once.
         first: a section's first window, and one more.
-        spans: int64[3, windows], offset, length and step, in microseconds.
+        edge: of a window its span, of which several windows of a view may have the same.
+        spans: int64[3, spans], offset, length and step, in microseconds.
+        first_span: of each view, and one more.
         rows: the first row of what is counted that a window fills.
         total: of these rows.
         seen: a view: the row that says whether the key was ever seen; -1 where there is none.
@@ -123,79 +122,104 @@ def answer(  # noqa: D417 - five are the fields of Aside
         whose: its view.
         limit: of different values.
     """
-    asks = instants.shape[1]
+    asks, aside = instants.shape[1], len(times) > 0
     made = np.zeros((total, asks), np.int64)
-    windows = first[-1] - first[0] if len(first) else 0
-    lowers, uppers = np.empty(windows, np.int64), np.empty(windows, np.int64)
-    for section in range(len(of)):
-        view, before = of[section], instants[of[section], 0] if asks else np.int64(0)
+    lowers, uppers = np.empty(spans.shape[1], np.int64), np.empty(spans.shape[1], np.int64)
+    for view in range(len(sections) - 1):
         own = keys[min(view, len(keys) - 1)]
         for q in range(asks):
-            now, slot = instants[view, q], first_slot[first_state[view] + own[q]] + place[section]
-            if q == 0 or now != before:
-                _edges(now, first[section], first[section + 1], spans, lowers, uppers)
-                before = now
-            first_beside, end_beside = (begin[slot], end[slot]) if len(times) else (np.int64(0), np.int64(0))
-            beside = first_beside, end_beside, times, since, more, now
-            low, size = at[slot], count[slot]
-            if later[slot] >= 0 and (first_beside < end_beside or words[low + size - 1] >= settled[view]):
-                later[slot] = _read(data, later[slot], words[low + size : low + 2 * size])
-            if size or first_beside < end_beside:
-                _windows(
-                    words, low, size, first[section], first[section + 1], kind[section], pieces[section], once[section], lowers, uppers,
-                    spans, settled[view], after[view], rows, beside, made, q,
-                )  # fmt: skip
+            now, slot = instants[view, q], first_slot[first_state[view] + own[q]]
+            if q == 0 or now != instants[view, q - 1]:
+                _edges(now, first_span[view], first_span[view + 1], spans, lowers, uppers)
+            for section in range(sections[view], sections[view + 1]):
+                if count[slot]:
+                    _windows(
+                        data, later[slot], words, at[slot], count[slot], first[section], first[section + 1], kind[section], pieces[section], once[section], edge, lowers,
+                        uppers, settled[view], rows, made, q,
+                    )  # fmt: skip
+                if aside and begin[slot] < end[slot]:
+                    _beside(
+                        data, later[slot], words, at[slot], count[slot], first[section], first[section + 1], kind[section], edge, lowers, uppers, spans, after[view], rows,
+                        begin[slot], end[slot], times, since, more[: max(pieces[section], 1)], now, made, q,
+                    )  # fmt: skip
+                slot += 1
     overflow = np.zeros(instants.shape, np.bool_)
     values, null, some = _whole(made, instants, how, whole, whose, limit, overflow)
     return made, values, null, some, overflow, _statuses(made, seen, overflow)
 
 
 @njit(cache=True)
-def _read(data: Array, at: Number, words: Array) -> int:
-    """Reads a list that was passed over when the states were read."""
-    get_numbers(data, at, len(data), words)
-    return -1
-
-
-@njit(cache=True)
 def _edges(now: Number, first: Number, end: Number, spans: Array, lowers: Array, uppers: Array) -> None:
-    """Where some windows begin and end."""
-    for w in range(first, end):
-        upper, step = now - spans[0, w], spans[2, w]
-        lowers[w] = (upper - spans[1, w]) // step * step
-        uppers[w] = upper // step * step if spans[0, w] > 0 else upper
+    """Where windows of some spans begin and end."""
+    for n in range(first, end):
+        upper, step = now - spans[0, n], spans[2, n]
+        lowers[n] = (upper - spans[1, n]) // step * step
+        uppers[n] = upper // step * step if spans[0, n] > 0 else upper
 
 
 @njit(cache=True, inline="always")
 def _windows(
-    words: Array, low: Number, size: Number, first: Number, last: Number, sort: Number, pieces: Number, once: Number, lowers: Array, uppers: Array,
-    spans: Array, settled: Number, after: Number, rows: Array, beside: Beside, made: Array, q: Number,
+    data: Array, later: Number, words: Array, low: Number, size: Number, first: Number, last: Number, sort: Number, pieces: Number, once: Number, edge: Array, lowers: Array,
+    uppers: Array, settled: Number, rows: Array, made: Array, q: Number,
 ) -> None:  # fmt: skip
-    """Those of one section for one ask. Most end together, and begin one before the other: what was found of one narrows the search for the next."""
-    ends, alone = low + size, beside[0] == beside[1]
-    lo, hi = low, ends
+    """Those of one section for one ask, from its state. Most end together, and begin one before the other: what was found of one narrows the search for the next."""
+    ends = low + size
+    lo, hi, last_lower, last_upper = low, ends, lowers[0], uppers[0]
     for w in range(first, last):
-        lower, upper, row = lowers[w], uppers[w], rows[w]
-        if w == first or upper != uppers[w - 1]:
-            hi = _first_from(words, low, ends, upper)
-        if w > first and lower <= lowers[w - 1]:
+        n, row = edge[w], rows[w]
+        lower, upper = lowers[n], uppers[n]
+        if w == first or upper != last_upper:  # most end after the last row
+            hi = ends if words[np.uintp(ends - 1)] < upper else _first_from(words, low, ends, upper)
+        if w > first and lower <= last_lower:
             lo = _first_from(words, low, lo, lower)
         else:
             lo = _first_from(words, lo, ends, lower)
-        end = max(lo, hi)
-        behind = upper if spans[0, w] > 0 else upper + after
+        last_lower, last_upper = lower, upper
+        if hi <= lo:
+            continue
         if sort == COUNTED:
             for piece in range(pieces):
-                made[row + piece, q] = _summed(words, low, lo, end, (1 + piece) * size)
-            if not alone:
-                _add(made[row : row + pieces, q], beside, lower, behind)
+                made[row + piece, q] = _summed(words, low, lo, hi, (1 + piece) * size)
         elif sort == DISTINCT:
-            differ = once and (end == lo or words[end - 1] < settled)
+            differ = once and words[np.uintp(hi - 1)] < settled
             made[row, q] = (
-                end - lo if differ and alone else _distinct(words, lo, end, size, beside, lower, behind, differ)
+                hi - lo if differ else _different(_values(data, later, words, low, size)[lo - low : hi - low])
             )
-        elif end > lo or not alone:
-            made[row, q], made[row + 1, q] = _outermost(words, lo, end, size, beside, lower, behind, sort)
+        else:
+            made[row, q], made[row + 1, q] = _outermost(words, lo, hi, size, sort), 1
+
+
+@njit(cache=True)
+def _beside(
+    data: Array, later: Number, words: Array, low: Number, size: Number, first: Number, last: Number, sort: Number, edge: Array, lowers: Array, uppers: Array, spans: Array,
+    after: Number, rows: Array, begin: Number, end: Number, times: Array, since: Array, more: Array, now: Number, made: Array, q: Number,
+) -> None:  # fmt: skip
+    """What rows beside the state add to windows of one section for one ask, once these are told from the state."""
+    values = _values(data, later, words, low, size) if sort == DISTINCT else words[:0]
+    for w in range(first, last):
+        n, row = edge[w], rows[w]
+        lower, upper, fresh = lowers[n], uppers[n] if spans[0, n] > 0 else uppers[n] + after, 0
+        for i in range(begin, end):
+            if since[i] <= now and lower <= times[i] < upper:
+                fresh += 1
+                if sort == COUNTED:
+                    for piece in range(len(more)):
+                        made[row + piece, q] += more[piece, i]
+                elif sort != DISTINCT:
+                    value, other, most = made[row, q], more[0, i], sort in (NEWEST, LARGEST)
+                    if not made[row + 1, q] or (other > value if most else other < value):
+                        made[row, q], made[row + 1, q] = other, 1
+        if sort == DISTINCT and fresh:
+            lo = _first_from(words, low, low + size, lower)
+            hi = max(lo, _first_from(words, low, low + size, uppers[n]))
+            seen = np.empty(hi - lo + fresh, np.int64)
+            seen[: hi - lo] = values[lo - low : hi - low]
+            fresh = hi - lo
+            for i in range(begin, end):
+                if since[i] <= now and lower <= times[i] < upper:
+                    seen[fresh] = more[0, i]
+                    fresh += 1
+            made[row, q] = _different(seen)
 
 
 @njit(cache=True)
@@ -248,58 +272,30 @@ def _summed(words: Array, low: Number, lo: Number, hi: Number, column: Number) -
 
 
 @njit(cache=True)
-def _add(made: Array, beside: Beside, lower: Number, upper: Number) -> None:
-    begin, end, times, since, more, now = beside
-    for i in range(begin, end):
-        if since[i] <= now and lower <= times[i] < upper:
-            for piece in range(len(made)):
-                made[piece] += more[piece, i]
-
-
-@njit(cache=True)
-def _distinct(
-    words: Array, lo: Number, hi: Number, size: Number, beside: Beside, lower: Number, upper: Number, alone: Number
-) -> Number:  # fmt: skip
-    """Different words; `alone`: those of the state differ."""
-    begin, end, times, since, more, now = beside
-    fresh = 0
-    for i in range(begin, end):
-        if since[i] <= now and lower <= times[i] < upper:
-            fresh += 1
-    if alone and not fresh:
-        return hi - lo
-    seen = np.empty(hi - lo + fresh, np.int64)
-    seen[: hi - lo] = words[lo + size : hi + size]
-    found = hi - lo
-    for i in range(begin, end):
-        if since[i] <= now and lower <= times[i] < upper:
-            seen[found] = more[0, i]
-            found += 1
-    seen.sort()
-    made = min(len(seen), 1)
-    for i in range(1, len(seen)):
-        made += seen[i] != seen[i - 1]
+def _values(data: Array, at: Number, words: Array, low: Number, size: Number) -> Array:
+    """Of a section whose rows have one word each, these; they are read now where they were passed over when the states were read."""
+    if at < 0:
+        return words[low + size : low + 2 * size]
+    made = np.empty(size, np.int64)
+    get_numbers(data, at, len(data), made)
     return made
 
 
 @njit(cache=True)
-def _outermost(
-    words: Array, lo: Number, hi: Number, size: Number, beside: Beside, lower: Number, upper: Number, sort: Number
-) -> tuple[Number, bool]:
-    """The largest or smallest word, or the newest or oldest instant, and whether there is one."""
-    begin, end, times, since, more, now = beside
-    found, most = hi > lo, sort in (NEWEST, LARGEST)
-    value: Number = np.int64(0)
-    if found and sort in (NEWEST, OLDEST):
-        value = words[hi - 1] if most else words[lo]
-    elif found:
-        value = words[lo + size]
-        for i in range(lo + 1 + size, hi + size):
-            value = max(value, words[i]) if most else min(value, words[i])
-    for i in range(begin, end):
-        if since[i] <= now and lower <= times[i] < upper:
-            other = more[0, i]
-            if not found or (other > value if most else other < value):
-                value = other
-            found = True
-    return value, found
+def _different(values: Array) -> int:
+    ordered = np.sort(values)
+    made = min(len(ordered), 1)
+    for i in range(1, len(ordered)):
+        made += ordered[i] != ordered[i - 1]
+    return made
+
+
+@njit(cache=True, inline="always")
+def _outermost(words: Array, lo: Number, hi: Number, size: Number, sort: Number) -> Number:
+    """The largest or smallest word, or the newest or oldest instant, of at least one row."""
+    if sort in (NEWEST, OLDEST):
+        return words[hi - 1] if sort == NEWEST else words[lo]
+    value = words[lo + size]
+    for i in range(lo + 1 + size, hi + size):
+        value = max(value, words[i]) if sort == LARGEST else min(value, words[i])
+    return value

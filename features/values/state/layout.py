@@ -1,5 +1,6 @@
 """The bytes of a state, as docs/state.md has them: a version, a checksum, sections, rows. A state that is damaged is told from one that is whole."""
 
+import threading
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,6 +31,17 @@ VERSION = 1
 _WORD = 8
 MOST = 1 << 24
 """Rows of a section: more are no state."""
+_LEAST, _KEPT = 4096, 1 << 22
+"""Words that there is room for, and of which the room is kept for the next states."""
+
+
+class _Room(threading.local):
+    """A thread's room for words: memory that was touched is not asked for again."""
+
+    words: Array = np.empty(0, np.int64)
+
+
+_ROOM = _Room()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,12 +108,14 @@ class Sections(NamedTuple):
     """The sections of some states, a slot each.
 
     The instants of its rows, ascending, are the `size` words from `at` on; then comes a word of each row, and another, as many as the section
-    has. Words of sections that are summed are the sums of all rows up to theirs; those of one that is seldom looked at may not be read yet.
+    has. Words of sections that are summed are the sums of all rows up to theirs; those of one that is seldom looked at may not be read, and have no room then.
     """
 
     words: Array
+    """Until the next states are read in this thread."""
+
     later: Array
-    """Of each slot where in `data` the words are that are not read yet; else -1."""
+    """Of each slot where in `data` its words are if they are not read; else -1."""
     at: Array
     size: Array
     slot: Array
@@ -139,13 +153,15 @@ def read_states(
         once: of a section whether each row has a word that no other has, so that it does to count rows: the words are read when they are needed.
     """
     whole, lengths = np.frombuffer(data, np.uint8), np.array(sizes, np.int64)
-    # A state has no more rows than bytes, save where all numbers of a list are the same: room grows until all fit. It is numpy's, which asks for large pages.
-    words = np.empty(4 * len(data) + 64, np.int64)
+    # Few states have more words than bytes: room grows until all fit.
+    words = _ROOM.words if len(_ROOM.words) >= len(data) else np.empty(len(data) + _LEAST, np.int64)
     while True:
         needed, found = _read_all(whole, lengths, first_state, cuts, first, widths, limbs, once, _CRC, words)
         if needed <= len(words):
+            if len(words) <= _KEPT:
+                _ROOM.words = words
             return Sections(words, *found, whole)
-        words = np.empty(needed, np.int64)
+        words = np.empty(2 * needed, np.int64)
 
 
 @njit(cache=True)
@@ -222,9 +238,8 @@ def _read_states(
     data: Array, starts: Array, views: Array, cuts: Array, first: Array, widths: Array, limbs: Array, once: Array, slots: Array, rest: Array, at: Array,
     count: Array, later: Array, words: Array,
 ) -> int:  # fmt: skip
-    """Fills `words` as far as they go, and says how many there are; only then `rest` moves on."""
+    """Fills `words`, and says how many there are; more than there is room for once they do not fit, before it is known how many. Only of those that fit `rest` moves on."""
     found, used = np.empty_like(rest), 0
-    scratch = np.empty(0, np.int64)
     for state in range(len(rest)):
         place, end, view = rest[state], starts[state + 1], views[state]
         for section in range(first[view], first[view + 1]):
@@ -233,35 +248,31 @@ def _read_states(
             if place < 0:
                 continue
             rows, place = get_varint(data, place, end)
-            if place < 0 or rows < 0 or rows > MOST:
+            if place < 0 or rows < 0 or rows > min(MOST, end - place):  # of instants each takes a byte at least
                 place = -1
                 continue
             if rows == 0:
                 continue
-            total = rows * (1 + width)
-            fits = used + total <= len(words)
-            if not fits and len(scratch) < rows:
-                scratch = np.empty(rows, np.int64)
-            place = get_times(data, place, end, cuts[view], words[used : used + rows] if fits else scratch[:rows])
+            if used + rows * (1 + width) > len(words):
+                return used + rows * (1 + width)
+            place = get_times(data, place, end, cuts[view], words[used : used + rows])
             behind = skip_numbers(data, place, end, rows) if once[section] and place >= 0 else -1
             if behind >= 0:
-                later[slot], place = place, behind
-            for word in range(0 if behind >= 0 else width):
+                later[slot], place, width = place, behind, 0
+            for word in range(1, 1 + width):
                 if place >= 0:
-                    low = used + (1 + word) * rows
-                    place = get_numbers(data, place, end, words[low : low + rows] if fits else scratch[:rows])
+                    place = get_numbers(data, place, end, words[used + word * rows : used + (1 + word) * rows])
             if place >= 0:
-                if fits and limbs[section] >= 0:
-                    _sum_up(words[used + rows : used + total], rows, limbs[section])
+                if limbs[section] >= 0:
+                    _sum_up(words[used + rows : used + rows * (1 + width)], rows, limbs[section])
                 count[slot] = rows
-                used += total
+                used += rows * (1 + width)
         if place < 0:
             count[slots[state] : slots[state + 1]] = 0
         elif place + 2 == end and data[place] == 0 and data[place + 1] == 0:
             place = end
         found[state] = place
-    if used <= len(words):
-        rest[:] = found
+    rest[:] = found
     return used
 
 

@@ -66,7 +66,9 @@ class Program:
     seldom: Array
     """Of a section whether its words are looked at only where rows lie beside, or may repeat one."""
     first_window: Array
+    edge: Array
     spans: Array
+    first_span: Array
     rows: Array
     count: int
     """Rows of what is counted."""
@@ -114,7 +116,6 @@ def program_of(views: tuple[FeatureView, ...]) -> Program:
     # What a window fills: its pieces; of values one row, and another that says whether there is one.
     fills = np.array([piece or (1 if section.kind == "distinct" else 2) for piece, section in zip(pieces, sections, strict=True)], np.int64)  # fmt: skip
     rows = np.concatenate([[0], np.cumsum(np.repeat(fills, windows))]).astype(np.int64)
-    spans = [plan.spans[place][:, :, 0] for plan, some in zip(plans, held, strict=True) for place in range(len(some))]
     row_of = {
         (view, place): rows[first_window[first_section[view] + place] :]
         for view, some in enumerate(held)
@@ -125,6 +126,7 @@ def program_of(views: tuple[FeatureView, ...]) -> Program:
     for n, group in enumerate(groups):
         for place, (view, name) in enumerate(group.features):
             found[view][name] = n, place
+    edge, spans, first_span = _spans(plans, held)
     kept: tuple[Mapping[str, ColumnType], ...] = tuple(
         {name: plan.view.source.types[name] for name in plan.row_columns} for plan in plans
     )
@@ -140,13 +142,25 @@ def program_of(views: tuple[FeatureView, ...]) -> Program:
         kind=np.array([_KINDS[section.kind] for section in sections], np.int64), pieces=pieces,
         once=np.array([section.ends_now for section in sections], np.bool_),
         seldom=np.array([section.ends_now and section.kind == "distinct" for section in sections], np.bool_), first_window=first_window,
-        spans=np.concatenate([np.zeros((3, 0), np.int64), *spans], axis=1), rows=rows[:-1].copy(), count=int(rows[-1]), groups=groups,
+        edge=edge, spans=spans, first_span=first_span, rows=rows[:-1].copy(), count=int(rows[-1]), groups=groups,
         after=np.array([int(view.include_self) for view in views], np.int64),
         lags=np.array([view.schedule.lag_us for view in views], np.int64), horizons=np.array([view.horizon_us for view in views], np.int64),
         found=tuple(found), spans_of_whole=tuple(_spans_of_whole(len(plans), groups[0].features)), more=tuple(tuple(feature for feature in plan.view.features if feature.name not in plan.places) for plan in plans),
         kept=kept, waiting=waiting, no_rows=(tuple(map(empty, kept)), tuple(map(empty, waiting))),
         seen=np.array([row_of[view, 0][0] + 1 if some else -1 for view, some in enumerate(held)], np.int64),
     )  # fmt: skip
+
+
+def _spans(plans: Sequence[Plan], held: Sequence[Sequence[Section]]) -> tuple[Array, Array, Array]:
+    """Of each window its span among all, these, and where those of each view begin."""
+    edge, spans, first = [np.zeros(0, np.int64)], [np.zeros((3, 0), np.int64)], [0]
+    for plan, some in zip(plans, held, strict=True):
+        own = np.concatenate([spans[0], *(plan.spans[place][:, :, 0] for place in range(len(some)))], axis=1)
+        different, which = np.unique(own, axis=1, return_inverse=True)
+        edge.append(first[-1] + which.reshape(-1))
+        spans.append(different)
+        first.append(first[-1] + different.shape[1])
+    return np.concatenate(edge), np.concatenate(spans, axis=1), np.array(first, np.int64)
 
 
 def _takes_as(held: Sequence[Sequence[Section]]) -> Array:

@@ -28,6 +28,13 @@ CONSTANT, PLAIN, ZIGZAG, WORDS = 0, 1, 2, 3
 _WORD = 8
 _MORE, _ONES, _LOW_HALF = np.uint64(0x8080808080808080), np.uint64(0x0101010101010101), np.uint64(0xFFFFFFFF)
 """Of eight bytes the bits that say that a number goes on; eight ones; the first four."""
+_PLACES = np.uint64(0x0102030405060708)
+"""By which one bit of the first, second … byte is multiplied to have 1, 2 … in the highest."""
+_SEVENS = (
+    np.uint64(0x007F007F007F007F), np.uint64(0x7F007F007F007F00), np.uint64(0x00003FFF00003FFF), np.uint64(0x3FFF00003FFF0000),
+    np.uint64(0x000000000FFFFFFF), np.uint64(0x0FFFFFFF00000000),
+)  # fmt: skip
+"""Groups of seven bits, one and the next: of one byte each, of two, of four."""
 _MORE_TO_COME = np.uint8(128)
 """A byte of a number from here on is not its last."""
 _SHORT = 3
@@ -128,11 +135,30 @@ def get_numbers(data: Array, at: int, end: int, made: Array) -> int:
     if way not in (PLAIN, ZIGZAG):
         return -1
     for i in range(len(made)):
-        number, at = get_varint(data, at, end)
+        number, at = _number(data, at, end)
         if at < 0:
             return -1
         made[i] = number if way == PLAIN else _unzigzag(np.uint64(number))
     return at
+
+
+@njit(cache=True, inline="always")
+def _number(data: Array, at: Number, end: Number) -> tuple[Number, Number]:
+    """As `get_varint`; one of a few bytes is read at once, of several of them in eight."""
+    if at < end and data[np.uintp(at)] < _MORE_TO_COME:
+        return np.int64(data[np.uintp(at)]), at + 1
+    if at + _WORD > len(data):
+        return get_varint(data, at, end)
+    word = word_at(data, at)
+    last = ~word & _MORE
+    last &= ~last + np.uint64(1)
+    behind = at + np.int64(((last >> np.uint64(7)) * _PLACES) >> np.uint64(56))
+    if last == np.uint64(0) or behind > end:
+        return get_varint(data, at, end)
+    word &= (last - np.uint64(1)) & ~_MORE
+    word = (word & _SEVENS[0]) | ((word & _SEVENS[1]) >> np.uint64(1))
+    word = (word & _SEVENS[2]) | ((word & _SEVENS[3]) >> np.uint64(2))
+    return np.int64((word & _SEVENS[4]) | ((word & _SEVENS[5]) >> np.uint64(4))), behind
 
 
 @njit(cache=True)
