@@ -6,9 +6,11 @@ from typing import NamedTuple
 from features.serving.served import Served, Status, ViewColumns, answered
 from features.store.columns import OneRow
 from features.store.heads import Head
+from features.store.reads import Answer
 from features.store.together import StringLayout, StringRows, Strings, Together, fitting
 from features.store.values import Cell
 from features.values.requests import Request
+from features.values.state.one_ask import OneAsk
 
 __all__ = ["OneKey"]
 
@@ -57,12 +59,25 @@ class _Ready(NamedTuple):
     """By the identity of their layouts."""
 
 
+class _Stated(NamedTuple):
+    """What is the same for all keys while the heads of views that are finished from states say this."""
+
+    answered: Sequence[Head | None]
+    heads: Sequence[Head]
+    """The same where all are served."""
+    first: int
+    """The instant, in microseconds UTC, from which on they are served."""
+    asks: OneAsk | None
+    """None: they are left to `answered`."""
+
+
 class OneKey:
     """Lookups of the same features of views again and again; errors and rare rows are left to `answered`."""
 
     def __init__(self, views: Sequence[tuple[Served, tuple[str, ...]]]) -> None:
         self._views = views
-        self._ready = _Ready((), 0, 0, {}, {})
+        self._ready, self._stated = _Ready((), 0, 0, {}, {}), _Stated((), (), 0, None)
+        self._stateful = [place for place, (served, _) in enumerate(views) if served.stateful]
 
     def columns(
         self, encoded: Sequence[Sequence[bytes | None]], answers: Together, at: int, request: Request
@@ -85,6 +100,8 @@ class OneKey:
         for place, (_, packed) in answers.fields.items():
             if place in ready.views:
                 made[place] = self._of_field(ready.views[place], packed, at)
+        if self._stateful:
+            self._of_states(encoded, answers.others, at, made)
         rest = [place for place, one in enumerate(made) if one is None]
         if rest:
             found = answered(
@@ -127,6 +144,39 @@ class OneKey:
                 return None
             row, status = found, view.status
         return ViewColumns(view.name, row, status, view.cuts, (at - view.cut,))
+
+    def _of_states(
+        self, encoded: Sequence[Sequence[bytes | None]], answers: Mapping[int, Answer], at: int, made: list[ViewColumns | None]
+    ) -> None:  # fmt: skip
+        """What is finished from states goes to the place of its view; nothing where one of them is rare, or events came after it."""
+        own = [answers[place] for place in self._stateful]
+        keys = [encoded[place][0] for place in self._stateful]
+        heads, stated = [answer.head for answer in own], self._stated
+        if stated.answered != heads:
+            stated = self._stated = self._made_of_states(heads)
+        if stated.asks is None or at < stated.first or None in keys or any(answer.tails for answer in own):
+            return
+        states = [answer.states.get(key) for key, answer in zip(keys, own, strict=True) if key is not None]
+        found = stated.asks.cells(states, at)
+        if found is None:
+            return
+        for place, head, answer, cells, status in zip(self._stateful, stated.heads, own, *found, strict=True):
+            served, names = self._views[place]
+            age, words = served.said(head, answer.watermark, at)
+            made[place] = ViewColumns(served.view.name, OneRow(names, cells), (words[status],), (head.cut,), (age,))
+
+    def _made_of_states(self, answered: Sequence[Head | None]) -> _Stated:
+        chosen = [self._views[place] for place in self._stateful]
+        heads = [
+            head
+            for (served, _), head in zip(chosen, answered, strict=True)
+            if head is not None and head.definition == served.definition
+        ]
+        if len(heads) < len(chosen):  # `answered` says of which view
+            return _Stated(answered, (), 0, None)
+        views = tuple([served.view for served, _ in chosen])
+        asks = OneAsk.of(views, [names for _, names in chosen], [head.cut for head in heads])
+        return _Stated(answered, heads, max(head.valid_from for head in heads), asks)
 
     def _made(self, answers: Together, at: int) -> _Ready:
         """Holds at the instant, and as long as the same views are served and stale."""

@@ -231,8 +231,8 @@ class Chosen:
         encoders = [key_encoder(served.view.keys, served.view.entity.type) for served, _ in views]
         self._encoders = list(dict.fromkeys(encoders))
         self._of_view = tuple([self._encoders.index(one) for one in encoders])
-        is_plain = not any(served.stateful for served, _ in views)
-        self._alike = Alike(tuple([served.view.name for served, _ in views]), self._of_view) if is_plain else None
+        tails = [served.tail if served.stateful else None for served, _ in views]
+        self._alike = Alike(tuple([served.view.name for served, _ in views]), self._of_view, tuple(tails))
 
     def lookup(self, keys: Sequence[Mapping[str, object]], at: int, *, is_now: bool) -> Lookup:
         """Begins a look-up of these keys at an instant.
@@ -241,7 +241,7 @@ class Chosen:
             InputError: a key does not fit.
         """
         typed, request = self.keys.parted(keys)
-        encoded, questions = self._of_one(typed) or self._of_some(typed, at)
+        encoded, questions = self._of_one(typed, at) or self._of_some(typed, at)
         return Lookup(keys=typed, encoded=encoded, questions=questions, at=at, is_now=is_now, request=request)
 
     def result(self, service: str, lookup: Lookup, answers: Sequence[Answer]) -> Result:
@@ -263,15 +263,15 @@ class Chosen:
             )
         return Result(service=service, at=lookup.at, keys=tuple(lookup.keys), views=found, selected=self.selected)
 
-    def _of_one(self, keys: Sequence[Key]) -> _Encoded | None:
-        """The entity keys of each view, and what the store is asked; None of many, of a null, or where states are asked for."""
-        if self._alike is None or len(keys) != 1:
+    def _of_one(self, keys: Sequence[Key], at: int) -> _Encoded | None:
+        """The entity keys of each view, and what the store is asked; None of many, and of a null."""
+        if len(keys) != 1:
             return None
         found = [encode(keys[0]) for encode in self._encoders]
         entities = tuple([one for one in found if one is not None])
         if len(entities) < len(found):
             return None
-        return [found[place : place + 1] for place in self._of_view], OneEach(self._alike, entities)
+        return [found[place : place + 1] for place in self._of_view], OneEach(self._alike, entities, at)
 
     def _of_some(self, keys: Sequence[Key], at: int) -> _Encoded:
         """The same; views of one entity share both, and each key is asked for once."""

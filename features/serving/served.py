@@ -217,10 +217,8 @@ class Served:
     ) -> ViewColumns:  # fmt: skip
         """What `stated` asked for."""
         head = self.live(answer.head, at)
-        told = self._told(head, answer.watermark)
-        stale = at >= head.cut + head.horizon or self._is_silent(told, at)
-        word = _STALE if stale else _FINISHED
-        statuses: list[Status] = [word[status] for status in found.status.tolist()]
+        age, words = self.said(head, answer.watermark, at)
+        statuses: list[Status] = [words[status] for status in found.status.tolist()]
         columns: Mapping[str, Sequence[Cell]]
         if len(keys) == 1:
             columns = OneRow(features, found.row(features))
@@ -238,15 +236,14 @@ class Served:
                 name: [None if place in gone else value for place, value in enumerate(column)]
                 for name, column in columns.items()
             }
-        cuts, ages = [head.cut] * len(keys), [max(0, at - told)] * len(keys)
+        cuts, ages = [head.cut] * len(keys), [age] * len(keys)
         return ViewColumns(view=self.view.name, values=columns, statuses=statuses, cuts=cuts, ages=ages)
 
-    def _told(self, head: Head, watermark: int | None) -> int:
-        """Up to when everything is known that counts: the cut, or what the stream has told since."""
-        return head.cut if watermark is None else max(head.cut, watermark)
-
-    def _is_silent(self, told: int, at: int) -> bool:
-        return self._patience is not None and at - told > self._patience
+    def said(self, head: Head, watermark: int | None, at: int) -> tuple[int, Sequence[Status]]:
+        """Of what is finished at an instant its age, and what each of STATUSES is called: up to the cut everything is known that counts, or up to what the stream has told since."""
+        told = head.cut if watermark is None else max(head.cut, watermark)
+        is_silent = self._patience is not None and at - told > self._patience
+        return max(0, at - told), _STALE if is_silent or at >= head.cut + head.horizon else _FINISHED
 
     def live(self, head: Head | None, at: int) -> Head:
         """The head record, if its values are these definitions' and of this instant."""

@@ -40,10 +40,9 @@ class Asked(NamedTuple):
     @property
     def commands(self) -> int:
         """How many."""
-        shape = self.shape
         if self.one is not None:
-            return self.records + len(shape.fields) + len(shape.ranges) + bool(shape.wholes)
-        groups = zip(shape.groups, self.entities, strict=True)
+            return self.records + self.shape.commands
+        groups = zip(self.shape.groups, self.entities, strict=True)
         return self.records + sum(group.answers(len(keys)) for group, keys in groups)
 
 

@@ -139,6 +139,11 @@ class Shape(NamedTuple):
     owners: tuple[int, ...]
     """The group of each."""
 
+    @property
+    def commands(self) -> int:
+        """How many it takes of one entity each."""
+        return len(self.fields) + len(self.ranges) + bool(self.wholes)
+
     @classmethod
     def of(
         cls,

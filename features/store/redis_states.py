@@ -36,7 +36,7 @@ from features.store.resp import bulk
 if TYPE_CHECKING:
     from features.definitions.entities import KeyType
 
-__all__ = ["StateLoad", "States", "remove_states", "write_states"]
+__all__ = ["NOTHING", "Asked", "StateLoad", "States", "remove_states", "told_of", "write_states"]
 
 _ROWS_AT_ONCE = 500
 _KEYS_AT_ONCE = 5000
@@ -81,7 +81,7 @@ class States:
         """Asks, of the views of states, of the generations known so far, for the states; for the records too where those may be others."""
         numbers = [number for number, question in enumerate(questions) if question.states]
         if not numbers:
-            return _NOTHING
+            return NOTHING
         own = [questions[number] for number in numbers]
         asked = Asked.of(numbers, own, [known.get(question.view, ()) for question in own], surely=surely)
         if not surely:
@@ -117,7 +117,7 @@ class States:
         told: dict[str, int | None] = {}
         tails: dict[str, dict[bytes, list[bytes]]] = {}
         for source, keys in asked.tails.items():
-            told[source] = _whole(next(rest))
+            told[source] = told_of(next(rest))
             tails[source] = {
                 key: entries for key, entries in zip(keys, islice(rest, len(keys)), strict=True) if entries
             }
@@ -167,7 +167,8 @@ class Asked(NamedTuple):
         return cls(numbers, questions, known, heads, _tails(questions), _fields(questions, heads), surely)
 
 
-_NOTHING = Asked((), (), (), (), {}, {}, surely=True)
+NOTHING = Asked((), (), (), (), {}, {}, surely=True)
+"""Of a lookup of plain values."""
 
 
 def _tails(questions: Sequence[Question]) -> dict[str, Sequence[bytes]]:
@@ -178,7 +179,8 @@ def _tails(questions: Sequence[Question]) -> dict[str, Sequence[bytes]]:
     return {source: some[0] if len(some) == 1 else tuple(dict.fromkeys(chain(*some))) for source, some in found.items()}
 
 
-def _whole(text: bytes | None) -> int | None:
+def told_of(text: bytes | None) -> int | None:
+    """A watermark as Redis has it."""
     return None if text is None else int(text)
 
 

@@ -126,7 +126,7 @@ class RedisStore:
             BusyError: generations come and go faster than they are read.
         """
         known = self._known
-        if isinstance(questions, OneEach) and (prepared := self._prepared.of(questions.of, known)) is not None:
+        if isinstance(questions, OneEach) and (prepared := self._prepared.of(questions, known)) is not None:
             found = yield prepared.trip(questions.entities)
             made = prepared.answers(questions.entities, found)
             if made is not None:
@@ -156,7 +156,7 @@ class RedisStore:
             answers = None if states is None else self._plain.answers(of_plain, lives, found, states)
             if answers is not None:
                 if surely and isinstance(questions, OneEach):
-                    self._prepared.remember(questions, known, of_plain)
+                    self._prepared.remember(questions, known, of_plain, of_stated)
                 return answers
         msg = "The online store's generations changed with each of four tries. Ask again."
         raise BusyError(msg)

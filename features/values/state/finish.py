@@ -18,11 +18,12 @@ from features.values.expressions import mask
 from features.values.requests import Request, own_events, requested
 from features.values.state import kernels
 from features.values.state.blocks import Block, empty, read_blocks
-from features.values.state.layout import Sections, read_states
+from features.values.state.counting import count, read, results
+from features.values.state.layout import Sections
 from features.values.state.others import others, swept
-from features.values.state.pack import identity, ordinal, value_of
+from features.values.state.pack import identity, ordinal
 from features.values.state.plan import Section
-from features.values.state.program import Group, Program, program_of
+from features.values.state.program import Program, program_of
 from features.values.state.selves import before_asks, selves, unreplaced
 from features.values.sweep import ARROW_TYPES, OK, OVERFLOW, Values
 from features.values.timeline import Asks
@@ -31,8 +32,6 @@ __all__ = ["Finished", "Stated", "finish", "finish_together"]
 
 Array = np.ndarray
 _MOST_PIECES = 9
-_SUMS, _SQUARES = np.arange(1, 3)[:, None], np.arange(3, 9)[:, None]
-"""Where the limbs of a sum and the pieces of a sum of squares stand behind the rows."""
 
 
 class Stated(NamedTuple):
@@ -166,16 +165,7 @@ class _Together:
         self.instants, settled = kernels.instants(asked, cuts, program.lags, program.horizons)
         held = [state or b"" for one in stated for state in one.states]
         data = b"".join(held)
-        sections = read_states(
-            data,
-            list(map(len, held)),
-            self.first,
-            cuts,
-            program.first_section,
-            program.widths,
-            program.limbs,
-            program.seldom,
-        )
+        sections = read(program, data, list(map(len, held)), self.first, cuts)
         self.requests = [one.request for one in stated]
         self.own = [
             None
@@ -191,16 +181,9 @@ class _Together:
         if sections.unread or sections.broken:  # what blocks tell may be more damage
             self.damaged = (np.diff(sections.starts) > 0) & (sections.rest != sections.starts[1:])
         self.is_damaged = (sections.unread or sections.broken) and bool(self.damaged.any())
-        whole = program.groups[0]
-        self.counted = kernels.Counted(*kernels.answer(
-            sections.data, sections.later, sections.words, sections.at, sections.size, sections.slot, *self._aside(sections), np.array([one.key for one in asks], np.int64), self.first,
-            self.instants, settled, program.after, program.first_section, program.kind, program.pieces, program.once, program.first_window,
-            program.edge, program.spans, program.first_span, program.rows, program.count, program.seen, whole.ways, whole.rows, whole.views, whole.beside,
-        ))  # fmt: skip
-        self.results = [
-            (self.counted.values, self.counted.null if self.counted.some else None),
-            *map(self._finished, program.groups[1:]),
-        ]
+        keys = np.array([one.key for one in asks], np.int64)
+        self.counted = count(program, sections, self._aside(sections), keys, self.first, self.instants, settled)
+        self.results = results(program, self.counted)
 
     def _blocks(
         self, data: bytes, sections: Sections, stated: Sequence[Stated]
@@ -264,22 +247,6 @@ class _Together:
             return kernels.NOTHING
         times, since, more = zip(*parts, strict=True)
         return kernels.Aside(begin, end, np.concatenate(times), np.concatenate(since), np.concatenate(more, axis=1))
-
-    def _finished(self, group: Group) -> tuple[Array, Array | None]:
-        """[features, asks]: the values, and where there is none."""
-        made, rows = self.counted.made, group.rows
-        match group.how:
-            case "float":
-                return value_of(made[rows], pa.float64()), made[rows + 1] == 0
-            case "rate":
-                total = made[rows]
-                return made[group.beside].astype(np.float64) / np.maximum(total, 1).astype(np.float64), total == 0
-            case _:
-                shape = (len(rows), self.instants.shape[1])
-                sums = made[rows + _SUMS].reshape(2, -1)
-                squares = made[rows + _SQUARES].reshape(6, -1) if group.how == "std" else sums
-                value, null, _ = exact.finished(group.how, made[rows].reshape(-1), sums, squares)
-                return value.reshape(shape), null.reshape(shape) if null.any() else None
 
     @cached_property
     def arrays(self) -> list[pa.Array]:

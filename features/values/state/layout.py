@@ -254,7 +254,7 @@ def _read_states(
             if rows == 0:
                 continue
             if used + rows * (1 + width) > len(words):
-                return used + rows * (1 + width)
+                return int(used + rows * (1 + width))
             place = get_times(data, place, end, cuts[view], words[used : used + rows])
             behind = skip_numbers(data, place, end, rows) if once[section] and place >= 0 else -1
             if behind >= 0:

@@ -129,19 +129,24 @@ def test_values_follow_the_clock_and_the_stream(settings: Settings) -> None:
     assert (
         push(settings, CATALOG, "payments", [{**row, "event_time": _iso(row["event_time"])} for row in SINCE]).new == 3
     )
-    for at in (
-        CUT + HOUR,
-        CUT + HOUR + 30 * MINUTE,
-        CUT + 2 * HOUR,
-        CUT + 2 * HOUR + 1,
-        CUT + 3 * HOUR + 1,
-        CUT + DAY - 30 * MINUTE,
-    ):
-        for card, found in zip(
-            ("c1", "c2", "c3", "nobody"), looked_up(settings, at, "c1", "c2", "c3", "nobody"), strict=True
+    with Reader(settings, CATALOG) as reader:  # one card after another, and all of them at once
+        for at in (
+            CUT + HOUR,
+            CUT + HOUR + 30 * MINUTE,
+            CUT + 2 * HOUR,
+            CUT + 2 * HOUR + 1,
+            CUT + 3 * HOUR + 1,
+            CUT + DAY - 30 * MINUTE,
         ):
-            del found["statuses"]
-            assert found == {**meant(LIVE, BEFORE + SINCE, card, at), **meant(SLIDING, BEFORE, card, at)}, (card, at)
+            cards = ("c1", "c2", "c3", "nobody")
+            for card, found in zip(cards, looked_up(settings, at, *cards), strict=True):
+                del found["statuses"]
+                live, sliding = meant(LIVE, BEFORE + SINCE, card, at), meant(SLIDING, BEFORE, card, at)
+                assert found == {**live, **sliding}, (card, at)
+                (row,) = reader.lookup("now", [{"card_id": card}], at).rows
+                assert row.values == found, (card, at)
+                (row,) = reader.lookup_features({"sliding": list(SLIDING.types)}, [{"card_id": card}], at).rows
+                assert row.values == sliding, (card, at)
 
 
 def test_a_silent_stream_is_stale_until_it_says_that_it_lives(settings: Settings) -> None:

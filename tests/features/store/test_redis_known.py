@@ -184,7 +184,7 @@ def test_threads_that_share_a_store_see_each_load(redis_url: str) -> None:
                 if answer.head is None or (answer.head.view == "habits" and answer.head.generation < wanted):
                     wrong.append(f"{answer.head} after generation {wanted}")
 
-    one_each = OneEach(Alike(("habits",), (0,)), asked()[0].keys[:1])
+    one_each = OneEach(Alike(("habits",), (0,), (None,)), asked()[0].keys[:1], 0)
     choices = asked(), asked()[:1], asked()[1:], one_each, one_each
     threads = [threading.Thread(target=ask, args=(some,)) for some in choices]
     for thread in threads:
