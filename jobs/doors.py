@@ -33,16 +33,28 @@ Brought = Mapping[str, Any]
 Seen = Mapping[tuple[Key, str], tuple[Mapping[str, Any], str]]
 """By key and view the value of each feature (instants are microseconds UTC), and Asof's status."""
 
+_Found = dict[tuple[Key, str], tuple[Mapping[str, Any], str]]
+
 _FLOATS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 _DEADLINE_MS = 60_000
+_ALL = 1 << 30
 _ONE_CLOCK = threading.Lock()
 
 
 class Door(Protocol):
     """Looks views of one entity up."""
 
-    def look_up(self, views: Sequence[FeatureView], keys: Sequence[Key], brought: Sequence[Brought], at: int) -> Seen:
+    def look_up(
+        self, views: Sequence[FeatureView], keys: Sequence[Key], brought: Sequence[Brought], at: int, at_once: int = _ALL
+    ) -> Seen:  # fmt: skip
         """What is said of keys, each with its request fields, at an instant (microseconds UTC).
+
+        Args:
+            views: of one entity.
+            keys: its.
+            brought: of each.
+            at: the instant.
+            at_once: so many keys a lookup, one lookup after the other.
 
         Raises:
             AsofError: what a lookup refuses, or the store.
@@ -55,44 +67,43 @@ class _ByReader:
     settings: Settings
     catalog: Catalog
 
-    def look_up(self, views: Sequence[FeatureView], keys: Sequence[Key], brought: Sequence[Brought], at: int) -> Seen:
+    def look_up(
+        self, views: Sequence[FeatureView], keys: Sequence[Key], brought: Sequence[Brought], at: int, at_once: int = _ALL
+    ) -> Seen:  # fmt: skip
         """As `Door` says."""
         service = FeatureService(name="prove", views=tuple(views))
+        seen: _Found = {}
         with Reader(self.settings, replace(self.catalog, services=(service,))) as reader:
-            result = reader.lookup(service.name, _rows(views[0].keys, keys, brought), at=at)
-        return {
-            (key, view.view): (dict(view.values), view.status)
-            for key, row in zip(keys, result.rows, strict=True)
-            for view in row.views
-        }
+            for some, rows in _lookups(views, keys, brought, at_once):
+                result = reader.lookup(service.name, rows, at=at)
+                for key, row in zip(some, result.rows, strict=True):
+                    seen.update({(key, view.view): (dict(view.values), view.status) for view in row.views})
+        return seen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ByService:
     port: int
 
-    def look_up(self, views: Sequence[FeatureView], keys: Sequence[Key], brought: Sequence[Brought], at: int) -> Seen:
+    def look_up(
+        self, views: Sequence[FeatureView], keys: Sequence[Key], brought: Sequence[Brought], at: int, at_once: int = _ALL
+    ) -> Seen:  # fmt: skip
         """As `Door` says; the answer is Feast's JSON."""
         asked = {
             "features": [f"{view.name}:{name}" for view in views for name in view.types], "full_feature_names": True,
-            "entities": _columns(_rows(views[0].keys, keys, brought)), "at": utc(at).isoformat(),
+            "at": utc(at).isoformat(),
         }  # fmt: skip
+        seen: _Found = {}
         connection = HTTPConnection("127.0.0.1", self.port, timeout=_DEADLINE_MS / 1000)
         try:
-            connection.request("POST", "/get-online-features", json.dumps(asked), {"Content-Type": "application/json"})
-            response = connection.getresponse()
-            answer = json.loads(response.read())
+            for some, rows in _lookups(views, keys, brought, at_once):
+                body = json.dumps({**asked, "entities": _columns(rows)})
+                connection.request("POST", "/get-online-features", body, {"Content-Type": "application/json"})
+                response = connection.getresponse()
+                seen.update(_answered(views, some, response.status, json.loads(response.read())))
         finally:
             connection.close()
-        if "results" not in answer:
-            msg = f"The service answered {response.status}: {answer.get('detail', answer)}"
-            raise BusyError(msg)
-        metadata = answer["metadata"]
-        columns = {
-            name: column["values"] for name, column in zip(metadata["feature_names"], answer["results"], strict=True)
-        }
-        statuses = {name: view["statuses"] for name, view in metadata["asof"]["views"].items()}
-        return _seen(views, keys, columns, statuses)
+        return seen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,15 +112,41 @@ class _ByFeast:
     clients: dict[int, "Client"] = field(default_factory=dict)
     """By the instant at which its clock stands."""
 
-    def look_up(self, views: Sequence[FeatureView], keys: Sequence[Key], brought: Sequence[Brought], at: int) -> Seen:
+    def look_up(
+        self, views: Sequence[FeatureView], keys: Sequence[Key], brought: Sequence[Brought], at: int, at_once: int = _ALL
+    ) -> Seen:  # fmt: skip
         """As `Door` says. Feast's client knows no instants, so it is asked with Asof's clock standing there."""
         names = [f"{view.name}:{name}" for view in views for name in (*view.types, "asof_status")]
-        rows = _rows(views[0].keys, keys, brought)
+        seen: _Found = {}
         with _ONE_CLOCK, _clock(at):
             if at not in self.clients:
                 self.clients[at] = _client(self.folder)
-            columns = self.clients[at].answers(names, rows)
-        return _seen(views, keys, columns, {view.name: columns[f"{view.name}__asof_status"] for view in views})
+            for some, rows in _lookups(views, keys, brought, at_once):
+                columns = self.clients[at].answers(names, rows)
+                statuses = {view.name: columns[f"{view.name}__asof_status"] for view in views}
+                seen.update(_seen(views, some, columns, statuses))
+        return seen
+
+
+def _lookups(
+    views: Sequence[FeatureView], keys: Sequence[Key], brought: Sequence[Brought], at_once: int
+) -> Iterator[tuple[Sequence[Key], list[dict[str, Any]]]]:
+    """The keys of each lookup, and its rows."""
+    for first in range(0, len(keys), at_once):
+        some = keys[first : first + at_once]
+        yield some, _rows(views[0].keys, some, brought[first : first + at_once])
+
+
+def _answered(views: Sequence[FeatureView], keys: Sequence[Key], status: int, answer: Mapping[str, Any]) -> Seen:
+    if "results" not in answer:
+        msg = f"The service answered {status}: {answer.get('detail', answer)}"
+        raise BusyError(msg)
+    metadata = answer["metadata"]
+    columns = {
+        name: column["values"] for name, column in zip(metadata["feature_names"], answer["results"], strict=True)
+    }
+    statuses = {name: view["statuses"] for name, view in metadata["asof"]["views"].items()}
+    return _seen(views, keys, columns, statuses)
 
 
 def _rows(names: Sequence[str], keys: Sequence[Key], brought: Sequence[Brought]) -> list[dict[str, Any]]:

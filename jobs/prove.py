@@ -1,6 +1,6 @@
 """Proof of parity: sampled keys are looked up online and computed anew through the frame's path, at several instants. Equal to the bit.
 
-The reader is asked for all of them, the HTTP service and Feast's client for some of the same. Half of the keys come from what is published, half from the sources' rows, so that a key that was lost on the way is missed; and as many keys are
+The reader is asked for all of them, the HTTP service and Feast's client for some of the same; each is asked for a few once more, one key a lookup, as who serves a checkout asks. Half of the keys come from what is published, half from the sources' rows, so that a key that was lost on the way is missed; and as many keys are
 published and online as were computed.
 """
 
@@ -31,7 +31,7 @@ from features.values.partition import EntityViews, entity_views
 from features.values.sweep import ARROW_TYPES
 from jobs import ledger, tables
 from jobs.commands import PROVE_KEYS, Prove, Through
-from jobs.doors import Brought, Door, opened
+from jobs.doors import Brought, Door, Key, opened
 from jobs.drawing import Places, drawn, requests
 from jobs.files import parquet_files, read_record, rows_of
 from jobs.frame import collected
@@ -43,6 +43,8 @@ __all__ = ["Proof", "prove", "run"]
 
 _BESIDE = 25
 """Of these about so many that doors other than the reader are asked for."""
+_ALONE = 8
+"""Of these about so many that are asked for one by one: what is known of a first lookup is made use of by the ones after it."""
 _SHOWN = 5
 _WHERE = {Through.READER: "online", Through.SERVICE: "from the service", Through.FEAST: "from Feast"}
 
@@ -207,11 +209,12 @@ def _prove_entity(
     compared = informative = 0
     differences: list[str] = []
     for name, door in doors.items():
-        some = asked_keys if name is Through.READER else asked_keys[:: max(1, len(asked_keys) // _BESIDE)]
+        some = asked_keys if name is Through.READER else _some(asked_keys, _BESIDE)
+        alone = _some(some, _ALONE)
         for instant in instants:
-            for (key, view_name), (values, status) in door.look_up(
-                group.views, some, [brought[key] for key in some], instant
-            ).items():
+            seen = door.look_up(group.views, some, [brought[key] for key in some], instant)
+            singly = door.look_up(group.views, alone, [brought[key] for key in alone], instant, at_once=1)
+            for (key, view_name), (values, status) in (*seen.items(), *singly.items()):
                 view = next(each for each in group.views if each.name == view_name)
                 where = f"{_named(view, key)} at {utc(instant).isoformat()}"
                 differences += _different(view, values, status, offline[key, instant], where, _WHERE[name])
@@ -221,6 +224,11 @@ def _prove_entity(
         compared=compared, different=len(differences), informative=informative, keys=len(asked_keys), instants=len(instants),
         examples=tuple(differences[:_SHOWN]),
     )  # fmt: skip
+
+
+def _some(keys: Sequence[Key], count: int) -> Sequence[Key]:
+    """About so many of all."""
+    return keys[:: max(1, len(keys) // count)]
 
 
 def _different(

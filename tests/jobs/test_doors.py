@@ -1,5 +1,6 @@
 """The reader, the HTTP service and Feast's client say the same of the same keys, in the types of the definitions; what a door refuses is told."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from features.definitions.durations import HOUR
 from features.errors import BusyError, InputError
 from features.feast.registry import apply
+from features.serving.reader import Reader, Result
 from features.settings import Settings
 from features.settings import load as settings_of
 from jobs.commands import Through
@@ -35,6 +37,23 @@ def test_every_door_says_the_same_at_every_instant(settings: Settings) -> None:
             assert seen[Through.READER][("nobody",), "habits"][1] == ("never_seen" if at == NOW else "stale")
             assert seen[Through.SERVICE] == seen[Through.READER]
             assert seen[Through.FEAST] == seen[Through.READER]
+            for door in doors.values():
+                assert door.look_up((HABITS,), KEYS * 3, NOTHING * 3, at, at_once=1) == seen[Through.READER]
+
+
+def test_keys_are_asked_for_so_many_at_once(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    lookup = Reader.lookup
+
+    def counted(reader: Reader, service: str, keys: Sequence[Mapping[str, object]], at: int | None = None) -> Result:
+        asked.append(len(keys))
+        return lookup(reader, service, keys, at)
+
+    monkeypatch.setattr(Reader, "lookup", counted)
+    with opened((Through.READER,), settings, CATALOG) as doors:
+        for at_once in (1, 2, 5):
+            doors[Through.READER].look_up((HABITS,), [("c1",), ("c2",), ("c3",)], [{}] * 3, NOW, at_once)
+    assert asked == [1, 1, 1, 2, 1, 3]
 
 
 def test_feasts_door_is_left_out_where_nothing_was_applied(settings: Settings) -> None:

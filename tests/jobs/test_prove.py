@@ -1,7 +1,8 @@
 """What a proof finds: values that changed, keys that were lost after they were computed, and keys that were lost before."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from pyspark.sql import SparkSession
 from features.definitions.catalog import load_catalog
 from features.definitions.names import micros
 from features.errors import ParityError
+from features.serving.reader import Reader, Result
 from features.settings import Settings
 from jobs import attempts, tables
 from jobs.compute import compute
@@ -29,6 +31,8 @@ pytestmark = pytest.mark.slow
 CATALOG = "tests.jobs.catalogue_of_proofs"
 CUT = micros(datetime(2026, 3, 2, tzinfo=UTC))
 CARDS = 12
+ALONE, ALONE_SEEN = 11, 6
+"""Every second key is asked for alone too; so many of them were seen."""
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +81,24 @@ def test_equal_values_are_proven(spark: SparkSession, computed: tuple[Settings, 
     found = prove(spark, settings, load_catalog(CATALOG), (HABITS,), CUT)
     assert (found.different, found.examples) == (0, ())
     assert found.keys == CARDS + 10, "all keys and ten that nobody saw"
-    assert found.compared == found.keys * 4 * 2
-    assert found.informative == CARDS * 4 * 2
+    assert found.compared == (found.keys + ALONE) * 4 * 2
+    assert found.informative == (CARDS + ALONE_SEEN) * 4 * 2
+
+
+def test_what_only_lookups_of_one_key_get_wrong_is_found(
+    spark: SparkSession, computed: tuple[Settings, attempts.Attempt], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They go ways of their own, and are what a checkout asks for."""
+    settings, lookup = served(spark, *computed), Reader.lookup
+
+    def wrong(reader: Reader, service: str, keys: Sequence[Mapping[str, object]], at: int | None = None) -> Result:
+        found = lookup(reader, service, keys, at)
+        (view,) = found.views
+        return replace(found, views=(view._replace(values={name: [7] for name in view.values}),)) if len(keys) == 1 else found  # fmt: skip
+
+    monkeypatch.setattr(Reader, "lookup", wrong)
+    found = prove(spark, settings, load_catalog(CATALOG), (HABITS,), CUT)
+    assert found.different == ALONE * 4 * 2
 
 
 @pytest.mark.parametrize(("change", "count", "meant"), [
@@ -110,7 +130,7 @@ def test_a_difference_is_an_error_that_says_what_to_do(
     settings, attempt = computed
     mine = served(spark, settings, changed(attempt, lambda rows: rows.slice(2), count=True))
     monkeypatch.setattr(module, "session", lambda *_: spark)  # the run's one session, started with other settings
-    with pytest.raises(ParityError, match=r"difference\(s\) in 352 values between lookup and frame") as caught:
+    with pytest.raises(ParityError, match=r"difference\(s\) in 528 values between lookup and frame") as caught:
         module.run(Prove(cut=datetime.fromtimestamp(CUT / 1e6, UTC)), mine)
     assert "Do not serve these views" in str(caught.value)
     served(spark, settings, attempt)
@@ -120,7 +140,7 @@ def test_a_difference_is_an_error_that_says_what_to_do(
     )
     told = spark.table("asof.proofs").orderBy("proven_at").collect()
     assert [(row["views"], row["compared"], row["different"] > 0) for row in told] == [
-        (["proved_habits"], 352, True),
-        (["proved_habits"], 352, False),
+        (["proved_habits"], 528, True),
+        (["proved_habits"], 528, False),
     ]
     assert any("proved_habits" in line for line in told[0]["examples"])
