@@ -3,13 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from features.serving.served import Served, Status, ViewColumns, answered
+from features.serving.served import Served, Status, Tails, ViewColumns, answered
 from features.store.columns import OneRow
 from features.store.heads import Head
 from features.store.reads import Answer
+from features.store.tails import tail_of
 from features.store.together import StringLayout, StringRows, Strings, Together, fitting
 from features.store.values import Cell
 from features.values.requests import Request
+from features.values.state.blocks import Block
 from features.values.state.one_ask import OneAsk
 
 __all__ = ["OneKey"]
@@ -148,22 +150,35 @@ class OneKey:
     def _of_states(
         self, encoded: Sequence[Sequence[bytes | None]], answers: Mapping[int, Answer], at: int, made: list[ViewColumns | None]
     ) -> None:  # fmt: skip
-        """What is finished from states goes to the place of its view; nothing where one of them is rare, or events came after it."""
+        """What is finished from states goes to the place of its view; nothing where one of them is rare."""
         own = [answers[place] for place in self._stateful]
         keys = [encoded[place][0] for place in self._stateful]
         heads, stated = [answer.head for answer in own], self._stated
         if stated.answered != heads:
             stated = self._stated = self._made_of_states(heads)
-        if stated.asks is None or at < stated.first or None in keys or any(answer.tails for answer in own):
+        if stated.asks is None or at < stated.first or None in keys:
             return
         states = [answer.states.get(key) for key, answer in zip(keys, own, strict=True) if key is not None]
-        found = stated.asks.cells(states, at)
+        found = stated.asks.cells(states, self._tails(keys, stated.heads, own), at)
         if found is None:
             return
         for place, head, answer, cells, status in zip(self._stateful, stated.heads, own, *found, strict=True):
             served, names = self._views[place]
             age, words = served.said(head, answer.watermark, at)
             made[place] = ViewColumns(served.view.name, OneRow(names, cells), (words[status],), (head.cut,), (age,))
+
+    def _tails(
+        self, keys: Sequence[bytes | None], heads: Sequence[Head], answers: Sequence[Answer]
+    ) -> list[Block | None]:
+        """What came since the cut of each view of states; what views of one source have in common is read once."""
+        made, read = list[Block | None](), dict[bytes | None, Tails]()
+        for place, key, head, answer in zip(self._stateful, keys, heads, answers, strict=True):
+            if not answer.tails:
+                made.append(None)
+                continue
+            view = self._views[place][0].view
+            made.append(tail_of(view, read.setdefault(key, Tails()).of(view.source, (key,), answer), head.cut))
+        return made
 
     def _made_of_states(self, answered: Sequence[Head | None]) -> _Stated:
         chosen = [self._views[place] for place in self._stateful]

@@ -11,6 +11,7 @@ import numpy as np
 from features.definitions.compiled import hash_of
 from features.definitions.freshness import EventFreshness
 from features.definitions.names import cut_text, utc
+from features.definitions.sources import Source
 from features.definitions.views import FeatureView
 from features.errors import EarlyError, NotLoadedError
 from features.store.columns import Columns, OneRow
@@ -18,15 +19,16 @@ from features.store.heads import Head
 from features.store.live_rows import LiveRows
 from features.store.packed import MANY, Packing, Unpacked
 from features.store.reads import Answer, ByKey, Question
-from features.store.tails import tail_of, tail_source
+from features.store.tails import rows_of, tail_of, tail_source
 from features.store.values import Cell
 from features.values.defaults import never_seen
 from features.values.requests import Request
+from features.values.state.blocks import Block
 from features.values.state.finish import Finished, Stated, finish_together
 from features.values.sweep import STATUSES
 from features.values.timeline import Asks
 
-__all__ = ["Selected", "Served", "Status", "ViewColumns", "ViewValues", "answered"]
+__all__ = ["Selected", "Served", "Status", "Tails", "ViewColumns", "ViewValues", "answered"]
 
 Status = Literal["ok", "never_seen", "stale", "no_key", "overflow", "damaged"]
 _FINISHED: tuple[Status, ...] = STATUSES
@@ -206,9 +208,8 @@ class Served:
             NotLoadedError: as `plain` has it; EarlyError likewise.
         """
         view, cut = self.view, self.live(answer.head, at).cut
-        tail = [(place, entry) for place, key in enumerate(asked.keys) if key for entry in answer.tails.get(key, ())] if answer.tails else []  # fmt: skip
         states = _of(answer.states, asked.keys)
-        rows = tail_of(view, tail, cut) if tail else None
+        rows = tail_of(view, asked.tails.of(view.source, asked.keys, answer), cut) if answer.tails else None
         brought = {name: request[name] for name in view.request} if view.request or view.include_self else None
         return Stated(view=view, cut=cut, states=states, asks=asked.asks, tail=rows, request=brought)
 
@@ -270,6 +271,20 @@ def _of(found: Mapping[bytes, bytes | None], keys: Sequence[bytes | None]) -> Se
     return list(map(cast("Callable[[bytes | None], bytes | None]", found.get), keys))
 
 
+class Tails:
+    """The tails of some keys, read once for all views that follow one source."""
+
+    def __init__(self) -> None:
+        self._read: dict[int, Block] = {}
+
+    def of(self, source: Source, keys: Sequence[bytes | None], answer: Answer) -> Block:
+        """The rows of a source's tails by the places of these keys; the same keys each time."""
+        if id(source) not in self._read:
+            tails = [(place, entry) for place, key in enumerate(keys) if key for entry in answer.tails.get(key, ())]
+            self._read[id(source)] = rows_of(source, tails)
+        return self._read[id(source)]
+
+
 class Places:
     """Keys and the instant they are asked at, as states of any view are asked: each key once, and for each in the order asked its place.
 
@@ -278,6 +293,7 @@ class Places:
 
     def __init__(self, keys: Sequence[bytes | None], at: int, *, apart: bool) -> None:
         self.keys: Sequence[bytes | None]
+        self.tails = Tails()
         if len(keys) == 1:  # as most lookups have it
             self.keys, self.asks = keys, Asks(key=_FIRST, instant=np.array((at,), np.int64))
             return

@@ -15,7 +15,7 @@ from features.definitions.views import FeatureView
 from features.errors import AsofError
 from features.serving.push import followed_by, pushed
 from features.settings import load
-from features.store.tails import tail_of, tail_source
+from features.store.tails import rows_of, tail_of, tail_source
 from features.store.values import ARROW
 from features.values.fit import fit
 from features.values.state.blocks import Block
@@ -45,7 +45,10 @@ def _warm(view: FeatureView) -> None:
     tail = None
     if tail_source(view):
         rows = fit(source, pa.table(columns)).rows
-        tail_of(view, [(0, event.entry) for event in pushed(followed_by(source, (view,)), rows) if event.entry], 0)
+        entries = [(0, event.entry) for event in pushed(followed_by(source, (view,)), rows) if event.entry]
+        read = rows_of(source, entries)
+        list(read.columns.values())  # they are made where somebody looks at them
+        tail_of(view, read, 0)
         waiting = {name: columns[name] for name in plan_of(view).waiting_columns}
         tail = Block(key=now, time=now, since=now, columns=waiting)
     request = {name: columns[name] for name in view.request}

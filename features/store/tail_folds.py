@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from features.definitions.sources import Source
-from features.store.tail_rows import block_of, event_ids, fits, is_block, is_gone, joined, rows_in, rows_of, selected
+from features.store.tail_rows import block_of, event_ids, fits, is_block, is_gone, joined, rows_in, rows_of
 from features.values.state.blocks import Block
 
 __all__ = ["Step", "steps"]
@@ -79,5 +79,5 @@ def _without(source: Source, taken: Sequence[tuple[bytes, bytes]], held: Mapping
         column = rows.columns[source.event_id or ""]
         inside = np.asarray(pc.is_in(column, value_set=ids.cast(column.type)).to_numpy(zero_copy_only=False))
         if inside.any():
-            made[name] = selected(rows, ~inside)
+            made[name] = rows.only(~inside)
     return made

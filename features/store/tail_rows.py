@@ -5,14 +5,14 @@ Of one event of one entity at most one entry counts: its own where there is one,
 
 import hashlib
 import struct
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.definitions.sources import Source
-from features.values.state.blocks import Block, read_blocks, write_blocks
+from features.values.state.blocks import Block, LazyColumns, read_blocks, write_blocks
 
 __all__ = [
     "block_of",
@@ -26,7 +26,6 @@ __all__ = [
     "known_of",
     "rows_in",
     "rows_of",
-    "selected",
 ]
 
 Array = np.ndarray
@@ -85,17 +84,10 @@ def _kind_in(entry: bytes) -> bytes:
 
 def block_of(source: Source, rows: Block) -> bytes:
     """Rows of one entity as a block."""
-    rows = selected(rows, np.argsort(rows.time, kind="stable"))
+    rows = rows.at(np.argsort(rows.time, kind="stable"))
     one = Block(key=np.zeros(len(rows), np.int64), time=rows.time, since=rows.since, columns=rows.columns)
     (made,) = write_blocks(1, one, 0, timed=True)
     return _BLOCK.pack(-(1 << 63), int(rows.since.max()), len(rows), kind_of(source)) + made
-
-
-def selected(rows: Block, chosen: Array) -> Block:
-    """Some of the rows: their places, or a flag a row."""
-    taken = np.flatnonzero(chosen) if chosen.dtype == bool else chosen
-    columns = {name: column.take(pa.array(taken)) for name, column in rows.columns.items()}
-    return Block(key=rows.key[taken], time=rows.time[taken], since=rows.since[taken], columns=columns)
 
 
 def joined(parts: Sequence[Block]) -> Block:
@@ -103,7 +95,7 @@ def joined(parts: Sequence[Block]) -> Block:
     if len(parts) == 1:
         return parts[0]
     key, time, since = (np.concatenate([getattr(part, name) for part in parts]) for name in ("key", "time", "since"))
-    columns = {name: pa.concat_arrays([part.columns[name] for part in parts]) for name in parts[0].columns}
+    columns = LazyColumns(parts[0].columns, lambda name: pa.concat_arrays([part.columns[name] for part in parts]))
     return Block(key=key, time=time, since=since, columns=columns)
 
 
@@ -114,30 +106,32 @@ def event_ids(source: Source, ids: Iterable[bytes]) -> pa.Array:
     return pa.array([int.from_bytes(each, "little", signed=True) for each in ids], pa.int64())
 
 
-def rows_of(source: Source, found: Sequence[tuple[int, bytes]], only: Collection[str] | None = None) -> Block:
-    """The rows that count, in any order; their keys are places.
+def rows_of(source: Source, found: Sequence[tuple[int, bytes]]) -> Block:
+    """The rows that count, in the order of keys, which are places, and instants.
 
     Args:
         source: entries of other columns than it has now are left out.
         found: place of the entity, and entry, block or what `gone` made; those of one place beside each other.
-        only: of the columns those that are needed.
     """
     kind = kind_of(source)
     many = [(place, entry) for place, entry in found if entry[:8] == _MANY and _kind_in(entry) == kind]
     single = [(place, entry) for place, entry in found if entry[8:12] == kind and entry[:8] not in {_MANY, _GONE}]
-    named = None if only is None else {*only, source.event_id or ""} if many else only
-    rows = _read(source, single, _HEADER.size, named)
+    rows = _read(source, single, _HEADER.size)
     if not many:
-        return rows
-    packed = _read(source, many, _BLOCK.size, named)
-    return joined([rows, selected(packed, _counting(source, packed, rows, found))])
+        return _ordered(rows)
+    packed = _read(source, many, _BLOCK.size)
+    return _ordered(joined([rows, packed.only(_counting(source, packed, rows, found))]))
 
 
-def _read(source: Source, found: Sequence[tuple[int, bytes]], header: int, only: Collection[str] | None) -> Block:
+def _ordered(rows: Block) -> Block:
+    return rows.at(np.lexsort((rows.time, rows.key)))
+
+
+def _read(source: Source, found: Sequence[tuple[int, bytes]], header: int) -> Block:
     data = b"".join([entry[header:] for _, entry in found])
     ends = np.cumsum([len(entry) - header for _, entry in found], dtype=np.int64)
     begins = np.concatenate([np.zeros(1, np.int64), ends])[:-1]
-    rows = read_blocks(data, begins, ends, 0, source.types, timed=True, only=only)
+    rows = read_blocks(data, begins, ends, 0, source.types, timed=True)
     places = np.array([place for place, _ in found], np.int64)[rows.key]
     return Block(key=places, time=rows.time, since=rows.since, columns=rows.columns)
 

@@ -1,22 +1,19 @@
 """The tail: events that became known since the cut, under every entity that event views look it up by (semantics 5). `tail_rows` has its bytes."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 
-from features.definitions.expressions import columns_of
 from features.definitions.freshness import EventFreshness
 from features.definitions.views import FeatureView
 from features.store.tail_rows import entries as entries
 from features.store.tail_rows import known_of as known_of
-from features.store.tail_rows import rows_of
+from features.store.tail_rows import rows_of as rows_of
 from features.values.expressions import mask
-from features.values.state.blocks import Block
+from features.values.state.blocks import Block, LazyColumns
 from features.values.state.plan import plan_of
 
-__all__ = ["Pushed", "entries", "known_of", "tail_of", "tail_source"]
+__all__ = ["Pushed", "entries", "known_of", "rows_of", "tail_of", "tail_source"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,24 +39,22 @@ def tail_source(view: FeatureView) -> str:
     return view.source.ingested_by if isinstance(view.freshness, EventFreshness) else ""
 
 
-def tail_of(view: FeatureView, found: Sequence[tuple[int, bytes]], cut: int) -> Block | None:
+def tail_of(view: FeatureView, rows: Block, cut: int) -> Block | None:
     """What a lookup counts beside a state of a cut: first versions known since, soon enough after they happened.
 
     Args:
         view: of event freshness.
-        found: place of the key, and what its tail holds; of one key beside each other.
+        rows: of its source, as `rows_of` gives them, in the order of keys and instants.
         cut: of the state, in microseconds UTC.
     """
-    source, fresh, names = view.source, view.freshness, plan_of(view).waiting_columns
-    if not isinstance(fresh, EventFreshness):
-        return None
-    rows = rows_of(source, found, {*names, *columns_of(source.filter)})
-    if not len(rows):
+    source, fresh = view.source, view.freshness
+    if not isinstance(fresh, EventFreshness) or not len(rows):
         return None
     known = np.maximum(rows.since, rows.time + source.lag_us) if source.lag_us else rows.since
     chosen = (known >= cut) & (known - rows.time <= fresh.lateness_us)
-    chosen &= mask(source.filter, rows.columns, len(rows))
-    order = np.lexsort((rows.time, rows.key))
-    order = order[chosen[order]]
-    columns = {name: rows.columns[name].take(pa.array(order)) for name in names}
-    return Block(key=rows.key[order], time=rows.time[order], since=known[order] + fresh.lag_us, columns=columns)
+    if source.filter is not None:
+        chosen &= mask(source.filter, rows.columns, len(rows))
+    taken = rows.only(chosen)
+    since = known if taken is rows else known[chosen]
+    columns = LazyColumns(plan_of(view).waiting_columns, taken.columns.__getitem__)
+    return Block(key=taken.key, time=taken.time, since=since + fresh.lag_us, columns=columns)

@@ -1,6 +1,7 @@
 """Evaluates row expressions over Arrow columns, with SQL's nulls: the one implementation of all paths (semantics 4)."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -42,8 +43,10 @@ def mask(where: Expression | None, columns: Mapping[str, pa.Array], length: int)
     """True where the condition is true; a null condition is not. All true for None."""
     if where is None:
         return np.ones(length, dtype=bool)
-    met = _broadcast(evaluate(where, columns), length).cast(pa.bool_())  # a bare null has a type of its own
-    return np.asarray(pc.fill_null(met, False).to_numpy(zero_copy_only=False))
+    met = _typed(_broadcast(evaluate(where, columns), length), pa.bool_())
+    if met.null_count:
+        met = pc.fill_null(met, False)
+    return np.asarray(met.to_numpy(zero_copy_only=False))
 
 
 def evaluate_column(node: Expression, columns: Mapping[str, pa.Array], length: int) -> pa.Array:
@@ -57,7 +60,7 @@ def evaluate(node: Expression, columns: Mapping[str, pa.Array]) -> pa.Array | pa
         case Column(name):
             return columns[name]
         case Value(value):
-            return pa.scalar(value)
+            return pa.scalar(value) if isinstance(value, float) else _scalar(value)
         case Compare(op, left, right):
             return _COMPARE[op](*_aligned(evaluate(left, columns), evaluate(right, columns), pa.int64()))
         case Both(left, right):
@@ -99,6 +102,12 @@ def evaluate(node: Expression, columns: Mapping[str, pa.Array]) -> pa.Array | pa
     raise TypeError(msg)
 
 
+@lru_cache(maxsize=4096, typed=True)
+def _scalar(value: str | int | None) -> pa.Scalar:
+    """Of what is equal only to itself: 0.0 and -0.0 are equal."""
+    return pa.scalar(value)
+
+
 def _broadcast(found: pa.Array | pa.Scalar, length: int) -> pa.Array:
     if isinstance(found, pa.ChunkedArray):
         return found.combine_chunks()
@@ -125,6 +134,8 @@ def _aligned(
     left: pa.Array | pa.Scalar, right: pa.Array | pa.Scalar, bare: pa.DataType
 ) -> tuple[pa.Array | pa.Scalar, pa.Array | pa.Scalar]:
     """Both of one type; `bare` where both are bare nulls."""
+    if left.type == right.type and not pa.types.is_null(left.type):
+        return left, right
     left, right = (
         _typed(left, bare if pa.types.is_null(right.type) else right.type),
         _typed(right, bare if pa.types.is_null(left.type) else left.type),

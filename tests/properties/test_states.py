@@ -27,7 +27,7 @@ from features import (
     time_since_first,
     time_since_last,
 )
-from features.values.state import finish, merging, pack
+from features.values.state import beside, finish, merging, pack
 from features.values.state.plan import Span
 from tests import states
 from tests.properties.agreement import agree, expected
@@ -193,7 +193,7 @@ def the_base_knows_the_tail(patch: pytest.MonkeyPatch) -> None:
     right = finish.finish
 
     def wrong(view: Any, cut: int, held: Any, asks: Any, tail: Any, request: Any) -> Any:
-        return right(view, cut, held, asks, None if tail is None else finish._joined(tail, tail), request)
+        return right(view, cut, held, asks, None if tail is None else beside.joined(tail, tail), request)
 
     patch.setattr(states, "finish", wrong)
 

@@ -1,6 +1,6 @@
 """Rows as they are, as bytes: those that no section can hold, those that wait, and one by one those of the tail (docs/state.md)."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -10,14 +10,41 @@ import pyarrow.compute as pc
 from numba import njit
 
 from features.definitions.expressions import ColumnType
-from features.values.columns import as_type
+from features.values.columns import as_type, at_places
 from features.values.state.bounds import room
 from features.values.state.varints import get_numbers, get_times, get_varint, put_numbers, put_times, put_varint
 from features.values.sweep import ARROW_TYPES
 
-__all__ = ["Block", "empty", "read_blocks", "write_blocks"]
+__all__ = ["Block", "LazyColumns", "empty", "read_blocks", "write_blocks"]
 
 Array = np.ndarray
+
+
+class LazyColumns(Mapping[str, pa.Array]):
+    """Columns that are made where somebody looks at them, each once: of a few rows a column costs more than all else.
+
+    Args:
+        names: in order.
+        make: gives one by its name.
+    """
+
+    def __init__(self, names: Iterable[str], make: Callable[[str], pa.Array]) -> None:
+        self._names, self._make = dict.fromkeys(names), make
+        self._made: dict[str, pa.Array] = {}
+
+    def __getitem__(self, name: str) -> pa.Array:
+        made = self._made.get(name)
+        if made is None:
+            if name not in self._names:
+                raise KeyError(name)
+            made = self._made[name] = self._make(name)
+        return made
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +65,12 @@ class Block:
         """The rows of a boolean mask; itself where that is all."""
         if chosen.all():
             return self
-        columns = {name: column.filter(pa.array(chosen)) for name, column in self.columns.items()}
-        return Block(key=self.key[chosen], time=self.time[chosen], since=self.since[chosen], columns=columns)
+        return self.at(np.flatnonzero(chosen))
+
+    def at(self, places: Array) -> "Block":
+        """The rows at these places."""
+        columns = LazyColumns(self.columns, lambda name: at_places(self.columns[name], places))
+        return Block(key=self.key[places], time=self.time[places], since=self.since[places], columns=columns)
 
 
 def empty(types: Mapping[str, ColumnType]) -> Block:
@@ -142,11 +173,10 @@ def read_blocks(
     types: Mapping[str, ColumnType],
     *,
     timed: bool,
-    only: Collection[str] | None = None,
 ) -> Block:
     """The blocks that begin at `rest` in the bytes of several states, of which the key is the number; -1: there is none, or it is damaged.
 
-    `rest` then says where each block ends, -1 of one that is damaged. `only`: of the columns those that are needed.
+    `rest` then says where each block ends, -1 of one that is damaged.
     """
     whole = np.frombuffer(data, np.uint8)
     lists = len(types) + timed
@@ -160,11 +190,13 @@ def read_blocks(
     if (rest < 0).any():
         good = rest[key] >= 0
         key, times, made, nulls, texts = key[good], times[good], made[:, good], nulls[:, good], texts[:, good]
-    columns = {
-        name: _column(kind, made[n], nulls[n], texts[n], data)
-        for n, (name, kind) in enumerate(types.items(), int(timed))
-        if only is None or name in only
-    }
+
+    def column(name: str) -> pa.Array:
+        n = names.index(name) + timed
+        return _column(types[name], made[n], nulls[n], texts[n], data)
+
+    names = list(types)
+    columns = LazyColumns(names, column)
     since = made[0] if timed else np.full(len(key), np.iinfo(np.int64).min)
     return Block(key=key, time=times, since=since, columns=columns)
 

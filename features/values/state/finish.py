@@ -11,18 +11,15 @@ import pyarrow as pa
 from features.definitions.expressions import Scalar
 from features.definitions.features import Requested, taken
 from features.definitions.views import FeatureView
-from features.values import exact
-from features.values.columns import as_type, at_places, numbers, usable
+from features.values.columns import as_type
 from features.values.derived import derive
-from features.values.expressions import mask
 from features.values.requests import Request, own_events, requested
 from features.values.state import kernels
-from features.values.state.blocks import Block, empty, read_blocks
+from features.values.state.beside import aside, joined
+from features.values.state.blocks import Block, read_blocks
 from features.values.state.counting import count, read, results
 from features.values.state.layout import Sections
 from features.values.state.others import others, swept
-from features.values.state.pack import identity, ordinal
-from features.values.state.plan import Section
 from features.values.state.program import Program, program_of
 from features.values.state.selves import before_asks, selves, unreplaced
 from features.values.sweep import ARROW_TYPES, OK, OVERFLOW, Values
@@ -31,7 +28,6 @@ from features.values.timeline import Asks
 __all__ = ["Finished", "Stated", "finish", "finish_together"]
 
 Array = np.ndarray
-_MOST_PIECES = 9
 
 
 class Stated(NamedTuple):
@@ -182,7 +178,8 @@ class _Together:
             self.damaged = (np.diff(sections.starts) > 0) & (sections.rest != sections.starts[1:])
         self.is_damaged = (sections.unread or sections.broken) and bool(self.damaged.any())
         keys = np.array([one.key for one in asks], np.int64)
-        self.counted = count(program, sections, self._aside(sections), keys, self.first, self.instants, settled)
+        beside = aside(program, self.beside, sections.slot, self.first, len(sections.at))
+        self.counted = count(program, sections, beside, keys, self.first, self.instants, settled)
         self.results = results(program, self.counted)
 
     def _blocks(
@@ -196,20 +193,20 @@ class _Together:
         rows, more = [], []
         for place, one in enumerate(stated):
             low, high = self.first[place], self.first[place + 1]
-            kept, waiting = self.program.kept[place], self.program.waiting[place]
-            ends, rest = starts[low + 1 : high + 1], sections.rest[low:high]
-            if (left := unread[low:high]).any():
+            if sections.unread and (left := unread[low:high]).any():
+                kept, waiting = self.program.kept[place], self.program.waiting[place]
+                ends, rest = starts[low + 1 : high + 1], sections.rest[low:high]
                 at = np.where(left, rest, -1)
                 rows.append(read_blocks(data, at, ends, one.cut, kept, timed=False))
                 beside = read_blocks(data, at, ends, one.cut, waiting, timed=True)
                 sections.rest[low:high] = np.where(left, at, rest)
             else:
-                rows.append(empty(kept))
-                beside = empty(waiting)
+                rows.append(self.program.no_rows[0][place])
+                beside = self.program.no_rows[1][place]
             tail, own = one.tail, self.own[place]
             if tail is not None and own is not None:
                 tail = unreplaced(one.view, tail, own)
-            more.append(beside if tail is None or not len(tail) else _joined(beside, tail))
+            more.append(beside if tail is None else joined(beside, tail))
         return rows, more
 
     def _with_asks(self, place: int, view: FeatureView) -> Block:
@@ -218,35 +215,7 @@ class _Together:
         if events is None:
             return self.more[place]
         own, before = selves(view, instant, events), before_asks(self.more[place], instant)
-        return _joined(own, before) if len(before) else own
-
-    def _aside(self, sections: Sections) -> kernels.Aside:
-        """The rows beside the states, as each section takes them."""
-        if not any(map(len, self.beside)):
-            return kernels.NOTHING
-        begin, end = np.zeros(len(sections.at), np.int64), np.zeros(len(sections.at), np.int64)
-        parts: list[tuple[Array, Array, Array]] = []
-        taken: dict[int, tuple[Block, Array]] = {}
-        used = 0
-        for n, section in enumerate(self.program.sections):
-            view = self.program.of[n]
-            rows = self.beside[view]
-            if not len(rows):
-                continue
-            low, high = self.first[view], self.first[view + 1]
-            slots = sections.slot[low:high] + self.program.place[n]
-            as_one = int(self.program.takes_as[n])
-            if as_one not in taken:
-                rows = _taken(section, rows)
-                taken[as_one] = rows, np.searchsorted(rows.key, np.arange(int(high - low) + 1))
-            rows, edges = taken[as_one]
-            begin[slots], end[slots] = used + edges[:-1], used + edges[1:]
-            parts.append((rows.time, rows.since, _words(self.program, n, rows)))
-            used += len(rows)
-        if not parts:
-            return kernels.NOTHING
-        times, since, more = zip(*parts, strict=True)
-        return kernels.Aside(begin, end, np.concatenate(times), np.concatenate(since), np.concatenate(more, axis=1))
+        return joined(own, before)
 
     @cached_property
     def arrays(self) -> list[pa.Array]:
@@ -277,41 +246,3 @@ class _Together:
                     lists[feature][ask] = None
             made.append(lists)
         return made
-
-
-def _taken(section: Section, rows: Block) -> Block:
-    """Of rows beside states those that a section takes."""
-    if section.where is None and section.column is None:
-        return rows
-    chosen = mask(section.where, rows.columns, len(rows))
-    return rows.only(chosen if section.column is None else chosen & usable(rows.columns[section.column]))
-
-
-def _words(program: Program, section: int, rows: Block) -> Array:
-    """int64[9, rows]: what rows beside a state add; of a count one each, the limbs of the value, the pieces of its square."""
-    made = np.zeros((_MOST_PIECES, len(rows)), np.int64)
-    what = program.sections[section]
-    column = rows.columns[what.column or ""] if what.column is not None else None
-    if what.kind in {"counted", "matched"}:
-        made[0] = 1
-        if what.summed and column is not None:
-            values = numbers(column)
-            made[1:3] = exact.sum_limbs(values)
-            if what.squares:
-                pieces = exact.square_limbs(values)
-                made[3 : 3 + len(pieces)] = pieces
-    elif column is None:
-        made[0] = rows.time
-    else:
-        made[0] = identity(column) if what.kind == "distinct" else ordinal(column)
-    return made
-
-
-def _joined(one: Block, two: Block) -> Block:
-    key, time = np.concatenate([one.key, two.key]), np.concatenate([one.time, two.time])
-    order = np.lexsort((time, key))
-    columns = {
-        name: at_places(pa.concat_arrays([column, as_type(two.columns[name], column.type)]), order)
-        for name, column in one.columns.items()
-    }
-    return Block(key=key[order], time=time[order], since=np.concatenate([one.since, two.since])[order], columns=columns)

@@ -9,6 +9,8 @@ import numpy as np
 from features.definitions.expressions import Scalar
 from features.definitions.views import FeatureView
 from features.values.state import kernels
+from features.values.state.beside import aside
+from features.values.state.blocks import Block
 from features.values.state.counting import count, read, results
 from features.values.state.program import Program, program_of
 
@@ -37,11 +39,14 @@ class OneAsk:
             return None
         return cls(program, names, cuts)
 
-    def cells(self, states: Sequence[bytes | None], at: int) -> tuple[list[tuple[Scalar, ...]], list[int]] | None:
-        """Of each view its features, timestamps in microseconds UTC, and the index of its status in STATUSES; None where a state is damaged, or has rows beside it.
+    def cells(
+        self, states: Sequence[bytes | None], tails: Sequence[Block | None], at: int
+    ) -> tuple[list[tuple[Scalar, ...]], list[int]] | None:
+        """Of each view its features, timestamps in microseconds UTC, and the index of its status in STATUSES; None where a state is damaged, or holds rows.
 
         Args:
             states: one a view; None: the key has none.
+            tails: of each its `Stated.tail`.
             at: the instant, in microseconds UTC; past a view's horizon it is taken as the horizon.
         """
         program, cuts = self._program, self._cuts
@@ -50,7 +55,9 @@ class OneAsk:
         if sections.unread or sections.broken:
             return None
         instants, settled = kernels.instants(np.array(((at,),), np.int64), cuts, program.lags, program.horizons)
-        counted = count(program, sections, kernels.NOTHING, _FIRST, self._first, instants, settled)
+        rows = [none if tail is None else tail for tail, none in zip(tails, program.no_rows[1], strict=True)]
+        beside = aside(program, rows, sections.slot, self._first, len(sections.at))
+        counted = count(program, sections, beside, _FIRST, self._first, instants, settled)
         row: list[Scalar] = []
         for values, null in results(program, counted):
             cells = values.reshape(-1).tolist()

@@ -44,6 +44,9 @@ class Section:
 
     kind: Kind
     where: Expression | None
+    condition: str
+    """`where` as text: conditions that are the same have the same."""
+
     column: str | None
     windows: tuple[Window, ...]
     limit: int = 0
@@ -121,7 +124,7 @@ def plan_of(view: FeatureView) -> Plan:
     order = {key: place for place, key in enumerate(wanted, 1)}
     ids = isinstance(view.freshness, EventFreshness) and view.source.event_id is not None
     sections = (
-        Section(kind="newest", where=None, column=None, windows=(EVER,)),
+        Section(kind="newest", where=None, condition="", column=None, windows=(EVER,)),
         *(_section(key, where[key], features) for key, features in wanted.items()),
     )
     window_of = {feature.name: feature.window for features in wanted.values() for feature in features}
@@ -162,11 +165,11 @@ def _kind(view: FeatureView, feature: Aggregate) -> Kind | None:
 def _section(
     key: tuple[Kind, str, str | None, str], where: Expression | None, features: list[Aggregate | CohortRate]
 ) -> Section:
-    kind, _, column, by = key
+    kind, condition, column, by = key
     operations = {feature.operation for feature in features if isinstance(feature, Aggregate)}
     source, _, of = by.partition(".")
     return Section(
-        kind=kind, where=where, column=column, windows=tuple(dict.fromkeys(feature.window for feature in features)),
+        kind=kind, where=where, condition=condition, column=column, windows=tuple(dict.fromkeys(feature.window for feature in features)),
         limit=max((feature.limit or 1 for feature in features if isinstance(feature, Aggregate)), default=0) if kind == "distinct" else 0,
         summed=bool(operations & {"sum", "mean", "std"}), squares="std" in operations, outcomes=(source, of),
     )  # fmt: skip

@@ -53,10 +53,6 @@ class Program:
     views: tuple[FeatureView, ...]
     plans: tuple[Plan, ...]
     sections: tuple[Section, ...]
-    of: Array
-    place: Array
-    takes_as: Array
-    """A section: the first of those of its view that take the same rows."""
     first_section: Array
     widths: Array
     limbs: Array
@@ -102,6 +98,10 @@ class Program:
     seen: Array
     """The row that says of a view whether a key was ever seen."""
 
+    def sections_of(self, view: int) -> tuple[Section, ...]:
+        """Those of one view."""
+        return self.sections[self.first_section[view] : self.first_section[view + 1]]
+
 
 @lru_cache(maxsize=256)
 def program_of(views: tuple[FeatureView, ...]) -> Program:
@@ -135,9 +135,7 @@ def program_of(views: tuple[FeatureView, ...]) -> Program:
     )
     return Program(
         views=views, plans=plans, sections=sections,
-        of=np.repeat(np.arange(len(plans)), np.diff(first_section)),
-        place=np.concatenate([np.zeros(0, np.int64), *(np.arange(len(some)) for some in held)]),
-        takes_as=_takes_as(held), first_section=first_section, widths=np.array([section.width for section in sections], np.int64),
+        first_section=first_section, widths=np.array([section.width for section in sections], np.int64),
         limbs=np.array([int(section.summed) if section.kind in {"counted", "matched"} else -1 for section in sections], np.int64),
         kind=np.array([_KINDS[section.kind] for section in sections], np.int64), pieces=pieces,
         once=np.array([section.ends_now for section in sections], np.bool_),
@@ -161,11 +159,6 @@ def _spans(plans: Sequence[Plan], held: Sequence[Sequence[Section]]) -> tuple[Ar
         spans.append(different)
         first.append(first[-1] + different.shape[1])
     return np.concatenate(edge), np.concatenate(spans, axis=1), np.array(first, np.int64)
-
-
-def _takes_as(held: Sequence[Sequence[Section]]) -> Array:
-    rows = [(view, repr(section.where), section.column) for view, some in enumerate(held) for section in some]
-    return np.array([rows.index(one) for one in rows], np.int64)
 
 
 def _spans_of_whole(views: int, features: Sequence[tuple[int, str]]) -> Iterator[tuple[tuple[str, ...], int, int]]:
