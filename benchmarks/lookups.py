@@ -1,6 +1,6 @@
 """Lookups by Asof's Python reader on Redis beside Feast's SDK, in turn, on one Redis; prints one JSON line.
 
-    python benchmarks/lookups.py DATA --only lookup|lookup-windows --redis-port 6379 [--runs 3]
+    python benchmarks/lookups.py DATA --only lookup|lookup-windows|lookup-tails --redis-port 6379 [--runs 3]
 
 DATA is what `benchmarks/workloads.py DATA --scale S` wrote; needs a Redis that may be emptied.
 
@@ -8,6 +8,7 @@ lookup          100 plain values of five views (W3), 1, 10 and 100 rows a call; 
 lookup-windows  five views of 4 operations x 5 windows (w3_windows.py) over W1's events at the cut of day 89, of every tenth user; keys are drawn by
                 the events' own weights, t = cut + U(0, 24h); 1,000 answers are compared with DuckDB's over the raw events first. Feast looks up as
                 many plain values. `bulk_us_a_window` is finishing alone, without the store: 1,000 rows in one call, the answer as Arrow columns.
+lookup-tails    the same once the events of the following day were pushed: keys are drawn by those, so that each has a tail beside its state
 
 Every call ends with all values in the caller's hands: as Python has them, a list a feature, on both sides; `asof_arrow` are the same calls that end with an
 Arrow table (`Reader.table`), as bulk callers take them. The first turn of each side is a warm-up and is not printed. The ratios are of p50, Feast's over Asof's.
@@ -39,6 +40,7 @@ from benchmarks.w3_windows import EVENTS, LEAST, LIMIT  # noqa: E402
 from benchmarks.w3_windows import VIEWS as WINDOW_VIEWS  # noqa: E402
 from features.definitions.catalog import load_catalog  # noqa: E402
 from features.definitions.names import STATE, utc  # noqa: E402
+from features.serving.push import push  # noqa: E402
 from features.serving.reader import Reader, Result  # noqa: E402
 from features.settings import Settings, load  # noqa: E402
 from features.store.heads import Layout  # noqa: E402
@@ -54,7 +56,7 @@ START = 1_760_054_400_000_000
 
 LATE_CUT = START + 89 * DAY
 CALLS = {1: 1000, 10: 300, 100: 60}
-EVERY, CHECKED, BULK = 10, 1000, 1000
+EVERY, CHECKED, BULK, PUSHED = 10, 1000, 1000, 1000
 COUNTED = {
     "count": "count(e.us) {}", "sum": "coalesce(sum(e.amount_minor) {}, 0)", "max": "max(e.amount_minor) {}",
     "distinct": f"least({LIMIT}, count(DISTINCT e.device_id) {{}})",
@@ -175,21 +177,37 @@ def fill_windows(url: str, users: np.ndarray, states: list[list[bytes | None]]) 
     store.close()
 
 
-def duck(data: Path, users: list[int], instants: list[int]) -> list[dict[str, int | None]]:
-    """What DuckDB counts, an ask, over events that are known at the cut."""
+def push_tails(data: Path, url: str, users: np.ndarray) -> np.ndarray:
+    """What happened in the day after the cut goes into these users' tails; the share of those events that each has."""
+    table = pq.read_table(data / "events").sort_by("ts")
+    user, ts = table["user_id"].to_numpy(), table["ts"].cast(pa.int64()).to_numpy()
+    chosen = (ts >= LATE_CUT) & (ts < LATE_CUT + DAY) & np.isin(user, users)
+    rows = table.select(list(EVENTS.types)).filter(pa.array(chosen))
+    made, catalog = settings(url, WINDOWS, LATE_CUT + DAY), load_catalog(WINDOWS)
+    for first in range(0, len(rows), PUSHED):
+        done = push(made, catalog, EVENTS.name, rows.slice(first, PUSHED))
+        if done.refused or done.known:
+            raise SystemExit(f"Events were not taken in: {done}")
+    counts = np.bincount(np.searchsorted(users, user[chosen]), minlength=len(users))
+    shares: np.ndarray = counts / counts.sum()
+    return shares
+
+
+def duck(data: Path, users: list[int], instants: list[int], until: int) -> list[dict[str, int | None]]:
+    """What DuckDB counts, an ask, over events that happened before an instant (microseconds UTC), and before it is asked."""
     parts = []
     for view, least in zip(WINDOW_VIEWS, LEAST, strict=True):
         for feature in view.features:
             window = feature.window  # type: ignore[union-attr]
             low = f"(a.t - {window.length_us}) - (a.t - {window.length_us}) % {window.step_us}"
-            held = f"e.us >= {low} AND e.amount_minor >= {least}"
+            held = f"e.us >= {low} AND e.us < a.t AND e.amount_minor >= {least}"
             what = COUNTED[feature.operation].format(f"FILTER ({held})")  # type: ignore[union-attr]
             parts.append(f'{what} AS "{view.name}__{feature.name}"')
     asks = pa.table({"n": range(len(users)), "u": users, "t": instants})
     link = duckdb.connect()
     link.register("a", asks)
     link.execute(
-        f"CREATE TABLE e AS SELECT *, epoch_us(ts) AS us FROM '{data}/events/*.parquet' WHERE user_id IN (SELECT u FROM a) AND epoch_us(ts) < {LATE_CUT}"
+        f"CREATE TABLE e AS SELECT *, epoch_us(ts) AS us FROM '{data}/events/*.parquet' WHERE user_id IN (SELECT u FROM a) AND epoch_us(ts) < {until}"
     )
     found = link.execute(
         f"SELECT a.n, {', '.join(parts)} FROM a LEFT JOIN e ON e.user_id = a.u GROUP BY a.n, a.t ORDER BY a.n"
@@ -198,18 +216,37 @@ def duck(data: Path, users: list[int], instants: list[int]) -> list[dict[str, in
     return rows
 
 
-def windows(data: Path, url: str) -> tuple[Callable[[int], Any], Callable[[Any], Result], Reader, dict[str, Any]]:
+def windows(
+    data: Path, url: str, *, tails: bool
+) -> tuple[Callable[[int], Any], Callable[[Any], Result], Reader, dict[str, Any]]:
     """Draws users and instants and looks 100 windows of them up, once some answers are compared; what else is measured."""
     users, weights, states = packed(data)
     fill_windows(url, users, states)
+    shares = push_tails(data, url, users) if tails else weights
     reader, rng = Reader(settings(url, WINDOWS, LATE_CUT), load_catalog(WINDOWS)), np.random.default_rng(3)
 
     def draw(rows: int) -> tuple[list[dict[str, object]], int]:
-        keys = [{"user_id": int(user)} for user in rng.choice(users, rows, p=weights)]
+        keys = [{"user_id": int(user)} for user in rng.choice(users, rows, p=shares)]
         return keys, LATE_CUT + int(rng.integers(0, DAY))
 
+    more: dict[str, Any] = {"users": len(users), "compared": compared(data, reader, draw, LATE_CUT + DAY * tails)}
+    if not tails:
+        sizes = sorted(len(state) for found in states for state in found if state)
+        more |= {
+            "bulk_us_a_window": bulk(weights, states, rng), "state_bytes_p50": sizes[len(sizes) // 2],
+            "state_bytes_p999": sizes[int(len(sizes) * 0.999)],
+        }  # fmt: skip
+    return draw, lambda one: reader.lookup("windows", *one), reader, more
+
+
+def compared(data: Path, reader: Reader, draw: Callable[[int], Any], until: int) -> int:
+    """How many values of drawn lookups are DuckDB's, over the events before an instant (microseconds UTC).
+
+    Raises:
+        SystemExit: one is another.
+    """
     asked = [draw(1) for _ in range(CHECKED)]
-    meant = duck(data, [int(str(keys[0]["user_id"])) for keys, _ in asked], [at for _, at in asked])
+    meant = duck(data, [int(str(keys[0]["user_id"])) for keys, _ in asked], [at for _, at in asked], until)
     for (keys, at), wanted in zip(asked, meant, strict=True):
         found = reader.lookup("windows", keys, at)
         got = {name: cells[0] for name, cells in in_python(found).items()}
@@ -218,7 +255,12 @@ def windows(data: Path, url: str) -> tuple[Callable[[int], Any], Callable[[Any],
             raise SystemExit(
                 f"{keys} at {at}: the reader gives {[(name, got[name], wanted[name]) for name in differ[:3]]}, DuckDB the second."
             )
-    places = rng.choice(len(users), BULK, p=weights)
+    return CHECKED * len(meant[0])
+
+
+def bulk(weights: np.ndarray, states: list[list[bytes | None]], rng: np.random.Generator) -> float:
+    """Microseconds a window of many rows, without the store."""
+    places = rng.choice(len(weights), BULK, p=weights)
     asks = Asks(key=np.arange(BULK), instant=LATE_CUT + rng.integers(0, DAY, BULK))
     stated = [
         Stated(view=view, cut=LATE_CUT, states=[found[place] for place in places], asks=asks)
@@ -230,12 +272,7 @@ def windows(data: Path, url: str) -> tuple[Callable[[int], Any], Callable[[Any],
         for one in finish_together(stated):
             assert len(one.values.columns) == 20
         took.append(time.perf_counter() - start)
-    sizes = sorted(len(state) for found in states for state in found if state)
-    more = {
-        "compared": CHECKED * len(meant[0]), "bulk_us_a_window": round(statistics.median(took) * 1e6 / BULK / len(meant[0]), 3),
-        "state_bytes_p50": sizes[len(sizes) // 2], "state_bytes_p999": sizes[int(len(sizes) * 0.999)], "users": len(users),
-    }  # fmt: skip
-    return draw, lambda one: reader.lookup("windows", *one), reader, more
+    return round(statistics.median(took) * 1e6 / BULK / (20 * len(WINDOW_VIEWS)), 3)
 
 
 def run(data: Path, only: str, port: int, runs: int) -> dict[str, Any]:
@@ -246,7 +283,7 @@ def run(data: Path, only: str, port: int, runs: int) -> dict[str, Any]:
     if only == "lookup":
         draw, call, reader, line["compared"] = plain(data, url)
     else:
-        draw, call, reader, more = windows(data, url)
+        draw, call, reader, more = windows(data, url, tails=only == "lookup-tails")
         line |= more
     sides: dict[str, Side] = {
         "asof": (draw, lambda one: [list(view.values.values()) for view in call(one).views]), "asof_arrow": (draw, lambda one: reader.table(call(one))), "feast": feast(data, port),
@@ -268,7 +305,7 @@ def run(data: Path, only: str, port: int, runs: int) -> dict[str, Any]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--only", choices=["lookup", "lookup-windows"], required=True)
+    parser.add_argument("--only", choices=["lookup", "lookup-windows", "lookup-tails"], required=True)
     parser.add_argument("--redis-port", type=int, default=6379)
     parser.add_argument("--runs", type=int, default=3)
     args = parser.parse_args()

@@ -11,7 +11,7 @@ Workloads: frame         count, sum, max, distinct x 1h, 24h, 7d, 30d, 90d exact
            frame-known   the same with late, corrected and voided events, and text keys
            frame-wide    the same for ten filters, in ten views of one entity
            frame-skew    frame with 90% of events and asks moved to one user
-           day, stats, http, pit, load, lookup, lookup-windows, sizes, graph, catalogue, services
+           day, stats, http, pit, load, lookup, lookup-windows, lookup-tails, sizes, graph, catalogue, services
                          see day.py, stats.py, http_service.py, pit.py, load.py, lookups.py, sizes.py, graphs.py, catalogue.py and services.py, whose lines these are
 """
 
@@ -53,11 +53,11 @@ WORKLOADS = {
     "frame-skew": ("skewed", "asks_skewed", checks.skew),
 }
 OTHERS = {
-    "day": "day.py", "stats": "stats.py", "http": "http_service.py", "pit": "pit.py", "lookup": "lookups.py", "lookup-windows": "lookups.py",
+    "day": "day.py", "stats": "stats.py", "http": "http_service.py", "pit": "pit.py", "lookup": "lookups.py", "lookup-windows": "lookups.py", "lookup-tails": "lookups.py",
     "load": "load.py", "sizes": "sizes.py", "graph": "graphs.py", "catalogue": "catalogue.py",
     "services": "services.py",
 }  # fmt: skip
-ON_REDIS = ("http", "load", "sizes", "lookup", "lookup-windows", "services")
+ON_REDIS = ("http", "load", "sizes", "lookup", "lookup-windows", "lookup-tails", "services")
 CORES = 2
 
 

@@ -1,4 +1,4 @@
-"""The definitions of `lookup-windows`: five views of a user's payments, 4 operations x 5 windows each, finished at the asked instant."""
+"""The definitions of `lookup-windows` and `lookup-tails`: five views of a user's payments, 4 operations x 5 windows each, finished at the asked instant."""
 
 from features import (
     Entity,
