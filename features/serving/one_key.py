@@ -64,7 +64,8 @@ class _Ready(NamedTuple):
 class _Stated(NamedTuple):
     """What is the same for all keys while the heads of views that are finished from states say this."""
 
-    answered: Sequence[Head | None]
+    said: Sequence[Head | None]
+    """By the store."""
     heads: Sequence[Head]
     """The same where all are served."""
     first: int
@@ -154,7 +155,7 @@ class OneKey:
         own = [answers[place] for place in self._stateful]
         keys = [encoded[place][0] for place in self._stateful]
         heads, stated = [answer.head for answer in own], self._stated
-        if stated.answered != heads:
+        if stated.said != heads:
             stated = self._stated = self._made_of_states(heads)
         if stated.asks is None or at < stated.first or None in keys:
             return
@@ -180,18 +181,18 @@ class OneKey:
             made.append(tail_of(view, read.setdefault(key, Tails()).of(view.source, (key,), answer), head.cut))
         return made
 
-    def _made_of_states(self, answered: Sequence[Head | None]) -> _Stated:
+    def _made_of_states(self, heads: Sequence[Head | None]) -> _Stated:
         chosen = [self._views[place] for place in self._stateful]
-        heads = [
+        live = [
             head
-            for (served, _), head in zip(chosen, answered, strict=True)
+            for (served, _), head in zip(chosen, heads, strict=True)
             if head is not None and head.definition == served.definition
         ]
-        if len(heads) < len(chosen):  # `answered` says of which view
-            return _Stated(answered, (), 0, None)
+        if len(live) < len(chosen):  # `answered`, the function, says of which view
+            return _Stated(heads, (), 0, None)
         views = tuple([served.view for served, _ in chosen])
-        asks = OneAsk.of(views, [names for _, names in chosen], [head.cut for head in heads])
-        return _Stated(answered, heads, max(head.valid_from for head in heads), asks)
+        asks = OneAsk.of(views, [names for _, names in chosen], [head.cut for head in live])
+        return _Stated(heads, live, max(head.valid_from for head in live), asks)
 
     def _made(self, answers: Together, at: int) -> _Ready:
         """Holds at the instant, and as long as the same views are served and stale."""

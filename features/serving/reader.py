@@ -271,7 +271,8 @@ class Chosen:
         entities = tuple([one for one in found if one is not None])
         if len(entities) < len(found):
             return None
-        return [found[place : place + 1] for place in self._of_view], OneEach(self._alike, entities, at)
+        own = [[key] for key in found]  # views of one entity have the same list, by which what they share is known
+        return [own[place] for place in self._of_view], OneEach(self._alike, entities, at)
 
     def _of_some(self, keys: Sequence[Key], at: int) -> _Encoded:
         """The same; views of one entity share both, and each key is asked for once."""

@@ -41,6 +41,7 @@ def aside(program: Program, beside: Sequence[Block], slot: Array, first: Array, 
     begin, end = np.zeros(slots, np.int64), np.zeros(slots, np.int64)
     times, since = np.empty(used[-1], np.int64), np.empty(used[-1], np.int64)
     more = np.zeros((_MOST_WORDS, used[-1]), np.int64)
+    more[0] = 1  # as most sections count rows
     added = _Added()
     for view, (at, behind) in zip(held, pairwise(used), strict=True):
         rows, sections = beside[view], program.sections_of(view)
@@ -60,7 +61,8 @@ def _fill(rows: Block, sections: Sequence[Section], added: "_Added", since: Arra
     lost: dict[str, Array] = {}
     for place, section in enumerate(sections):
         words, unfit = added.of(section, rows)
-        more[: len(words), place * len(rows) : (place + 1) * len(rows)] = words
+        if words is not _ONE:
+            more[: len(words), place * len(rows) : (place + 1) * len(rows)] = words
         if unfit is not None:
             since[place, unfit] = _NEVER
         if section.where is not None:

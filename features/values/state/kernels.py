@@ -15,6 +15,8 @@ __all__ = [
 Array = np.ndarray
 COUNTED, DISTINCT, LARGEST, SMALLEST, NEWEST, OLDEST = range(6)
 """Kinds of sections."""
+_FEW = 64
+"""Rows beside a state of which each is compared with each: more are sorted."""
 COUNT, SUM, DIFFERENT, VALUE, SINCE = range(5)
 """How a whole number is finished from what is counted."""
 _WORD = np.int64(0xFFFFFFFF)
@@ -139,8 +141,8 @@ def answer(  # noqa: D417 - five are the fields of Aside
                     )  # fmt: skip
                 if aside and begin[slot] < end[slot]:
                     _beside(
-                        data, later[slot], words, at[slot], count[slot], first[section], first[section + 1], kind[section], edge, lowers, uppers, spans, after[view], rows,
-                        begin[slot], end[slot], times, since, more[: max(pieces[section], 1)], now, made, q,
+                        data, later[slot], words, at[slot], count[slot], first[section], first[section + 1], kind[section], once[section], edge, lowers, uppers, spans, after[view],
+                        settled[view], rows, begin[slot], end[slot], times, since, more[: max(pieces[section], 1)], now, made, q,
                     )  # fmt: skip
                 slot += 1
     overflow = np.zeros(instants.shape, np.bool_)
@@ -191,11 +193,13 @@ def _windows(
 
 @njit(cache=True)
 def _beside(
-    data: Array, later: Number, words: Array, low: Number, size: Number, first: Number, last: Number, sort: Number, edge: Array, lowers: Array, uppers: Array, spans: Array,
-    after: Number, rows: Array, begin: Number, end: Number, times: Array, since: Array, more: Array, now: Number, made: Array, q: Number,
+    data: Array, later: Number, words: Array, low: Number, size: Number, first: Number, last: Number, sort: Number, once: Number, edge: Array, lowers: Array, uppers: Array,
+    spans: Array, after: Number, settled: Number, rows: Array, begin: Number, end: Number, times: Array, since: Array, more: Array, now: Number, made: Array, q: Number,
 ) -> None:  # fmt: skip
     """What rows beside the state add to windows of one section for one ask, once these are told from the state."""
     values = _values(data, later, words, low, size) if sort == DISTINCT else words[:0]
+    few = once and end - begin <= _FEW
+    before, held = _before(more[0, begin:end], values) if sort == DISTINCT and few else (words[:0], words[:0])
     for w in range(first, last):
         n, row = edge[w], rows[w]
         lower, upper, fresh = lowers[n], uppers[n] if spans[0, n] > 0 else uppers[n] + after, 0
@@ -212,6 +216,13 @@ def _beside(
         if sort == DISTINCT and fresh:
             lo = _first_from(words, low, low + size, lower)
             hi = max(lo, _first_from(words, low, low + size, uppers[n]))
+            if few and (hi == lo or words[np.uintp(hi - 1)] < settled):  # those of the state differ
+                made[row, q] = (
+                    hi
+                    - lo
+                    + _new(before, held, lo - low, hi - low, times[begin:end], since[begin:end], lower, upper, now)
+                )
+                continue
             seen = np.empty(hi - lo + fresh, np.int64)
             seen[: hi - lo] = values[lo - low : hi - low]
             fresh = hi - lo
@@ -220,6 +231,37 @@ def _beside(
                     seen[fresh] = more[0, i]
                     fresh += 1
             made[row, q] = _different(seen)
+
+
+@njit(cache=True)
+def _before(fresh: Array, values: Array) -> tuple[Array, Array]:
+    """Of each of a few fresh values the place of the same one before it, and of the first that is the same among a state's; -1: there is none."""
+    before, held = np.empty(len(fresh), np.int64), np.empty(len(fresh), np.int64)
+    for i in range(len(fresh)):
+        before[i] = i - 1
+        while before[i] >= 0 and fresh[before[i]] != fresh[i]:
+            before[i] -= 1
+        held[i] = held[before[i]] if before[i] >= 0 else -1
+        if before[i] < 0:
+            for place in range(len(values)):
+                if values[place] == fresh[i]:
+                    held[i] = place
+                    break
+    return before, held
+
+
+@njit(cache=True)
+def _new(before: Array, held: Array, lo: Number, hi: Number, times: Array, since: Array, lower: Number, upper: Number, now: Number) -> int:  # fmt: skip
+    """Different ones of fresh values in a window that its part of the state has not."""
+    made = 0
+    for i in range(len(times)):
+        if since[i] <= now and lower <= times[i] < upper and not lo <= held[i] < hi:
+            same = before[i]
+            while same >= 0 and not (since[same] <= now and lower <= times[same] < upper):
+                same = before[same]
+            if same < 0:
+                made += 1
+    return made
 
 
 @njit(cache=True)

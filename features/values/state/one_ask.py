@@ -35,7 +35,7 @@ class OneAsk:
     ) -> "OneAsk | None":
         """Of features of stateful views, each state of a cut (microseconds UTC); None where a view has features that take more than counting."""
         program = program_of(views)
-        if any(view.include_self or view.source.kind != "events" for view in views) or any(program.more):
+        if any(view.include_self for view in views) or any(program.more):
             return None
         return cls(program, names, cuts)
 

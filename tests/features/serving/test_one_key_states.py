@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from features import (
     EventFreshness,
     FeatureView,
+    Field,
+    Schedule,
     count,
     difference,
     distinct,
@@ -35,23 +37,43 @@ from tests.features.serving import habits
 from tests.features.serving import test_states as stated
 from tests.features.serving.habits import CARD, CUT, DAY, HABIT_ROWS, HABITS, HOUR, PAYMENTS
 
+CLEARED = replace(
+    PAYMENTS, name="cleared", known_at="cleared", columns=(*PAYMENTS.columns, Field(name="cleared", type="timestamp"))
+)
+WAITING = FeatureView(
+    name="waiting", entity=CARD, source=CLEARED, remember="30d", features=flat((count("1h 24h"),)),
+    freshness=EventFreshness(lag="5s", lateness="1m", cuts=Schedule(period="1d", publish_lag="0")),
+)  # fmt: skip
+"""Its state of c1 holds a row that counts from three seconds after the cut on."""
+SELF = FeatureView(
+    name="self", entity=CARD, source=PAYMENTS, freshness=EventFreshness(lateness="2h"), remember="30d", request=("id",), include_self=True,
+    features=flat((count("24h"),)),
+)  # fmt: skip
 COUNTED = FeatureView(
     name="counted", entity=CARD, source=PAYMENTS, freshness=EventFreshness(lateness="2h"), remember="30d",
     features=flat((mean("amount", "24h"), count("1h 24h 7d"), sum_("amount", "24h"), std("amount", "7d"), max_("amount", "24h"),
                    distinct("shop", "24h", limit=1), time_since_last("24h"))),
 )  # fmt: skip
 DERIVED = replace(COUNTED, name="derived", features=(*COUNTED.features, difference("count_24h", "count_1h")))
-VIEWS = {view.name: view for view in (COUNTED, DERIVED, HABITS, stated.LIVE, stated.SLIDING)}
+VIEWS = {view.name: view for view in (COUNTED, DERIVED, HABITS, stated.LIVE, SELF, stated.SLIDING, WAITING)}
 CHOICES = [
     ("counted",),
     ("sliding", "counted"),
     ("counted", "habits", "sliding"),
     ("counted", "live"),
     ("derived", "sliding"),
+    ("waiting",),
+    ("waiting", "counted"),
+    ("self",),
 ]
 CARDS = ("c1", "c2", "c3", "nobody")
 HORIZON = 31 * DAY
-INSTANTS = [CUT + hours * HOUR + more for hours in (0, 1, 2, 3, 24, 26) for more in (-1, 0, 1)] + [CUT + HORIZON + DAY]
+SECOND = HOUR // 3600
+INSTANTS = (
+    [CUT + 2 * SECOND, CUT + 3 * SECOND]
+    + [CUT + hours * HOUR + more for hours in (0, 1, 2, 3, 24, 26) for more in (-1, 0, 1)]
+    + [CUT + HORIZON + DAY]
+)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +81,9 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], A
     """What a store says of each view and card: of the first one events came since the cut, the last it never saw."""
     settings = load(home=tmp_path_factory.mktemp("home"), clock="2026-01-01T02:00:00Z")
     for view in VIEWS.values():
-        if view.stateful:
+        if view is WAITING:
+            stated.put(settings, view, [stated.paid(8, "c1", CUT - 3 * SECOND) | {"cleared": CUT - 2 * SECOND}])
+        elif view.stateful:
             stated.put(settings, view, stated.BEFORE)
     habits.put(settings, HABITS, HABIT_ROWS)
     since = [{**stated.paid(5, "c1", 0), "event_time": "2026-01-01T01:30:00Z"}]
@@ -72,16 +96,20 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], A
 
 def asked(names: Sequence[str], card: str) -> Sequence[Any]:
     chosen = Chosen("", [(Served(VIEWS[name]), ()) for name in names])
-    return chosen.lookup([{"card_id": card}], CUT + 2 * HOUR, is_now=False).questions
+    return chosen.lookup([keyed(names, card)], CUT + 2 * HOUR, is_now=False).questions
+
+
+def keyed(names: Sequence[str], card: str) -> dict[str, object]:
+    return {"card_id": card, **({"id": "p9"} if "self" in names else {})}
 
 
 def together(found: Sequence[Answer]) -> Together:
     return Together((), (), Strings((), (), (), ()), {}, dict(enumerate(found)))
 
 
-def said(chosen: Chosen, card: str, found: Sequence[Answer], at: int) -> object:
+def said(chosen: Chosen, key: dict[str, object], found: Sequence[Answer], at: int) -> object:
     """All that a lookup says, or its error."""
-    lookup = chosen.lookup([{"card_id": card}], at, is_now=False)
+    lookup = chosen.lookup([key], at, is_now=False)
     try:
         return chosen.result("all", lookup, found).rows
     except AsofError as error:
@@ -123,12 +151,31 @@ def test_of_one_key_is_said_what_is_said_view_by_view(
     chosen = Chosen("service 'all'", [(Served(VIEWS[name]), one) for name, one in zip(names, own, strict=True)])
     for card, at, how in asks:
         found = [CHANGES[one](answers[name, card]) for name, one in zip(names, how, strict=False)]
-        assert repr(said(chosen, card, together(found), at)) == repr(said(chosen, card, found, at))
+        key = keyed(names, card)
+        assert repr(said(chosen, key, together(found), at)) == repr(said(chosen, key, found, at))
 
 
-@pytest.mark.parametrize(("card", "status"), [("c2", "ok"), ("nobody", "never_seen")])
-def test_usual_states_are_finished_as_one(answers: dict[tuple[str, str], Answer], card: str, status: str) -> None:
+def test_a_row_that_waits_in_a_state_counts_from_its_instant_on(answers: dict[tuple[str, str], Answer]) -> None:
+    chosen = Chosen("service 'all'", [(Served(WAITING), ("count_1h",))])
+    found = together([answers["waiting", "c1"]])
+    for at, count_ in ((CUT + 2 * SECOND, 0), (CUT + 3 * SECOND, 1)):
+        (row,) = chosen.result("all", chosen.lookup([{"card_id": "c1"}], at, is_now=False), found).rows
+        assert row.values == {"waiting__count_1h": count_}
+
+
+def test_an_ask_that_counts_is_counted(answers: dict[tuple[str, str], Answer]) -> None:
+    chosen, at = Chosen("service 'all'", [(Served(SELF), ("count_24h",))]), CUT + 2 * HOUR
+    lookup = chosen.lookup([keyed(("self",), "c2")], at, is_now=False)
+    (row,) = chosen.result("all", lookup, together([answers["self", "c2"]])).rows
+    assert row.values == {"self__count_24h": 2}
+
+
+@pytest.mark.parametrize(("card", "status"), [("c1", "ok"), ("c2", "ok"), ("nobody", "never_seen")])
+def test_usual_states_are_finished_as_one(
+    answers: dict[tuple[str, str], Answer], monkeypatch: pytest.MonkeyPatch, card: str, status: str
+) -> None:
     """And say their cut and age."""
+    monkeypatch.setattr("features.serving.one_key.answered", None)
     names, at = ("sliding", "counted"), CUT + HOUR + 7
     one = OneKey([(Served(VIEWS[name]), tuple(VIEWS[name].types)) for name in names])
     found = [answers[name, card] for name in names]

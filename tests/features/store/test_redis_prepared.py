@@ -1,13 +1,14 @@
 """A lookup of one entity each that was asked before says what one says that is asked for the first time, whatever happened meanwhile."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
 import pytest
 
-from features import FeatureView, flat, sum_
+from features import Catalog, FeatureView, flat, sum_
 from features.serving.push import push
 from features.settings import Settings, load
 from features.store.heads import Layout
@@ -30,6 +31,7 @@ from tests.features.serving.habits import (
     HABITS,
     HOUR,
     PAYMENTS,
+    TILL,
     TILL_ROWS,
     TILLS,
     put,
@@ -41,6 +43,8 @@ WIDE = FeatureView(
     name="wide", entity=CARD, source=PAYMENTS, features=flat((sum_("amount", " ".join(f"{n}d" for n in range(1, 90))),))
 )
 """So many bytes that nobody reads along those of views beside it."""
+TILL_LIVE = replace(stated.LIVE, name="till_live", entity=TILL)
+FOLLOWED = Catalog(sources=(PAYMENTS,), views=(stated.LIVE, stated.SLIDING, TILL_LIVE), services=())
 ROWS = {
     HABITS: HABIT_ROWS,
     WIDE: rows(WIDE, {"card_id": ["c1", "c3"]}, ["ok", "ok"], **{name: [1, None] for name in WIDE.types}),
@@ -52,9 +56,10 @@ CHOICES = [
     ("habits",), ("habits", "wide", "sums"), ("habits", "sums"), ("sums",), ("names",), ("names", "habits"), ("tills", "habits"),
     ("habits", "tills", "names", "sums", "wide"), ("sums", "nobody"),
     ("live",), ("sliding", "live"), ("tills", "sliding", "habits"), ("live", "tills", "names", "sliding"), ("live", "never"),
+    ("live", "till_live"), ("till_live", "habits", "live"),
 ]  # fmt: skip
-TAILS = {"live": "payments", "sliding": "", "never": ""}
-"""Of views of states; of the last nothing was ever loaded."""
+TAILS = {"live": "payments", "sliding": "", "never": "", "till_live": "payments"}
+"""Of views of states; of `never` nothing was ever loaded."""
 INSTANTS = [CUT + HOUR - 1, CUT + HOUR, CUT + DAY + HOUR - 1, CUT + DAY + HOUR]
 """Before, at and between the instants from which the generations of states are valid."""
 ONE_COMMAND = {("habits",), ("habits", "wide", "sums"), ("tills", "habits")}
@@ -65,10 +70,10 @@ def filled(tmp_path: Path, redis_url: str) -> Iterator[Settings]:
     settings = load(home=tmp_path, online={"kind": "redis", "url": redis_url}, clock="2026-01-01T02:00:00Z")
     for view, batch in ROWS.items():
         put(settings, view, batch)
-    for view in (stated.LIVE, stated.SLIDING):
+    for view in (stated.LIVE, stated.SLIDING, TILL_LIVE):
         put_states(settings, view, CUT)
     put_states(settings, stated.SLIDING, CUT + DAY)
-    push(settings, stated.CATALOG, "payments", [paid(5, "c1"), paid(6, "c3")])
+    push(settings, FOLLOWED, "payments", [paid(5, "c1"), paid(6, "c3")])
     yield settings
     store = RedisStore(redis_url)
     store.client.flushdb()
@@ -80,20 +85,28 @@ def put_states(settings: Settings, view: FeatureView, cut: int) -> None:
 
 
 def paid(number: int, card: str) -> dict[str, object]:
-    return {**stated.paid(number, card, 0), "event_time": "2026-01-01T01:30:00Z"}
+    return {**stated.paid(number, card, 0), "till_id": 8, "event_time": "2026-01-01T01:30:00Z"}
 
 
 def asked(views: tuple[str, ...], card: str, till: int, at: int = CUT + HOUR) -> OneEach:
-    entities = {"tills": entity_key({"till_id": till}, "int64")}
-    own = [entities.get(view, entity_key({"card_id": card}, "string")) for view in views]
-    each = tuple(dict.fromkeys(own))
-    return OneEach(Alike(views, tuple(each.index(one) for one in own), tuple(map(TAILS.get, views))), each, at)
+    of_till, of_card = entity_key({"till_id": till}, "int64"), entity_key({"card_id": card}, "string")
+    keys = [of_till if view in {"tills", "till_live"} else of_card for view in views]
+    each = tuple(dict.fromkeys(keys))
+    return OneEach(Alike(views, tuple(each.index(one) for one in keys), tuple(map(TAILS.get, views))), each, at)
+
+
+def own(questions: OneEach, answers: Sequence[Answer]) -> list[Answer]:
+    """With the tails of each question's own entity alone: others that were asked for may come with them."""
+    return [
+        answer._replace(tails={key: answer.tails[key] for key in question.keys if key in answer.tails})
+        for question, answer in zip(questions, answers, strict=True)
+    ]
 
 
 def fresh(url: str, questions: OneEach) -> list[Answer]:
     """As whoever never asked before is answered."""
     store = RedisStore(url)
-    found = list(store.ask(list(questions)))
+    found = own(questions, store.ask(list(questions)))
     store.close()
     return found
 
@@ -143,7 +156,7 @@ def test_pushed_events_and_watermarks_are_seen_at_once(
 ) -> None:
     store, questions = RedisStore(redis_url), asked(views, "c2", 8)
     before = [list(store.ask(questions)) for _ in range(3)]
-    push(filled, stated.CATALOG, "payments", [paid(7, "c2")], watermark=CUT + 2 * HOUR)
+    push(filled, FOLLOWED, "payments", [paid(7, "c2")], watermark=CUT + 2 * HOUR)
     after = [list(store.ask(questions)) for _ in range(3)]
     assert after == [fresh(redis_url, questions)] * 3
     live = views.index("live")
@@ -208,9 +221,10 @@ def test_the_event_loops_reader_says_the_same(redis_url: str) -> None:
         store = AsyncRedisStore(redis_url)
         for views in CHOICES:
             some = [asked(views, card, till) for card in ("c1", "c2", "nobody") for till in (-7, 9)] * 3
-            one_by_one = [list(await store.ask(questions)) for questions in some]
+            one_by_one = [own(questions, await store.ask(questions)) for questions in some]
             assert one_by_one == [fresh(redis_url, questions) for questions in some]
-            assert [list(found) for found in await asyncio.gather(*map(store.ask, some))] == one_by_one
+            together = await asyncio.gather(*map(store.ask, some))
+            assert [own(*each) for each in zip(some, together, strict=True)] == one_by_one
         store.close()
 
     asyncio.run(ask())
