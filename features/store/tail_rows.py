@@ -116,6 +116,8 @@ def rows_of(source: Source, found: Sequence[tuple[int, bytes]]) -> Block:
     kind = kind_of(source)
     many = [(place, entry) for place, entry in found if entry[:8] == _MANY and _kind_in(entry) == kind]
     single = [(place, entry) for place, entry in found if entry[8:12] == kind and entry[:8] not in {_MANY, _GONE}]
+    # Most events are known in the order in which they happen: rows that are read in order need not be put in it.
+    single.sort(key=lambda each: (each[0], known_of(each[1])))
     rows = _read(source, single, _HEADER.size)
     if not many:
         return _ordered(rows)

@@ -45,11 +45,10 @@ def aside(program: Program, beside: Sequence[Block], slot: Array, first: Array, 
     added = _Added()
     for view, (at, behind) in zip(held, pairwise(used), strict=True):
         rows, sections = beside[view], program.sections_of(view)
-        each = np.arange(len(sections))
-        own = slot[first[view] : first[view + 1], None] + each
-        edges = np.searchsorted(rows.key, np.arange(len(own) + 1))[:, None] + (at + each * len(rows))
-        begin[own], end[own] = edges[:-1], edges[1:]
-        shape = len(sections), len(rows)
+        states, shape = int(first[view + 1] - first[view]), (len(sections), len(rows))
+        edges = np.searchsorted(rows.key, np.arange(states + 1))[:, None] + np.arange(at, behind, len(rows))
+        own = slice(slot[first[view]], slot[first[view]] + states * len(sections))  # they are beside each other
+        begin[own].reshape(states, -1)[:], end[own].reshape(states, -1)[:] = edges[:-1], edges[1:]
         times[at:behind].reshape(shape)[:] = rows.time
         _fill(rows, sections, added, since[at:behind].reshape(shape), more[:, at:behind])
     return kernels.Aside(begin, end, times, since, more)
