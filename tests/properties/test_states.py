@@ -169,6 +169,18 @@ def test_different_values_are_the_oracles_whether_they_are_read_or_only_counted(
     assert differences(Case(view=MANY, raw={"s": rows}, asks=asks)) == []
 
 
+@pytest.mark.parametrize("fresh", [1, 63, 64, 65, 110])
+def test_different_values_beside_a_state_are_the_oracles_however_many_came(fresh: int) -> None:
+    """A few are compared with those of the state, many are sorted with them; some are the state's, some come again."""
+    times = [n * SECOND // 2 for n in range(20)] + [10 * SECOND + n * SECOND // 10 for n in range(fresh)]
+    rows = [
+        {"id": f"{n}", "card": "c", "shop": f"s{n % 7}", "amount": n * n % 45, "event_time": at, "known": at}
+        for n, at in enumerate(times)
+    ]
+    asks = [(("c",), at * SECOND // 10) for at in range(125, 220, 5)]
+    assert differences(Case(view=MANY, raw={"s": rows}, asks=asks)) == []
+
+
 CHUNK, CHUNKS = 40, 8
 
 

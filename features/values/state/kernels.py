@@ -197,6 +197,10 @@ def _beside(
     spans: Array, after: Number, settled: Number, rows: Array, begin: Number, end: Number, times: Array, since: Array, more: Array, now: Number, made: Array, q: Number,
 ) -> None:  # fmt: skip
     """What rows beside the state add to windows of one section for one ask, once these are told from the state."""
+    while begin < end and since[begin] > now:  # the section does not take it, or it does not count yet
+        begin += 1
+    if begin == end:
+        return
     values = _values(data, later, words, low, size) if sort == DISTINCT else words[:0]
     few = once and end - begin <= _FEW
     before, held = _before(more[0, begin:end], values) if sort == DISTINCT and few else (words[:0], words[:0])

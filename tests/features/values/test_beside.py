@@ -101,8 +101,8 @@ def test_a_column_of_several_views_is_looked_at_once(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr("features.values.state.beside.numbers", counted)
     program = program_of((OTHER, OTHER))
-    slots = np.arange(2) * len(program.sections_of(0))
-    aside(program, [ROWS, ROWS], np.repeat(slots, 3), np.array([0, 3, 6]), 6 * len(program.sections_of(0)))
+    sections = len(program.sections_of(0))
+    aside(program, [ROWS, ROWS], np.arange(6) * sections, np.array([0, 3, 6]), 6 * sections)
     assert len(seen) == 1
 
 

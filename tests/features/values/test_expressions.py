@@ -1,5 +1,6 @@
 """Row expressions against the oracle's plain three-valued logic, over columns with every awkward value."""
 
+import operator
 from typing import Any
 
 import pyarrow as pa
@@ -153,3 +154,16 @@ def test_the_clock_before_and_after_1970(instant: int, hour: int, weekday: int) 
 def test_what_no_node_is() -> None:
     with pytest.raises(TypeError, match="3 cannot be evaluated"):
         evaluate(3, {})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("op", ["==", "!=", "<", "<=", ">", ">="])
+@given(st.lists(st.sampled_from(POOLS["int64"]), max_size=6), st.sampled_from([0, 1, 5, 2**63 - 1, -(2**63), 1.5]))
+def test_a_column_compared_with_a_number_is_what_python_says(
+    op: str, values: list[int | None], number: int | float  # noqa: PYI041 - a float is another case
+) -> None:  # fmt: skip
+    """With a null or without, which go different ways."""
+    left, right = col("n"), lit(number)
+    where = {"==": left == right, "!=": left != right, "<": left < right, "<=": left <= right, ">": left > right, ">=": left >= right}[op]  # fmt: skip
+    means = {"==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}[op]  # fmt: skip
+    found = mask(where, {"n": pa.array(values, pa.int64())}, len(values))
+    assert found.tolist() == [value is not None and means(type(number)(value), number) for value in values]
