@@ -1,5 +1,6 @@
 """Requests that differ by nothing but their entities, as those of one asker nearly always do: a hundred names of features are read once."""
 
+from collections.abc import Sequence
 from json import JSONDecoder
 from typing import NamedTuple
 from uuid import uuid4
@@ -38,25 +39,38 @@ class AlikeBodies:
     def __init__(self) -> None:
         self._seen: set[int] = set()
         self._known: dict[bytes, list[_Around]] = {}
+        self._last: tuple[bytes, Sequence[_Around]] = b"", ()
 
     def asked(self, body: bytes) -> Asked:
         """As `feast_http.asked`, with its errors."""
-        begin = body.find(b":", body.find(_NAME) + len(_NAME)) + 1
-        for end, says in self._known.get(body[:begin], ()):
+        begin, known = self._beginning(body)
+        for end, says in known:
             if body.endswith(end):
                 try:
                     entities = _ENTITIES.validate_json(body[begin : len(body) - len(end)])
                 except ValidationError:
                     continue  # more than entities; what is wrong the whole says
                 refuse_rows(entities)
-                return says._replace(entities=entities)
+                return Asked(entities, says.feature_service, says.features, says.full_feature_names, says.at)
         made = asked(body)
         if begin and len(body) <= _LONGEST and made.at is None:
             self._remember(body, begin, made)
         return made
 
+    def _beginning(self, body: bytes) -> tuple[int, Sequence[_Around]]:
+        """Where the entities begin, and what is known of bodies that begin so; what the body before began with is looked for first."""
+        last, known = self._last
+        if last and body.startswith(last):
+            return len(last), known
+        begin = body.find(b":", body.find(_NAME) + len(_NAME)) + 1
+        known = self._known.get(body[:begin], ())
+        if known:
+            self._last = body[:begin], known
+        return begin, known
+
     def _remember(self, body: bytes, begin: int, made: Asked) -> None:
         """What stands around the entities, of the second body that begins so: many never come again."""
+        self._last = b"", ()
         known, seen = self._known.get(body[:begin], []), hash(body[:begin])
         if seen in self._seen and len(known) < _ENDS and (around := _around(body, begin, made)):
             if len(self._known) >= _REMEMBERED:

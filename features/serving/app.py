@@ -26,11 +26,12 @@ from features.serving.arrow_messages import FEW_ROWS
 from features.serving.async_reader import AsyncReader
 from features.serving.deadlines import Deadlines
 from features.serving.feast_answers import Answers, Described
-from features.serving.http_protocol import DIRECT, Direct
+from features.serving.http_protocol import DIRECT, STAYING, Direct
 from features.serving.meters import LATER_SECONDS, Meters
 from features.serving.push import Pusher, PushResult, pushable
 from features.serving.reader import Chosen, Result
 from features.serving.refusals import BAD, BUSY, LATE, NO_RIGHT, NO_TOKEN, TOO_LARGE, RefusedError, failed
+from features.serving.staying import Staying
 from features.serving.tables import Tables
 from features.serving.tokens import Tokens, Who
 from features.settings import Settings, load
@@ -56,9 +57,9 @@ def create_app(settings: Settings, catalog: Catalog) -> FastAPI:
     here = _Service(settings, catalog)
 
     @asynccontextmanager
-    async def alive(_: FastAPI) -> AsyncIterator[dict[str, Direct]]:
+    async def alive(_: FastAPI) -> AsyncIterator[dict[str, Direct | Staying]]:
         here.warm()
-        yield {DIRECT: {("POST", _LOOKUP): here.direct}}
+        yield {DIRECT: {("POST", _LOOKUP): here.direct}, STAYING: Staying(asyncio.get_running_loop())}
         here.close()
 
     app = _App(

@@ -84,6 +84,37 @@ class Messages:
         except struct.error:  # a null
             return None
 
+    def row_of_words(
+        self,
+        of: Hashable,
+        keys: Sequence[Cell],
+        words: Callable[[Sequence[bytes]], Sequence[bytes]],
+        statuses: tuple[str, ...],
+    ) -> bytes | None:
+        """The same of a row whose buffers are there, as numbers and instants that lie one after the other have them.
+
+        Args:
+            of: as `message` has it.
+            keys: the first columns, numbers or texts.
+            words: gives of each view the buffers of its values, and after them those of its status, which it is told.
+            statuses: of each the status, which is a column after those of its values.
+        """
+        parts, lengths = list[bytes](), list[int]()
+        for key in keys:
+            if isinstance(key, str):
+                text, length = _texts((key,))
+                lengths.append(length)
+            elif key is None:
+                return None
+            else:
+                text = pack("<q", key)
+            parts.append(text)
+        buffers, said = _texts_each(statuses)
+        known = self._rows.get((of, *lengths, *said))
+        if known is None:
+            return None
+        return b"".join((known.head, *parts, *words(buffers)))
+
     def message(self, of: Hashable, rows: int, columns: Sequence[Column]) -> bytes | None:
         """The message of a record batch; None where pyarrow lays such out in an unknown way, and has to make it.
 
@@ -195,6 +226,13 @@ def _texts(column: tuple[Cell, ...]) -> tuple[bytes, int]:
     texts = [b"" if cell is None else str(cell).encode() for cell in column]
     ends = list(accumulate(map(len, texts), initial=0))
     return _filled(pack(f"<{len(ends)}i", *ends)) + _filled(b"".join(texts)), ends[-1]
+
+
+@lru_cache(maxsize=_TEXTS)
+def _texts_each(cells: tuple[str, ...]) -> tuple[list[bytes], list[int]]:
+    """Of columns of one text each."""
+    made = [_texts((cell,)) for cell in cells]
+    return [buffers for buffers, _ in made], [length for _, length in made]
 
 
 def _present(column: Sequence[Cell]) -> bytes:

@@ -12,6 +12,7 @@ from features.serving.feast_columns import instants_of, statuses_of, with_nulls
 from features.serving.feast_http import Asked
 from features.serving.reader import Result
 from features.serving.served import Selected, Status, ViewColumns
+from features.serving.usual_rows import UsualViews
 from features.store.columns import OneRow
 from features.store.values import Cell
 
@@ -76,13 +77,12 @@ class Answers:
         """
         names = self._names(tuple(asked.entities), result.selected, asked.full_feature_names)
         told = self._few if len(result.keys) <= _FEW else self._told
-        views, runs, present = told(
-            result.selected,
-            tuple([tuple(view.statuses) for view in result.views]),
-            tuple([tuple(view.cuts) for view in result.views]),
-        )
+        views, runs, present = told(result.selected, *_beside_values(result.views))
         results = [_VALUES + to_json(values) + present for values in asked.entities.values()]
-        results += [_columns(run, [result.views[place] for place in run.views]) for run in runs]
+        if isinstance(result.views, UsualViews) and len(runs) == 1:
+            results.append(_of_row(runs[0], result.views.cells()) or _columns(runs[0], result.views))
+        else:
+            results += [_columns(run, [result.views[place] for place in run.views]) for run in runs]
         return b'{"metadata":{"feature_names":%b,"asof":{"at":%b,"views":%b}},"results":[%b]}' % (
             names, to_json(_instant(result.at)), views, b",".join(results),
         )  # fmt: skip
@@ -117,10 +117,9 @@ def _columns(run: _Run, views: Sequence[ViewColumns]) -> bytes:
             break
         row += view.values.cells
     else:
-        written = _written(row)
-        if written.count(b",") == len(row) - 1:  # so no text has one
-            made = _VALUES + written.replace(b",", run.between) + run.beside
-            return made.replace(_NULL + run.beside, _NULL + run.beside_null) if _NULL_CELL in written else made
+        made = _of_row(run, row)
+        if made is not None:
+            return made
     columns = [column for view in views for column in view.values.values()]
     written = _written(columns)
     if _is_plain(written):
@@ -132,6 +131,22 @@ def _columns(run: _Run, views: Sequence[ViewColumns]) -> bytes:
         beside = _beside(with_nulls(values, run.statuses), run.times) if None in values else run.beside
         parts.append(_VALUES + _written(values) + beside)
     return b",".join(parts)
+
+
+def _of_row(run: _Run, row: Sequence[Cell]) -> bytes | None:
+    """The cells of a single row; None where a text may have a comma."""
+    written = _written(row)
+    if written.count(b",") > len(row) - 1:
+        return None
+    made = _VALUES + written.replace(b",", run.between) + run.beside
+    return made.replace(_NULL + run.beside, _NULL + run.beside_null) if _NULL_CELL in written else made
+
+
+def _beside_values(views: Sequence[ViewColumns]) -> tuple[tuple[tuple[Status, ...], ...], tuple[tuple[int, ...], ...]]:
+    """The statuses and the cuts of views."""
+    if isinstance(views, UsualViews):
+        return views.of.statuses, views.of.cuts
+    return tuple([tuple(view.statuses) for view in views]), tuple([tuple(view.cuts) for view in views])
 
 
 def _written(values: object) -> bytes:

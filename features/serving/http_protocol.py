@@ -8,10 +8,13 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-__all__ = ["DIRECT", "Direct", "OneWrite"]
+from features.serving.staying import Staying
+
+__all__ = ["DIRECT", "STAYING", "Direct", "OneWrite"]
 
 DIRECT = "direct"
-"""In the state that an application's lifespan gives: what is answered directly, by method and path."""
+STAYING = "staying"
+"""In the state that an application's lifespan gives: what is answered directly, by method and path, and what keeps the loop awake after an answer."""
 
 Answering = Callable[[Scope, bytes], Response | Awaitable[Response] | None]
 """Makes the answer of a request and its body, at once or later; None where the application is to be asked as ever."""
@@ -44,6 +47,7 @@ class OneWrite(HttpToolsProtocol):
         super().connection_made(_Joining(transport, self.loop))  # type: ignore[arg-type]  # it has all that uvicorn asks of one
         self._direct: Direct = self.app_state.get(DIRECT, {})
         self._idle_since: float | None = None
+        self._staying: Staying | None = self.app_state.get(STAYING)
         self._coming: RequestResponseCycle | None = None
         self._heads: dict[bytes, _Head] = {}
         self._is_within, self._came = False, b""
@@ -88,6 +92,8 @@ class OneWrite(HttpToolsProtocol):
         self.server_state.total_requests += 1
         self.flow.resume_reading()
         self._idle_since = self.loop.time()
+        if self._staying is not None and len(self.connections) == 1:  # several would wait for each other's answers
+            self._staying.answered()
         if self.timeout_keep_alive_task is None:
             self._look_in(self.timeout_keep_alive)
 
@@ -107,6 +113,8 @@ class OneWrite(HttpToolsProtocol):
 
     def _unset_keepalive_if_required(self) -> None:
         """Somebody asks."""
+        if self._staying is not None:
+            self._staying.asked()
         self._idle_since = None
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:  # noqa: ANN401 - uvicorn's own type of what it calls

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 
 from features.serving.reader import Result
 from features.serving.served import Selected
+from features.serving.usual_rows import UsualViews
 
 __all__ = ["LATER_SECONDS", "TOGETHER", "Meters"]
 
@@ -53,7 +54,9 @@ class Meters:
     def values(self, result: Result) -> None:
         """What a lookup gave, before its answer is counted."""
         if len(result.keys) == 1:
-            of = result.selected, tuple([view.statuses[0] for view in result.views])
+            views = result.views
+            told = views.of.told if isinstance(views, UsualViews) else tuple([view.statuses[0] for view in views])
+            of = result.selected, told
             self._ones[of] = self._ones.get(of, 0) + 1
             return
         for view in result.views:

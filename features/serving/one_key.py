@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from features.serving.served import Served, Status, Tails, ViewColumns, answered
+from features.serving.usual_rows import Usual, UsualView
 from features.store.columns import OneRow
 from features.store.heads import Head
 from features.store.reads import Answer
@@ -59,6 +60,8 @@ class _Ready(NamedTuple):
     """Those that are served by these definitions, by their places."""
     strings: dict[int, _String]
     """By the identity of their layouts."""
+    usual: dict[int, tuple[Sequence[StringLayout], Usual | None]]
+    """By the identity of the layouts of all strings of a lookup, which are kept so that nothing else has it; None where views are in none of them."""
 
 
 class _Stated(NamedTuple):
@@ -79,12 +82,12 @@ class OneKey:
 
     def __init__(self, views: Sequence[tuple[Served, tuple[str, ...]]]) -> None:
         self._views = views
-        self._ready, self._stated = _Ready((), 0, 0, {}, {}), _Stated((), (), 0, None)
+        self._ready, self._stated = _Ready((), 0, 0, {}, {}, {}), _Stated((), (), 0, None)
         self._stateful = [place for place, (served, _) in enumerate(views) if served.stateful]
 
     def columns(
         self, encoded: Sequence[Sequence[bytes | None]], answers: Together, at: int, request: Request
-    ) -> tuple[ViewColumns, ...]:
+    ) -> Sequence[ViewColumns]:
         """Of one row, asked at an instant (microseconds UTC).
 
         Args:
@@ -99,6 +102,9 @@ class OneKey:
         ready = self._ready
         if not ready.first <= at < ready.end or ready.heads != answers.heads:
             ready = self._ready = self._made(answers, at)  # replaced as a whole: threads may share it
+        usual = self._usual(ready, answers)
+        if usual is not None and (views := usual.of(answers.strings.found, at)) is not None:
+            return views
         made = self._of_strings(ready, answers.strings, at)
         for place, (_, packed) in answers.fields.items():
             if place in ready.views:
@@ -118,13 +124,34 @@ class OneKey:
                 made[place] = one
         return tuple(filter(None, made))
 
+    def _usual(self, ready: _Ready, answers: Together) -> Usual | None:
+        """How rows are read that are all as usual; None where not all of them are in strings."""
+        layouts = answers.strings.layouts
+        known = ready.usual.get(id(layouts))
+        if known is None:
+            known = layouts, self._usual_of(ready, layouts)
+            if len(ready.usual) >= _REMEMBERED:
+                ready.usual.clear()
+            ready.usual[id(layouts)] = known
+        return known[1]
+
+    def _usual_of(self, ready: _Ready, layouts: Sequence[StringLayout]) -> Usual | None:
+        strings = [ready.strings.get(id(layout)) or self._string(ready, layout) for layout in layouts]
+        views = {
+            view.place: UsualView(view.name, some.names, view.status[0], view.cut, string, some.places, words)
+            for string, known in enumerate(strings)
+            for view, some, words in zip(known.views, known.rows.taken, known.rows.words, strict=True)
+        }
+        if len(views) < len(self._views):
+            return None
+        return Usual([known.rows for known in strings], [views[place] for place in range(len(views))])
+
     def _of_strings(self, ready: _Ready, strings: Strings, at: int) -> list[ViewColumns | None]:
         """Of each view; None of rare rows, and of those that are in no string."""
         made: list[ViewColumns | None] = [None] * len(self._views)
         for layout, string in zip(strings.layouts, strings.found, strict=True):
             known = ready.strings.get(id(layout)) or self._string(ready, layout)
-            fields = known.rows.usual(string)
-            if fields is None:
+            if not known.rows.are_usual(string):
                 for view, row in zip(known.views, known.rows.one_by_one(string), strict=True):
                     if isinstance(row, OneRow):
                         made[view.place] = ViewColumns(view.name, row, view.status, view.cuts, (at - view.cut,))
@@ -133,6 +160,7 @@ class OneKey:
                             view.name, view.unseen, view.unseen_status, view.cuts, (at - view.cut,)
                         )
                 continue
+            fields = known.rows.fields(string)
             for place, name, cut, cuts, status, names, cells in known.usual:
                 made[place] = ViewColumns(name, OneRow(names, cells(fields)), status, cuts, (at - cut,))
         return made
@@ -205,7 +233,7 @@ class OneKey:
             for place, head in there
             if head.definition == self._views[place][0].definition and head.valid_from <= at
         }
-        return _Ready(answers.heads, first, end, views, {})
+        return _Ready(answers.heads, first, end, views, {}, {})
 
     def _view(self, place: int, head: Head, *, is_stale: bool) -> _View:
         served, names = self._views[place]

@@ -56,7 +56,7 @@ class Result:
     """The asked instant, in microseconds UTC."""
 
     keys: tuple[Key, ...]
-    views: tuple[ViewColumns, ...]
+    views: Sequence[ViewColumns]
     """In the order of the service, an element a key."""
 
     selected: Selected = field(compare=False, repr=False)
@@ -249,7 +249,7 @@ class Chosen:
         keys, at, request = lookup.encoded, lookup.at, lookup.request
         try:
             if isinstance(answers, Together) and len(lookup.keys) == 1:
-                found = self._one_key.columns(keys, answers, at, request)
+                found: Sequence[ViewColumns] = self._one_key.columns(keys, answers, at, request)
             else:
                 found = answered(self.views, keys, answers, at, request)
         except EarlyError as error:

@@ -11,6 +11,7 @@ from features.definitions.catalog import Catalog
 from features.definitions.expressions import ColumnType
 from features.serving.arrow_messages import FEW_ROWS, JOINED, Column, Messages, by_pyarrow
 from features.serving.served import Selected
+from features.serving.usual_rows import UsualViews
 from features.store.columns import Columns, OneRow, parted
 from features.store.packed import MANY
 from features.store.values import ARROW, Cell
@@ -81,9 +82,23 @@ class Tables:
         of, rows = result.selected, len(result.keys)
         if rows > 1:
             return self._messages.message(of, rows, self._of_few(shape, result))
+        made = self._of_words(shape, result)
+        if made is not None:
+            return made
         cells = _of_one(shape, result)
         made = self._messages.row(of, shape.texts, cells)
         return made or self._messages.message(of, 1, [(kind, cells[first:end]) for kind, first, end in shape.runs])
+
+    def _of_words(self, shape: _Shape, result: "Result") -> bytes | None:
+        """Of a row whose bytes the store holds as they are here; None of any other."""
+        views = result.views
+        if not isinstance(views, UsualViews) or (pieces := views.of.pieces) is None:
+            return None
+        (key,) = result.keys
+        keys = [key[name] for name, _ in shape.keys]
+        return self._messages.row_of_words(
+            result.selected, keys, lambda statuses: pieces.taken(views.strings, statuses), views.of.told
+        )
 
     def _of_few(self, shape: _Shape, result: "Result") -> list[Column]:
         columns: list[Column] = [(kind, [key[name] for key in result.keys]) for name, kind in shape.keys]

@@ -15,7 +15,7 @@ from features.store.packed import BEFORE_NULLS, DTYPES, MANY, Packing
 from features.store.reads import Block
 from features.store.values import Cell
 
-__all__ = ["LiveRows", "Taking"]
+__all__ = ["LiveRows", "Taking", "getting"]
 
 
 class Taking:
@@ -29,7 +29,9 @@ class Taking:
     def __init__(self, all_names: tuple[str, ...], names: tuple[str, ...], first: int) -> None:
         self.names = names
         self._bits = [all_names.index(name) for name in names]
-        self.cells = _getting([first + bit for bit in self._bits])
+        self.places = [first + bit for bit in self._bits]
+        """Of each feature where its cell is among the fields."""
+        self.cells = getting(self.places)
         """One a feature."""
         self._missing = lru_cache(maxsize=256)(self._missing_by)
 
@@ -45,10 +47,11 @@ class Taking:
         return [place for place, bit in enumerate(self._bits) if bits >> bit & 1]
 
 
-def _getting(places: Sequence[int]) -> Callable[[tuple[Cell, ...]], tuple[Cell, ...]]:
+def getting(places: Sequence[int]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+    """Takes what is at these places of a tuple, in their order."""
     first = places[0] if places else 0
     run = range(first, first + len(places))
-    return itemgetter(slice(run.start, run.stop)) if list(run) == places else itemgetter(*places)
+    return itemgetter(slice(run.start, run.stop)) if list(run) == list(places) else itemgetter(*places)
 
 
 class LiveRows:

@@ -9,6 +9,7 @@ import struct
 import zlib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,12 +20,13 @@ from features.definitions.expressions import ColumnType
 from features.store.heads import STATUS
 from features.store.values import Cell, integers
 
-__all__ = ["BEFORE_NULLS", "DTYPES", "MANY", "OVERFLOW", "Packing", "Unpacked", "stamp_of"]
+__all__ = ["BEFORE_NULLS", "DTYPES", "MANY", "OVERFLOW", "Packing", "Span", "Unpacked", "stamp_of"]
 
 OVERFLOW = "overflow"
 _CODES: dict[ColumnType, str] = {"string": "I", "int64": "q", "timestamp": "q", "float64": "d", "bool": "?"}
 DTYPES = {"I": "<u4", "q": "<i8", "d": "<f8", "?": "?"}
 """How numpy reads what `struct` reads by a code."""
+_WORD = 8
 _WIDE = {code: struct.calcsize(code) for code in DTYPES}
 _HEAD = struct.Struct("<qIB")
 """Of a row: its timestamp, what stands for the definition, whether a value left int64."""
@@ -38,6 +40,14 @@ MANY = 32
 def stamp_of(valid_from: int) -> bytes:
     """How a row begins that is valid from an instant on."""
     return struct.pack("<q", valid_from)
+
+
+class Span(NamedTuple):
+    """Bytes of a row or of a string."""
+
+    first: int
+    end: int
+    """The one after the last."""
 
 
 class Unpacked(NamedTuple):
@@ -82,6 +92,20 @@ class Packing:
 
     def _begin(self, stamp: int) -> bytes:
         return _HEAD.pack(stamp, self._kind, 0) + bytes(self._bits)
+
+    def words(self, names: Sequence[str]) -> list[Span] | None:
+        """Where in a row the cells of some features lie, runs of 8 bytes each, in their order; None where one is of another size."""
+        wide = [_WIDE[code] for code in self.codes]
+        begins = dict(zip(self.names, accumulate(wide, initial=self.begin_size), strict=False))
+        made = list[Span]()
+        for name in names:
+            if _WIDE[_CODES[self.types[name]]] != _WORD:
+                return None
+            first, end = begins[name], begins[name] + _WORD
+            if made and made[-1].end == first:
+                first = made.pop().first
+            made.append(Span(first, end))
+        return made
 
     @property
     def size(self) -> int:

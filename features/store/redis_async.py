@@ -10,9 +10,10 @@ import hiredis
 import redis
 from redis import asyncio as aioredis
 
+from features.store.awake import Awake
 from features.store.reads import Answer, Question
 from features.store.redis_client import ERRORS, TIMEOUT_SECONDS
-from features.store.redis_link import Awake, nonsense, refusal
+from features.store.redis_link import nonsense, refusal
 from features.store.redis_store import RedisStore, after
 from features.store.redis_trips import Trip, answers_of
 
@@ -44,9 +45,9 @@ class AsyncRedisStore:
         try:
             packed = next(asking).packed()
             coming = self._trips.begun(*packed)
-            if coming is None or not coming.done() or coming.exception() is not None:
+            if not isinstance(coming, list):
                 return self._rest(asking, self._trips.execute(*packed, coming))
-            step = after(asking, answers_of(coming.result()))
+            step = after(asking, answers_of(coming))
             return self._rest(asking, self._trips.execute(*step.packed())) if isinstance(step, Trip) else step
         except ERRORS:
             with self._store.errors():
@@ -94,38 +95,47 @@ class _Link(asyncio.Protocol):
         self._awake = None if writer.get_extra_info("ssl_object") else Awake(self._descriptor)
         self.is_open = True
 
-    def ask(self, packed: bytes, count: int) -> "asyncio.Future[list[Any]]":
-        """All answers to commands that have so many; they may be there already where nobody else waits."""
-        transport, is_alone = self._writer.transport, not self._under
+    def ask(self, packed: bytes, count: int) -> "list[Any] | asyncio.Future[list[Any]]":
+        """All answers to commands that have so many: where nobody else waits they may be there at once."""
+        transport, sent = self._writer.transport, 0
         # Its descriptor may be another's once it is closed.
-        is_idle = is_alone and not transport.is_closing() and not transport.get_write_buffer_size()
+        is_idle = not self._under and not transport.is_closing() and not transport.get_write_buffer_size()
+        if is_idle and self._awake is not None:
+            try:
+                sent = os.write(self._descriptor, packed)
+            except OSError:
+                sent = 0  # the transport meets it as well, and says it
+            if sent == len(packed) and self._came(self._awake, count):
+                found, self._found = self._found, []
+                if self._reader.has_data():
+                    self.fail("it sent more than it was asked for")
+                return found
         future = self._loop.create_future()
         self._under.append(_Under(future, count, self._loop.time()))
         if self._watch is None:
             self._watch = self._loop.call_later(TIMEOUT_SECONDS, self._look)
-        if is_idle and self._awake is not None:
-            self._ask_awake(self._awake, packed, future)
+        if sent < len(packed):
+            transport.write(packed[sent:])
         else:
-            transport.write(packed)
+            self._take()  # of what came already the reader may say only now that it is no answer
         return future
 
-    def _ask_awake(self, awake: Awake, packed: bytes, future: "asyncio.Future[list[Any]]") -> None:
-        """Past the transport, which writes and reads between two turns of the loop. What goes wrong here the transport meets as well, and says it."""
-        try:
-            sent = os.write(self._descriptor, packed)
-        except OSError:
-            sent = 0
-        if sent < len(packed):
-            self._writer.transport.write(packed[sent:])
-            return
-        while not future.done() and awake.comes():
+    def _came(self, awake: Awake, count: int) -> bool:
+        """Whether all answers came while they were waited for awake, past the transport, which reads between two turns of the loop; what came of them is kept, and what went wrong is met again."""
+        take = self._reader.gets
+        while awake.comes():
             try:
                 data = os.read(self._descriptor, _ROOM)
-            except OSError:
-                return
+                self._reader.feed(data)
+                while (one := take()) is not False:
+                    self._found.append(one)
+                    if len(self._found) == count:
+                        return True
+            except (OSError, redis.RedisError):
+                return False
             if not data:
-                return
-            self.data_received(data)
+                return False
+        return False
 
     def _look(self) -> None:
         """Ends it where whoever waits longest has waited too long: one timer for all, who seldom wait."""
@@ -143,8 +153,12 @@ class _Link(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Part of some answers."""
+        self._reader.feed(data)
+        self._take()
+
+    def _take(self) -> None:
+        """Gives whoever waits the answers that are whole."""
         try:
-            self._reader.feed(data)
             while (one := self._reader.gets()) is not False:
                 self._found.append(one)
                 if len(self._found) == self._under[0].answers:
@@ -179,19 +193,21 @@ class _Trips:
         self._link: _Link | None = None
         self._opening = asyncio.Lock()
 
-    def begun(self, packed: bytes, count: int) -> "asyncio.Future[list[Any]] | None":
+    def begun(self, packed: bytes, count: int) -> "list[Any] | asyncio.Future[list[Any]] | None":
         """What a connection was asked; None where none is open."""
         link = self._link
         return link.ask(packed, count) if link is not None and link.is_open else None
 
-    async def execute(self, packed: bytes, count: int, coming: "asyncio.Future[list[Any]] | None" = None) -> list[Any]:
+    async def execute(
+        self, packed: bytes, count: int, coming: "list[Any] | asyncio.Future[list[Any]] | None" = None
+    ) -> list[Any]:
         """See `redis_trips.Trips.execute`; reads may be asked again, so where a connection breaks new ones do. One that breaks may be new itself. `coming`: what was `begun`."""
         left = _NEW_ONES
         while True:
             try:
                 if coming is None:
                     coming = self.begun(packed, count) or (await self._opened()).ask(packed, count)
-                return answers_of(await coming)
+                return answers_of(coming if isinstance(coming, list) else await coming)
             except redis.ConnectionError:
                 if not left:
                     raise

@@ -1,21 +1,15 @@
 """A connection to Redis on which many commands go out together, and their answers come back as hiredis reads them."""
 
-import os
-import select
-import time
 from typing import Any
 
 import hiredis
 import redis
 
-__all__ = ["Awake", "Link", "nonsense", "refusal"]
+from features.store.awake import Awake
+
+__all__ = ["Link", "nonsense", "refusal"]
 
 _ROOM = 1 << 18
-_AWAKE_SECONDS = 150e-6
-"""What a sleeper takes to wake up is about a third of this; an answer that takes longer is not waited for awake."""
-
-_ASLEEP = 64
-"""So many answers are waited for asleep after one that did not come in time, where those before it did not either; after a first one a single answer, then two, four and so on."""
 
 
 def refusal(text: str) -> Exception:
@@ -26,34 +20,6 @@ def refusal(text: str) -> Exception:
 def nonsense(text: str) -> Exception:
     """What is no answer."""
     return redis.ConnectionError(text)
-
-
-class Awake:
-    """Waits for an answer awake: for a moment it is looked for again and again, which takes a processor but no time to wake up.
-
-    Args:
-        descriptor: of the socket.
-    """
-
-    def __init__(self, descriptor: int) -> None:
-        self._poll = select.poll()
-        self._poll.register(descriptor, select.POLLIN)
-        # Alone on a processor, Redis would wait for whoever waits.
-        self._asleep, self._next = 0 if (os.cpu_count() or 1) > 1 else -1, 1
-
-    def comes(self) -> bool:
-        """Whether there is something to read; False where it did not come in time, or where one before did not: it is to be waited for asleep."""
-        if self._asleep:
-            self._asleep -= 1
-            return False
-        ends, poll = time.perf_counter() + _AWAKE_SECONDS, self._poll.poll
-        while not poll(0):
-            os.sched_yield()  # to Redis, where it is this processor that it waits for
-            if time.perf_counter() > ends:
-                self._asleep, self._next = self._next, min(2 * self._next, _ASLEEP)
-                return False
-        self._next = 1
-        return True
 
 
 class Link:

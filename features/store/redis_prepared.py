@@ -13,7 +13,7 @@ from features.store.redis_prepared_states import PreparedStates
 from features.store.redis_shapes import Shape
 from features.store.redis_trips import Trip
 from features.store.resp import bulk
-from features.store.together import Together
+from features.store.together import Strings, Together
 
 __all__ = ["Prepared", "PreparedLookups"]
 
@@ -72,8 +72,11 @@ class Prepared(NamedTuple):
         if stamp != self.known.stamp:
             return None
         own, shape = [entities[place] for place in self.owners], self.shape
+        if self.begin:
+            strings = Strings(shape.layouts, own, shape.owners, [string or b"" for string in rest])
+            return Together(self.numbers, shape.heads, strings)
         if self.states is None:
-            return answers_of_one(shape, self.numbers, shape.heads, own, [rest] if self.begin else rest, {})
+            return answers_of_one(shape, self.numbers, shape.heads, own, rest, {})
         others = self.states.answers(entities, rest[shape.commands :])
         return answers_of_one(shape, self.numbers, shape.heads, own, rest[: shape.commands], others)
 

@@ -9,20 +9,12 @@ from typing import Any, NamedTuple, overload
 from features.store.columns import OneRow
 from features.store.heads import Head
 from features.store.live_rows import Taking
-from features.store.packed import BEFORE_NULLS, Packing
+from features.store.packed import BEFORE_NULLS, Packing, Span
 from features.store.reads import Answer
 
 __all__ = ["Span", "StringLayout", "StringRows", "Strings", "Together", "fitting"]
 
 _NOTHING: Mapping[int, Any] = MappingProxyType({})
-
-
-class Span(NamedTuple):
-    """Bytes of a string."""
-
-    first: int
-    end: int
-    """The one after the last."""
 
 
 class StringLayout(NamedTuple):
@@ -118,24 +110,31 @@ class StringRows:
             first[place], end = fields, span.end
             fields += 1 + len(packings[place].codes)
         made = struct.Struct("".join(codes))
-        self._size, self._unpack = made.size, made.unpack_from
+        self._size, self.fields = made.size, made.unpack_from
+        """Reads the fields of all rows of a string that is long enough; `count` are they."""
+        self.count = fields
         self._spans, self._begins = layout.spans, list(begins)
+        self._where = [
+            slice(span.first, span.first + packing.begin_size)
+            for span, packing in zip(layout.spans, packings, strict=True)
+        ]
         self._first = [first[place] for place in range(len(packings))]
         self.taken: Sequence[Taking] = [
             Taking(packing.names, some, at + 1) for packing, some, at in zip(packings, names, self._first, strict=True)
         ]
         """Of each what takes its cells out of the fields."""
+        self.words = [
+            _words(packing.words(some), span) for packing, some, span in zip(packings, names, layout.spans, strict=True)
+        ]
+        """Of each where its cells lie in the string, as `Packing.words` has it."""
 
-    def usual(self, string: bytes) -> tuple[Any, ...] | None:
-        """The fields of all rows, where each is there, of its definition and timestamp, and without a null; None else."""
-        if len(string) < self._size:
-            return None
-        fields: tuple[Any, ...] = self._unpack(string)
-        return fields if [fields[place] for place in self._first] == self._begins else None
+    def are_usual(self, string: bytes) -> bool:
+        """Whether each row is there, of its definition and timestamp, and without a null."""
+        return len(string) >= self._size and [string[where] for where in self._where] == self._begins
 
     def one_by_one(self, string: bytes) -> list[OneRow | bytes]:
         """A row each; its bytes where it is none of that definition and timestamp, or a value left int64, and no bytes where there is none."""
-        fields, end = self._unpack(string.ljust(self._size, b"\0")), len(string)
+        fields, end = self.fields(string.ljust(self._size, b"\0")), len(string)
         made = list[OneRow | bytes]()
         for span, place, begin, some in zip(self._spans, self._first, self._begins, self.taken, strict=True):
             found = fields[place]
@@ -147,6 +146,10 @@ class StringRows:
             else:
                 made.append(OneRow(some.names, some.with_nulls(fields, found[BEFORE_NULLS:])))
         return made
+
+
+def _words(own: Sequence[Span] | None, within: Span) -> list[Span] | None:
+    return None if own is None else [Span(within.first + one.first, within.first + one.end) for one in own]
 
 
 def fitting(layout: StringLayout, sizes: Mapping[int, int]) -> StringLayout:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
+from typing import ClassVar
 
 import pytest
 import uvicorn
@@ -15,7 +16,22 @@ from hypothesis import strategies as st
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from features.serving.http_protocol import DIRECT, OneWrite
+from features.serving.http_protocol import DIRECT, STAYING, OneWrite
+from features.serving.staying import Staying
+
+
+class Told(Staying):
+    """Keeps what it was told."""
+
+    heard: ClassVar[list[str]] = []
+
+    def answered(self) -> None:
+        self.heard.append("answered")
+        super().answered()
+
+    def asked(self) -> None:
+        self.heard.append("asked")
+        super().asked()
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -23,6 +39,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":
         await receive()
         scope["state"][DIRECT] = {("POST", "/direct"): directly}
+        scope["state"][STAYING] = Told(asyncio.get_running_loop())
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await send({"type": "lifespan.shutdown.complete"})
@@ -397,3 +414,18 @@ def test_however_requests_are_cut_and_put_together_each_gets_its_answer(
             lengths = [int(one.rpartition(b" ")[2]) for one in said]
             assert lengths == [LENGTHS[one] for one in some]
             assert all(one.startswith(b"200 OK: ") for one in said)
+
+
+@pytest.mark.parametrize("path", ["direct", ""])
+def test_the_loop_stays_awake_for_who_asks_alone(path: str) -> None:
+    request = b"POST /%b HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\n\r\nx" % path.encode()
+    with listening() as address, connected(address) as link:
+        Told.heard.clear()
+        for _ in range(3):
+            link.sendall(request)
+            assert link.recv(65_536).endswith(b"1")
+        with connected(address) as other:
+            for one in (other, link, other):
+                one.sendall(request)
+                assert one.recv(65_536).endswith(b"1")
+        assert Told.heard == ["asked", "answered"] * 3 + ["asked"] * 3

@@ -132,17 +132,20 @@ ASKED = st.builds(
 )  # fmt: skip
 
 
+@pytest.mark.parametrize("views", [VIEWS, (HABITS, SUMS)])
 @given(st.lists(ASKED, min_size=1, max_size=5), CHOICES, st.integers(1, 5))
 def test_of_one_key_is_said_what_is_said_view_by_view(
-    asked: list[Asked], names: tuple[list[str], ...], some: int
+    views: tuple[FeatureView, ...], asked: list[Asked], names: tuple[list[str], ...], some: int
 ) -> None:
     """One after the other by the same choice, so that what was remembered of the one before is not said of the next."""
-    chosen = Chosen(
-        "service 'all'", [(Served(view), tuple(own[:some])) for view, own in zip(VIEWS, names, strict=True)]
-    )
+    own = dict(zip(VIEWS, names, strict=True))
+    chosen = Chosen("service 'all'", [(Served(view), tuple(own[view][:some])) for view in views])
     for one in asked:
-        found = [stored(view, how, CUT + late * HOUR) for view, how, late in zip(VIEWS, one.how, one.late, strict=True)]
-        answers = together(found, one.cut_off, one.order, one.gap, one.beside, apart=one.apart)
+        kept = zip(VIEWS, one.how, one.late, strict=True)
+        found = [stored(view, how, CUT + late * HOUR) for view, how, late in kept if view in views]
+        order = [views.index(VIEWS[number]) for number in one.order]
+        beside = [number for number in one.beside if number < len(views)]
+        answers = together(found, one.cut_off, order, one.gap, beside, apart=one.apart)
         assert repr(said(chosen, answers, one.at, one.keys)) == repr(said(chosen, list(answers), one.at, one.keys))
 
 

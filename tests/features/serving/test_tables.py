@@ -1,5 +1,6 @@
 """Answers as Arrow hold what the same answers hold in Python, of however many keys; of many no Python number is made."""
 
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -8,7 +9,8 @@ import pytest
 from features import Catalog, Entity, FeatureService, FeatureView, count, flat, last, mean, sum_
 from features.serving.reader import Reader, Result
 from features.serving.tables import Tables
-from features.settings import Settings
+from features.serving.usual_rows import UsualViews
+from features.settings import Settings, load
 from features.store.columns import Columns, OneRow
 from features.store.packed import MANY as PACKED_MANY
 from features.store.values import ARROW
@@ -53,10 +55,11 @@ def plainly(found: Result, catalog: Catalog) -> pa.Table:
 
 def same(reader: Reader, found: Result, catalog: Catalog) -> bool:
     """Whether table, stream and rows say the same; the table is made first, from what nobody has read."""
-    table, stream = reader.table(found), Tables(catalog).stream(found)
+    tables = Tables(catalog)
+    table, streams = reader.table(found), [tables.stream(found) for _ in range(2)]
     wanted = plainly(found, catalog)
     assert table.schema == wanted.schema
-    return bool(table == wanted and pa.ipc.open_stream(stream).read_all() == wanted)
+    return bool(table == wanted and all(pa.ipc.open_stream(stream).read_all() == wanted for stream in streams))
 
 
 @pytest.mark.parametrize("null", [False, True])
@@ -71,6 +74,24 @@ def test_plain_values(either_store: Settings, count_: int, *, null: bool) -> Non
         unknown = reader.lookup("till", [{"till_id": till} for till in [*tills[:count_], -1, None]])
         assert same(reader, unknown, PLAIN)
     assert found.rows[count_ - 1].views[0].values["sum_amount_30d"] == 1 - count_
+
+
+@pytest.mark.services
+def test_bytes_of_a_row_are_taken_as_they_lie_in_the_store(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load(home=tmp_path, online={"kind": "redis", "url": redis_url}, clock="2026-01-01T02:00:00Z")
+    put(settings, WIDE, wide_rows([7, 8]))
+    asked = {"wide": sorted(WIDE.types)}
+    with Reader(settings, PLAIN) as reader:
+        reader.lookup_features(asked, [{"till_id": 7}])  # what is known from now on is said at once
+        tables, found = Tables(PLAIN), [reader.lookup_features(asked, [{"till_id": till}]) for till in (7, 8)]
+    first, second = (tables.stream(one) for one in found)
+    assert all(isinstance(one.views, UsualViews) for one in found)
+    monkeypatch.setattr(UsualViews, "cells", None)  # nobody reads a number
+    assert [tables.stream(one) for one in found] == [first, second]
+    monkeypatch.undo()
+    assert [pa.ipc.open_stream(one).read_all() for one in (first, second)] == [plainly(one, PLAIN) for one in found]
 
 
 @pytest.mark.parametrize(

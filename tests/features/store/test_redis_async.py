@@ -197,6 +197,21 @@ def test_what_is_no_answer_is_said(answer: bytes, says: str, monkeypatch: pytest
         asyncio.run(ask(url))
 
 
+def test_more_than_was_asked_for_ends_the_connection() -> None:
+    empty = b"+OK\r\n" + b"+QUEUED\r\n" * 2 + b"*2\r\n$-1\r\n*0\r\n"
+    question = [Question(view="habits", keys=(b"k",))]
+
+    async def ask(url: str) -> None:
+        here = AsyncRedisStore(url)
+        for _ in range(3):  # what came too much is nobody's answer
+            assert [answer.head for answer in await here.ask(question)] == [None]
+            assert not here._trips._link.is_open  # type: ignore[union-attr]
+        here.close()
+
+    with speaking(empty + b"+more\r\n") as url:
+        asyncio.run(ask(url))
+
+
 def test_nobody_there_is_said() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

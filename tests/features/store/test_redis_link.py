@@ -1,6 +1,5 @@
 """What a link says of a server that is no Redis, is silent, or ends the connection; it waits awake for a moment alone."""
 
-import itertools
 import socket
 import threading
 import time
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 import redis
 
-from features.store.redis_link import Awake, Link
+from features.store.redis_link import Link
 from features.store.resp import command
 
 PING = command(b"PING")
@@ -96,45 +95,3 @@ def test_what_is_wrong_is_said_and_the_connection_is_closed(
             link.ask(PING, 1)
         with pytest.raises(redis.ConnectionError, match="the connection broke"):
             link.ask(PING, 1)
-
-
-def test_whoever_waited_awake_in_vain_sleeps_longer_each_time_until_something_comes(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    clock = itertools.count(step=100e-6)
-    looked = list[float]()
-
-    def now() -> float:
-        looked.append(next(clock))
-        return looked[-1]
-
-    mine, other = socket.socketpair()
-    with mine, other, monkeypatch.context() as patch:
-        patch.setattr("features.store.redis_link.time.perf_counter", now)
-        awake = Awake(mine.fileno())
-
-        def asleep() -> int:
-            """How many answers are waited for asleep before one is looked for again; whoever looks, looks at the clock."""
-            looked.clear()
-            calls = 0
-            while not looked:
-                assert not awake.comes()
-                calls += 1
-            return calls - 1
-
-        assert [asleep() for _ in range(9)] == [0, 1, 2, 4, 8, 16, 32, 64, 64]
-        for _ in range(64):
-            assert not awake.comes()
-        other.send(b"x")
-        assert awake.comes()
-        mine.recv(1)
-        assert [asleep() for _ in range(3)] == [0, 1, 2]
-
-
-def test_alone_on_a_processor_nobody_waits_awake(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: 1)
-    mine, other = socket.socketpair()
-    with mine, other:
-        other.send(b"x")
-        awake = Awake(mine.fileno())
-        assert not any(awake.comes() for _ in range(1000))

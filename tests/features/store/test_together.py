@@ -52,10 +52,14 @@ def test_rows_read_at_once_are_those_read_one_by_one(
         wanted = [row.strip(b"\0") and (row if one is None else one) for row, one in zip(whole, ones, strict=True)]
         assert repr(reads.one_by_one(some)) == repr(wanted)
         begins = [packing.begin(stamp) for packing in packings]
-        fields, are_usual = reads.usual(some), [row.startswith(begin) for row, begin in zip(whole, begins, strict=True)]
-        assert (fields is not None) == (all(are_usual) and len(some) >= max(end for _, end in layout.spans))
-        if fields is not None:
+        are_usual = [row.startswith(begin) for row, begin in zip(whole, begins, strict=True)]
+        assert reads.are_usual(some) == (all(are_usual) and len(some) >= max(end for _, end in layout.spans))
+        if reads.are_usual(some):
+            fields = reads.fields(some)
+            assert len(fields) == reads.count
             assert repr([OneRow(one.names, one.cells(fields)) for one in reads.taken]) == repr(wanted)
+            cells = [fields[place] for one in reads.taken for place in one.places]
+            assert repr(cells) == repr([cell for one in reads.taken for cell in one.cells(fields)])
 
 
 def row_of(packing: Packing, types: dict[str, ColumnType], stamp: int, data: st.DataObject) -> bytes:
