@@ -68,6 +68,15 @@ class FeatureService:
                 f"view {name!r} is taken twice.",
                 "Join the two selections.",
             )
+        for selection in self.selections:
+            own = selection.features or ()
+            for name in sorted({name for name in own if own.count(name) > 1}):
+                complain(
+                    self.where,
+                    f"FeatureService {self.name!r}",
+                    f"feature {name!r} of view {selection.view!r} is taken twice.",
+                    "Name it once.",
+                )
         self._check_policies()
 
     def _check_policies(self) -> None:

@@ -104,6 +104,10 @@ class UsualViews(Sequence[ViewColumns]):
 
     __hash__ = None  # type: ignore[assignment]  # as of any list
 
+    def __reduce__(self) -> tuple[type[tuple[ViewColumns, ...]], tuple[tuple[ViewColumns, ...]]]:
+        """Whoever keeps it, or sends it to another process, has the views."""
+        return tuple, (tuple(self),)
+
     def __repr__(self) -> str:
         return repr(tuple(self))
 

@@ -16,7 +16,7 @@ class Backoff:
     """Whether to wait awake, by how it went before; never with a single processor, on which what is to come would wait for whoever waits."""
 
     def __init__(self) -> None:
-        self._asleep, self._next = 0 if (os.cpu_count() or 1) > 1 else -1, 1
+        self._asleep, self._next = 0 if _processors() > 1 else -1, 1
 
     def is_awake(self) -> bool:
         """Whether to wait awake this time."""
@@ -32,6 +32,12 @@ class Backoff:
     def missed(self) -> None:
         """It did not."""
         self._asleep, self._next = self._next, min(2 * self._next, _ASLEEP)
+
+
+def _processors() -> int:
+    """That this process may use; macOS cannot say."""
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ()
+    return min(filter(None, (len(allowed), os.cpu_count())), default=1)
 
 
 class Awake:

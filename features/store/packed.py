@@ -94,7 +94,9 @@ class Packing:
         return _HEAD.pack(stamp, self._kind, 0) + bytes(self._bits)
 
     def words(self, names: Sequence[str]) -> list[Span] | None:
-        """Where in a row the cells of some features lie, runs of 8 bytes each, in their order; None where one is of another size."""
+        """Where in a row the cells of some features lie, runs of 8 bytes each, in their order; None where one is of another size, or named twice."""
+        if len({*names}) < len(names):
+            return None
         wide = [_WIDE[code] for code in self.codes]
         begins = dict(zip(self.names, accumulate(wide, initial=self.begin_size), strict=False))
         made = list[Span]()

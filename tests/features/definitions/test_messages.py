@@ -210,6 +210,7 @@ WRONG: dict[str, tuple[Callable[[], object], tuple[str, ...]]] = {
     # Services and labels
     "service: no views": (lambda: FeatureService(name="model", views=()), ("FeatureService 'model'", "it has no views", "Name at least one.")),
     "service: a view twice": (lambda: FeatureService(name="model", views=("cards", Selection(view="cards"))), ("FeatureService 'model'", "view 'cards' is taken twice", "Join the two")),
+    "service: a feature twice": (lambda: FeatureService(name="model", views=(Selection(view="cards", features=("n", "m", "n")),)), ("FeatureService 'model'", "feature 'n' of view 'cards' is taken twice", "Name it once.")),
     "service: a policy for what it does not take": (lambda: FeatureService(name="model", views=("cards",), policies=(Policy(view="shops"),)), ("FeatureService 'model'", "it has a policy for shops, which it does not take", "Take it, or drop the policy")),
     "service: a policy for a feature it does not take": (lambda: FeatureService(name="model", views=(Selection(view="cards", features=("n",)),), policies=(Policy(view="cards", feature="m"),)), ("FeatureService 'model'", "it has a policy for cards.m, which it does not take")),
     "service: two policies": (lambda: FeatureService(name="model", views=("cards",), policies=(Policy(view="cards"), Policy(view="cards", stale="null"))), ("FeatureService 'model'", "it has two policies for cards", "Keep one")),

@@ -9,7 +9,9 @@ import pytest
 from features.serving.staying import Staying
 
 
-def turning(monkeypatch: pytest.MonkeyPatch, steps: Callable[[Staying, Callable[[], int]], object]) -> None:
+def turning(
+    monkeypatch: pytest.MonkeyPatch, steps: Callable[[Staying, Callable[[], int]], object], processors: int = 2
+) -> None:
     """Runs it in a loop whose clock goes on by 100 us at each look; `told()` is how often it was looked at since the last time."""
     clock, looked = itertools.count(step=100e-6), list[float]()
 
@@ -18,6 +20,7 @@ def turning(monkeypatch: pytest.MonkeyPatch, steps: Callable[[Staying, Callable[
         return looked[-1]
 
     monkeypatch.setattr("features.serving.staying.time.perf_counter", now)
+    monkeypatch.setattr("features.store.awake._processors", lambda: processors)
 
     def told() -> int:
         found = len(looked)
@@ -74,13 +77,26 @@ def test_a_request_in_time_ends_the_moment_and_those_after_it_are_waited_for_awa
     turning(monkeypatch, steps)
 
 
-def test_alone_on_a_processor_a_loop_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: 1)
+def test_who_was_asked_in_time_sleeps_as_shortly_as_at_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def steps(staying: Staying, told: Callable[[], int]) -> None:
+        found = list[int]()
+        for number in range(12):
+            staying.answered()
+            if number == 5:
+                staying.asked()
+            await rest()
+            found.append(told())
+        vain, in_time = 3, 2
+        assert found == [vain, 0, vain, 0, 0, in_time, vain, 0, vain, 0, 0, vain]
 
+    turning(monkeypatch, steps)
+
+
+def test_alone_on_a_processor_a_loop_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
     async def steps(staying: Staying, told: Callable[[], int]) -> None:
         for _ in range(200):
             staying.answered()
             await rest()
         assert told() == 0
 
-    turning(monkeypatch, steps)
+    turning(monkeypatch, steps, processors=1)

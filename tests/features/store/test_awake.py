@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from features.store.awake import Awake
+from features.store.awake import Awake, Backoff
 
 
 def test_whoever_waited_awake_in_vain_sleeps_longer_each_time_until_something_comes(
@@ -21,6 +21,7 @@ def test_whoever_waited_awake_in_vain_sleeps_longer_each_time_until_something_co
     mine, other = socket.socketpair()
     with mine, other, monkeypatch.context() as patch:
         patch.setattr("features.store.awake.time.perf_counter", now)
+        patch.setattr("features.store.awake._processors", lambda: 2)
         awake = Awake(mine.fileno())
 
         def asleep() -> int:
@@ -48,3 +49,15 @@ def test_alone_on_a_processor_nobody_waits_awake(monkeypatch: pytest.MonkeyPatch
         other.send(b"x")
         awake = Awake(mine.fileno())
         assert not any(awake.comes() for _ in range(1000))
+
+
+def test_processors_are_those_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {3})
+    assert not Backoff().is_awake()
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {3, 5})
+    assert Backoff().is_awake()
+    monkeypatch.delattr("os.sched_getaffinity")
+    assert Backoff().is_awake()
+    monkeypatch.setattr("os.cpu_count", lambda: None)
+    assert not Backoff().is_awake()
