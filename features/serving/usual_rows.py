@@ -27,6 +27,7 @@ class Pieces(NamedTuple):
     cuts: Sequence[Callable[[bytes], tuple[bytes, ...]]]
     """Of each string those in it."""
     order: Callable[[tuple[bytes, ...]], tuple[bytes, ...]]
+    """Puts all of them, and what comes after those of each view, in order."""
 
     def taken(self, strings: Sequence[bytes], after: Sequence[bytes]) -> tuple[bytes, ...]:
         """Of each view the bytes of its cells, 8 each, little endian, and then what comes after them."""
