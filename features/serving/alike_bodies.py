@@ -51,7 +51,7 @@ class AlikeBodies:
                 except ValidationError:
                     continue  # more than entities; what is wrong the whole says
                 refuse_rows(entities)
-                return Asked(entities, says.feature_service, says.features, says.full_feature_names, says.at)
+                return says._replace(entities=entities)
         made = asked(body)
         if begin and len(body) <= _LONGEST and made.at is None:
             self._remember(body, begin, made)

@@ -132,6 +132,4 @@ def by_view(features: Sequence[str]) -> dict[str, list[str]]:
 def keys_of(entities: Mapping[str, Sequence[Given]]) -> list[dict[str, object]]:
     """One key a row."""
     names = list(entities)
-    if names and len(entities[names[0]]) == 1:
-        return [{name: value for name, (value,) in entities.items()}]
     return [dict(zip(names, values, strict=True)) for values in zip(*entities.values(), strict=True)]
